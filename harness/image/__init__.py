@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Initramfs images: recipes, programs, byte-reproducible archives."""

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The values that flow from stage to stage.  None of them changes once made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A pristine kernel tree in the object store.
+
+    Its identity is `tree_id`, git's id of its content; the rest says where it
+    came from and how far that can be trusted.
+    """
+
+    spec: str  # what the user asked for, e.g. "debian:7.3" or a path
+    version: str  # exact, e.g. "7.3.4-1~bpo13+1", or a folder's `make kernelversion`
+    tree_id: str
+    commit: str  # a commit in the object store whose tree is tree_id
+    origin: str  # for people, e.g. "debian trixie-backports"
+    verified: str  # how, e.g. "signature ok"; "" when nothing was checked
+    dirty: bool = False  # a local folder with uncommitted changes
+
+    @property
+    def label(self) -> str:
+        """How results name it."""
+        return f"linux {self.version}{' (dirty)' if self.dirty else ''}"
+
+
+@dataclass(frozen=True)
+class Series:
+    """A patch series as files on disk, in order."""
+
+    name: str
+    digest: str  # sha256 over the patches' contents, in order
+    patches: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class PatchedTree:
+    """A tree with a series applied, or without one."""
+
+    base: Tree
+    series: Series | None
+    tree_id: str
+    commit: str
+
+    @property
+    def label(self) -> str:
+        """How results name it."""
+        return f"{self.base.label} + {self.series.name}" if self.series else self.base.label
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A built kernel; `folder` holds its artefacts under fixed names."""
+
+    digest: str
+    arch: str
+    flavor: str
+    tree_id: str
+    release: str  # uname -r
+    folder: Path
+
+    @property
+    def vmlinux(self) -> Path:
+        """The ELF file with symbols and lines."""
+        return self.folder / "vmlinux"
+
+    @property
+    def boot(self) -> Path:
+        """What QEMU starts."""
+        return self.folder / "boot"
+
+    @property
+    def config(self) -> Path:
+        """Its .config."""
+        return self.folder / "config"
+
+
+@dataclass(frozen=True)
+class Image:
+    """An initramfs for one ABI (its init and shell are the arch's native ones)."""
+
+    digest: str
+    arch: str
+    abi: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Job:
+    """One program to run in a guest.
+
+    timeout: seconds on a machine of native speed; scaled by the accelerator.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    timeout: float
+    env: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One square of the matrix: what runs where."""
+
+    arch: str
+    abi: str
+    flavor: str
+    suite: str
+    repeat: int = 1  # which repetition, from 1
+
+    @property
+    def name(self) -> str:
+        """Also the name of its folder."""
+        parts = [self.arch, self.abi, self.flavor, self.suite]
+        return "-".join(parts) + (f"-r{self.repeat}" if self.repeat > 1 else "")
+
+
+class CaseStatus(StrEnum):
+    """How one case of a suite ended."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    SKIP = "SKIP"
+    XFAIL = "XFAIL"
+    TIMEOUT = "TIMEOUT"
+    ERROR = "ERROR"  # planned and not seen, or a malformed result
+
+    @property
+    def bad(self) -> bool:
+        """Whether it counts against the cell."""
+        return self in (CaseStatus.FAIL, CaseStatus.TIMEOUT, CaseStatus.ERROR)
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """One case of a suite; `name` is its path, levels joined by '/'."""
+
+    name: str
+    status: CaseStatus
+    reason: str = ""  # the text after SKIP/TODO/…, or why it is an ERROR
+    lines: tuple[str, ...] = ()  # its diagnostics
+
+
+@dataclass(frozen=True)
+class Splat:
+    """A report that the kernel printed about itself."""
+
+    rule: str  # id of the rule that found it
+    title: str  # one line, e.g. "BUG: KASAN: slab-use-after-free in foo"
+    line: int  # where in the console log, from 1
+    text: str  # the whole report
+    fingerprint: str  # the same for the same bug at other addresses and times
+
+
+class Verdict(StrEnum):
+    """What a cell's run says.  Never PASS by default."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"  # the kernel under test did wrong
+    INCONCLUSIVE = "INCONCLUSIVE"  # it ran, and proves nothing
+    MISS = "MISS"  # it could not be run: the harness's or the host's trouble
+    SKIP = "SKIP"  # does not apply to this tree, arch or ABI
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """The judged outcome of one cell."""
+
+    cell: Cell
+    verdict: Verdict
+    reason: str  # a sentence
+    cases: tuple[CaseResult, ...] = ()
+    splats: tuple[Splat, ...] = ()
+    new: tuple[str, ...] = ()  # names of bad cases that the unpatched tree does not have
+    known: tuple[str, ...] = ()  # names of bad cases that it has too
+    fixed: tuple[str, ...] = ()  # bad there and good here
+    seconds: float = 0.0
+    folder: Path | None = None  # console.log, ktap, …
+    notes: tuple[str, ...] = field(default=())
