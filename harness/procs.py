@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import shlex
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from harness.deadline import Deadline
 from harness.errors import InfrastructureError
@@ -158,9 +160,6 @@ def _drain(
 
 def _feed(process: subprocess.Popen[str], data: bytes) -> None:
     """Write all of stdin; a program that stops reading early is its own affair."""
-    assert process.stdin is not None  # noqa: S101
-    with contextlib.suppress(BrokenPipeError):
-        with open(process.stdin.fileno(), "wb", closefd=False) as raw:  # noqa: PTH123
-            raw.write(data)
-    with contextlib.suppress(BrokenPipeError):
-        process.stdin.close()
+    pipe = cast("io.TextIOWrapper", process.stdin)
+    with contextlib.suppress(BrokenPipeError), pipe.buffer as raw:
+        raw.write(data)
