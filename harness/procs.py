@@ -160,6 +160,8 @@ def _drain(
 
 def _feed(process: subprocess.Popen[str], data: bytes) -> None:
     """Write all of stdin; a program that stops reading early is its own affair."""
-    pipe = cast("io.TextIOWrapper", process.stdin)
-    with contextlib.suppress(BrokenPipeError), pipe.buffer as raw:
-        raw.write(data)
+    pipe = cast("io.TextIOWrapper", process.stdin).buffer
+    with contextlib.suppress(BrokenPipeError):
+        pipe.write(data)
+    with contextlib.suppress(BrokenPipeError):
+        pipe.close()
