@@ -6,7 +6,7 @@ The rest of the harness asks these tables and never which arch it deals with.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.errors import UserError
 
@@ -51,6 +51,8 @@ class Arch:
     channel_device: str  # QEMU device for it; its chardev is called `chan`
     machine_args: tuple[str, ...]
     cmdline: str
+    kvm_cpu: str  # what KVM can run for certain
+    probe_rom: bytes = field(repr=False)  # firmware that tells whether guests run, and how fast
     packages: tuple[str, ...]
     abis: tuple[Abi, ...]
 
@@ -62,6 +64,59 @@ class Arch:
         known = ", ".join(a.name for a in self.abis)
         raise UserError(f"{self.name} has no ABI '{name}'", hint=f"its ABIs are: {known}")
 
+
+# The probe firmware prints PROBE_TICK before each of PROBE_ROUNDS loops and PROBE_END after
+# them, on the first serial port.  One turn of a loop is a load, a store, a decrement and a branch.
+PROBE_ROUNDS = 5
+PROBE_TURNS = 20_000_000
+PROBE_TICK = b"."
+PROBE_END = b"!"
+
+# 16-bit code at the start of a 64 KiB ROM; its reset vector, 16 bytes from the end, jumps there.
+_X86_PROBE = bytes.fromhex(
+    "fa"  # 00        cli
+    "31c0"  # 01        xor  %ax,%ax
+    "8ed8"  # 03        mov  %ax,%ds
+    "baf803"  # 05        mov  $0x3f8,%dx          the first UART
+    "b305"  # 08        mov  $PROBE_ROUNDS,%bl
+    "b02e"  # 0a round: mov  $PROBE_TICK,%al
+    "ee"  # 0c        out  %al,(%dx)
+    "66b9002d3101"  # 0d        mov  $PROBE_TURNS,%ecx
+    "66a10005"  # 13 loop:  mov  0x500,%eax
+    "66a34005"  # 17        mov  %eax,0x540
+    "6649"  # 1b        dec  %ecx
+    "75f4"  # 1d        jne  loop
+    "fecb"  # 1f        dec  %bl
+    "75e7"  # 21        jne  round
+    "b021"  # 23        mov  $PROBE_END,%al
+    "ee"  # 25        out  %al,(%dx)
+    "f4"  # 26 stop:  hlt
+    "ebfd"  # 27        jmp  stop
+)
+_X86_PROBE_ROM = (_X86_PROBE.ljust(0xFFF0, b"\xf4") + bytes.fromhex("e90d00")).ljust(
+    0x10000, b"\xf4"
+)
+
+# A64 code at address 0, the start of `virt`'s flash, with the MMU off.
+_ARM64_PROBE_ROM = bytes.fromhex(
+    "0020a1d2"  # 00        mov  x0, #0x09000000         PL011
+    "0100a8d2"  # 04        mov  x1, #0x40000000         RAM
+    "a5008052"  # 08        mov  w5, #PROBE_ROUNDS
+    "c2058052"  # 0c round: mov  w2, #PROBE_TICK
+    "020000b9"  # 10        str  w2, [x0]
+    "03a08552"  # 14        mov  w3, #PROBE_TURNS & 0xffff
+    "2326a072"  # 18        movk w3, #PROBE_TURNS >> 16, lsl #16
+    "240040b9"  # 1c loop:  ldr  w4, [x1]
+    "244000b9"  # 20        str  w4, [x1, #64]
+    "63040071"  # 24        subs w3, w3, #1
+    "a1ffff54"  # 28        b.ne loop
+    "a5040071"  # 2c        subs w5, w5, #1
+    "e1feff54"  # 30        b.ne round
+    "22048052"  # 34        mov  w2, #PROBE_END
+    "020000b9"  # 38        str  w2, [x0]
+    "7f2003d5"  # 3c stop:  wfi
+    "ffffff17"  # 40        b    stop
+)
 
 _X86_64 = Arch(
     name="x86_64",
@@ -81,6 +136,8 @@ _X86_64 = Arch(
     channel_device="isa-serial,chardev=chan",
     machine_args=(),
     cmdline="",
+    kvm_cpu="max",
+    probe_rom=_X86_PROBE_ROM,
     packages=("gcc", "libc6-dev"),
     abis=(
         Abi(
@@ -128,6 +185,8 @@ _ARM64 = Arch(
     channel_device="pci-serial,chardev=chan",  # `virt` has one PL011, whatever -serial says
     machine_args=(),
     cmdline="",
+    kvm_cpu="max",
+    probe_rom=_ARM64_PROBE_ROM,
     packages=("gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"),
     abis=(
         Abi(
