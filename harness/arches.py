@@ -41,7 +41,9 @@ class Arch:
     host_machine: str  # os.uname().machine of a host that runs it natively
     boot_target: str  # make target of the boot image, and where it appears
     boot_path: str
+    boot_magic: tuple[int, bytes]  # where a boot image says what it is, and how
     boots_vmlinux: bool  # QEMU starts the ELF itself (PVH): no decompression
+    elf_machine: int  # of vmlinux
     qemu: str
     qemu_package: str
     machine: str
@@ -126,7 +128,9 @@ _X86_64 = Arch(
     host_machine="x86_64",
     boot_target="bzImage",
     boot_path="arch/x86/boot/bzImage",
+    boot_magic=(0x202, b"HdrS"),  # Documentation/arch/x86/boot.rst
     boots_vmlinux=True,
+    elf_machine=62,
     qemu="qemu-system-x86_64",
     qemu_package="qemu-system-x86",
     machine="pc",
@@ -175,7 +179,9 @@ _ARM64 = Arch(
     host_machine="aarch64",
     boot_target="Image",
     boot_path="arch/arm64/boot/Image",
+    boot_magic=(0x38, b"ARM\x64"),  # Documentation/arch/arm64/booting.rst
     boots_vmlinux=False,
+    elf_machine=183,
     qemu="qemu-system-aarch64",
     qemu_package="qemu-system-arm",
     machine="virt,gic-version=3",
