@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A patch series: read it, apply it, open it as commits, write it back.
+
+load_series(path) -> Series
+apply(tree, series) -> PatchedTree
+edit(tree, series) -> a work tree for a person
+export(work tree, folder) -> patch files
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from harness.errors import UserError
+from harness.trees.apply import apply
+from harness.trees.edit import edit, export
+from harness.values import Series
+
+__all__ = ["apply", "edit", "export", "load_series"]
+
+COVER_LETTER = "0000-cover-letter.patch"  # as git format-patch names it; it changes nothing
+_MAKE = "git format-patch makes what is wanted"
+
+
+def load_series(path: Path) -> Series:
+    """Return a series: a folder's *.patch in the order of their names, an mbox, or one patch.
+
+    Raises UserError when there is none, or when a file is no mailed patch.
+    """
+    path = path.expanduser().absolute()
+    if path.is_dir():
+        patches = [p for p in sorted(path.glob("*.patch")) if p.name != COVER_LETTER]
+        if not patches:
+            raise UserError(f"the folder {path} has no *.patch", hint=_MAKE)
+        name = path.resolve().name
+    elif path.exists():
+        patches, name = [path], path.stem
+    else:
+        raise UserError(f"there is no series '{path}'", hint="name a folder of patches or an mbox")
+    whole = hashlib.sha256()
+    for patch in patches:
+        whole.update(_checked(patch))
+    return Series(_plain(name), whole.hexdigest(), tuple(patches))
+
+
+def _checked(patch: Path) -> bytes:
+    """Return a patch file's content, once it looks like a mailed patch."""
+    try:
+        content = patch.read_bytes()
+    except OSError as exc:
+        raise UserError(f"cannot read {patch}: {exc.strerror}", hint=_MAKE) from exc
+    head = re.split(rb"\r?\n\r?\n", content.lstrip(), maxsplit=1)[0]
+    if not re.search(rb"^(From:|Subject:)", head, re.M | re.I):
+        raise UserError(f"{patch} is no mailed patch: it has no From: and Subject:", hint=_MAKE)
+    if not re.search(rb"^(diff --git |--- )", content, re.M):
+        raise UserError(f"{patch} holds no diff", hint=_MAKE)
+    return content
+
+
+def _plain(name: str) -> str:
+    """Return a name that is one for files and refs too."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "series"
