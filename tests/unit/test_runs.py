@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The folder of a run: written as it happens, readable whatever happened."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from harness.errors import InfrastructureError, UserError
+from harness.runs import journal, junit
+from harness.runs.journal import Run
+from harness.values import (
+    CaseResult,
+    CaseStatus,
+    Cell,
+    CellResult,
+    PatchedTree,
+    Series,
+    Splat,
+    Tree,
+    Verdict,
+)
+
+CELL = Cell("arm64", "arm", "plain", "seccomp_bpf")
+NASTY = "bell \x07 nul \x00 escape \x1b[31m surrogate \udcff noncharacter \uffff é 🙂 <&]]>"
+
+
+def result(folder: Path | None = None, verdict: Verdict = Verdict.FAIL) -> CellResult:
+    return CellResult(
+        cell=CELL,
+        verdict=verdict,
+        reason="case b fails",
+        cases=(
+            CaseResult("a", CaseStatus.PASS),
+            CaseResult("b", CaseStatus.FAIL, "exit=1", (NASTY.replace("\udcff", ""),)),
+            CaseResult("c", CaseStatus.SKIP, "no uprobes"),
+            CaseResult("d", CaseStatus.ERROR, "planned, and not seen"),
+            CaseResult("e", CaseStatus.TIMEOUT, "30 s"),
+        ),
+        splats=(Splat("warn", "WARNING: at foo", 7, "the text", "warn: foo < bar"),),
+        new=("b", "d"),
+        known=("e",),
+        fixed=("f",),
+        seconds=12.5,
+        folder=folder,
+        notes=("a note",),
+    )
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    run = Run.create(["pinrace", "test"], root=tmp_path, accel="tcg")
+    folder = run.cell_start(CELL)
+    one = result(folder)
+    run.cell_end(one)
+    assert journal.load(run.folder) == [one]
+    run.finish([one], exit_code=1)
+    assert journal.load(tmp_path / "latest") == [one]
+    whole = json.loads((run.folder / "results.json").read_text())
+    assert whole["exit_code"] == 1
+    assert whole["cells"][0]["folder"] == f"cells/{CELL.name}"
+    kinds = [event["kind"] for event in journal.events(run.folder)]
+    assert kinds == ["run-start", "cell-start", "cell-end", "run-end"]
+    assert all(event["time"] for event in journal.events(run.folder))
+
+
+def test_a_run_can_move(tmp_path: Path) -> None:
+    run = Run.create([], root=tmp_path / "here")
+    run.cell_end(result(run.cell_start(CELL)))
+    moved = run.folder.rename(tmp_path / "there")
+    (back,) = journal.load(moved)
+    assert back.folder == moved / "cells" / CELL.name
+    assert back.folder.is_dir()
+
+
+def test_ids_never_collide_and_latest_follows(tmp_path: Path) -> None:
+    made = [Run.create([], root=tmp_path) for _ in range(4)]
+    assert len({run.id for run in made}) == 4
+    assert journal.find_run(root=tmp_path) == made[-1].folder
+    assert {f.name for f in journal.list_runs(root=tmp_path)} == {run.id for run in made}
+
+
+def test_a_cell_judged_twice_counts_as_the_last_time(tmp_path: Path) -> None:
+    run = Run.create([], root=tmp_path)
+    run.cell_end(result(verdict=Verdict.MISS))
+    run.cell_end(result(verdict=Verdict.PASS))
+    assert [r.verdict for r in journal.load(run.folder)] == [Verdict.PASS]
+
+
+def test_torn_last_line(tmp_path: Path) -> None:
+    run = Run.create([], root=tmp_path)
+    run.cell_end(result())
+    path = run.folder / "events.jsonl"
+    whole = path.read_bytes()
+    for cut in range(1, 60):
+        path.write_bytes(whole + whole.splitlines()[-1][:cut])
+        assert len(journal.load(run.folder)) == 1
+    path.write_bytes(whole[:-30])
+    assert journal.load(run.folder) == []
+
+
+def test_damage_further_up_is_an_error(tmp_path: Path) -> None:
+    run = Run.create([], root=tmp_path)
+    run.cell_end(result())
+    path = run.folder / "events.jsonl"
+    path.write_text("{torn\n" + path.read_text())
+    with pytest.raises(InfrastructureError, match="line 1"):
+        journal.load(run.folder)
+
+
+def test_no_such_run(tmp_path: Path) -> None:
+    with pytest.raises(UserError):
+        journal.load(tmp_path / "nothing")
+    with pytest.raises(UserError):
+        journal.find_run(root=tmp_path)
+
+
+def test_text_that_is_no_unicode(tmp_path: Path) -> None:
+    run = Run.create([NASTY], root=tmp_path)
+    run.event("odd", text=NASTY)
+    assert "\\udcff" in journal.events(run.folder)[-1]["text"]
+
+
+def test_manifest(tmp_path: Path) -> None:
+    tree = Tree("debian:7.3", "7.3.4-1", "t" * 40, "c" * 40, "debian", "signature ok")
+    series = Series("pin-args", "abc", (tmp_path / "0001-x.patch",))
+    patched = PatchedTree(tree, series, "p" * 40, "d" * 40)
+    run = Run.create(["pinrace", "test"], root=tmp_path, tree=journal.tree_facts(patched))
+    run.add_facts(accel="tcg", accel_reason="a test guest made no progress")
+    manifest = json.loads((run.folder / "manifest.json").read_text())
+    assert manifest["argv"] == ["pinrace", "test"]
+    assert manifest["tree"]["verified"] == "signature ok"
+    assert manifest["tree"]["series_digest"] == "abc"
+    assert manifest["accel_reason"] == "a test guest made no progress"
+    assert manifest["host"]["cpus"]
+    assert manifest["project"]
+
+
+def test_junit(tmp_path: Path) -> None:
+    (tmp_path / "console.log").write_bytes(b"first\n" * 50 + NASTY.encode(errors="replace"))
+    path = tmp_path / "out" / "junit.xml"
+    junit.write(path, [result(tmp_path)], {"tree": "linux 7.3"})
+    root = ElementTree.fromstring(path.read_bytes())  # noqa: S314 (our own file)
+    (suite,) = root.iter("testsuite")
+    assert (suite.get("tests"), suite.get("name")) == ("6", CELL.name)
+    assert (suite.get("failures"), suite.get("errors"), suite.get("skipped")) == ("2", "1", "2")
+    by_name = {case.get("name"): case for case in suite.iter("testcase")}
+    kinds = {n: [c.tag for c in case if c.tag != "system-out"] for n, case in by_name.items()}
+    assert kinds == {
+        "a": [],
+        "b": ["failure"],
+        "c": ["skipped"],
+        "d": ["error"],
+        "e": ["skipped"],
+        "verdict": ["failure"],
+    }
+    assert "\\x1b[31m" in (by_name["verdict"].findtext("system-out") or "")
+    properties = {p.get("name"): p.get("value") for p in suite.iter("property")}
+    assert properties["verdict"] == "FAIL"
+    assert properties["tree"] == "linux 7.3"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "tag"),
+    [
+        (Verdict.PASS, None),
+        (Verdict.FAIL, "failure"),
+        (Verdict.MISS, "error"),
+        (Verdict.INCONCLUSIVE, "error"),
+        (Verdict.SKIP, "skipped"),
+    ],
+)
+def test_junit_says_every_verdict(tmp_path: Path, verdict: Verdict, tag: str | None) -> None:
+    path = tmp_path / "junit.xml"
+    junit.write(path, [CellResult(CELL, verdict, "why")])
+    root = ElementTree.fromstring(path.read_bytes())  # noqa: S314 (our own file)
+    (case,) = root.iter("testcase")
+    assert [c.tag for c in case if c.tag != "system-out"] == ([tag] if tag else [])
