@@ -53,7 +53,7 @@ class Arch:
     channel_device: str  # QEMU device for it; its chardev is called `chan`
     machine_args: tuple[str, ...]
     cmdline: str
-    kvm_cpu: str  # what KVM can run for certain
+    kvm_cpu: str  # the model under KVM, which cannot run any model on any host
     probe_rom: bytes = field(repr=False)  # firmware that tells whether guests run, and how fast
     packages: tuple[str, ...]
     abis: tuple[Abi, ...]
@@ -140,7 +140,7 @@ _X86_64 = Arch(
     channel_device="isa-serial,chardev=chan",
     machine_args=(),
     cmdline="",
-    kvm_cpu="max",
+    kvm_cpu="qemu64",
     probe_rom=_X86_PROBE_ROM,
     packages=("gcc", "libc6-dev"),
     abis=(

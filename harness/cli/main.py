@@ -14,8 +14,7 @@ from types import FrameType
 
 import shtab
 
-from harness import __version__
-from harness.cli import ui
+from harness import __version__, ui
 from harness.errors import Exit, PinraceError
 
 # Subcommand -> what it is for.  The module harness.cli.<name> has add_arguments() and run().
@@ -66,7 +65,9 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code (harness.errors.Exit)."""
-    args = parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    args = parser().parse_args(words)
+    args.words = words
     ui.set_up(args.verbose)
     signal.signal(signal.SIGTERM, _terminate)
     try:

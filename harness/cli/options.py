@@ -4,32 +4,19 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
 
-from harness.arches import ABIS, ARCHES, get_abi, get_arch
+from harness import ui
+from harness.arches import ABIS, ARCHES, get_abi
 from harness.errors import UserError
+from harness.kbuild import kconfig
 from harness.paths import KERNEL
+from harness.request import Request, select
 from harness.suites.suite import SUITES, get_suite
-from harness.values import Cell
+from harness.values import Cell, Series, Tree
 
 DEFAULT_TREE = "debian:7.3"
 DEFAULT_SERIES = KERNEL / "pin-args"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the user asked for, checked: which tree, series, kernels and cells."""
-
-    tree: str
-    series: Path | None
-    arches: tuple[str, ...]
-    abis: tuple[str, ...]
-    flavors: tuple[str, ...]
-    kernel: Path | None
-    extra: tuple[str, ...]
-    llvm: bool
-    jobs: int
 
 
 def tree_options(parser: argparse.ArgumentParser) -> None:
@@ -91,33 +78,27 @@ def _series(text: str) -> Path | None:
     return path
 
 
+def request_tree(args: argparse.Namespace) -> tuple[Tree, Series | None]:
+    """Resolve --tree and --series; say what they are."""
+    from harness.trees.fetch import resolve
+    from harness.trees.series import load_series
+
+    path = _series(args.series)
+    series = load_series(path) if path else None  # a wrong path is said before any download
+    return resolve(args.tree, say=ui.say), series
+
+
 def request(args: argparse.Namespace) -> Request:
     """Check the shared options; UserError names what is unknown or contradicts itself."""
-    arches = [get_arch(name) for name in args.arch or []]
-    abis = [get_abi(name) for name in args.abi or []]
-    for abi in abis:
-        if arches and abi.arch not in {a.name for a in arches}:
-            raise UserError(
-                f"ABI {abi.name} runs on {abi.arch}, which --arch leaves out",
-                hint=f"pinrace … --arch {abi.arch} --abi {abi.name}",
-            )
-    names = [a.name for a in arches] or list(dict.fromkeys(a.arch for a in abis)) or list(ARCHES)
-    every = [abi.name for name in names for abi in ARCHES[name].abis]
-    if args.kernel and len(names) != 1:
+    arches, abis = select(args.arch or [], args.abi or [])
+    if args.kernel and len(arches) != 1:
         raise UserError("--kernel takes the kernel of one arch", hint="add --arch NAME")
     if args.jobs < 0:
         raise UserError("--jobs takes a number of compilers", hint="for example -j 4")
-    return Request(
-        tree=args.tree,
-        series=_series(args.series),
-        arches=tuple(dict.fromkeys(names)),
-        abis=tuple(dict.fromkeys(abi.name for abi in abis)) or tuple(every),
-        flavors=tuple(dict.fromkeys(args.flavor or ["plain"])),
-        kernel=args.kernel,
-        extra=tuple(args.config),
-        llvm=args.llvm,
-        jobs=args.jobs,
-    )
+    wanted = tuple(dict.fromkeys(args.flavor or ["plain"]))
+    for flavor in wanted:  # before anything is downloaded for it
+        kconfig.wanted(ARCHES[arches[0]], flavor, args.config)
+    return Request(arches, abis, wanted, args.kernel, tuple(args.config), args.llvm, args.jobs)
 
 
 def cells(asked: Request, args: argparse.Namespace) -> tuple[Cell, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import procs
 from harness.arches import ABIS, ARCHES
 
 
@@ -59,14 +60,20 @@ def tools() -> tuple[Tool, ...]:
     for abi in ABIS.values():
         name = f"{abi.cross}gcc"
         why = f"builds {abi.name} programs"
-        found.setdefault(name, Tool(name, abi.packages, why, lambda n=name: _compiles(n)))
+        found.setdefault(name, Tool(name, abi.packages, why, _compiles(name)))
     return tuple(found.values())
 
 
-def _compiles(compiler: str) -> bool:
-    """Whether a cross compiler is there with a static libc to link."""
-    path = shutil.which(compiler)
-    return path is not None
+def _compiles(compiler: str) -> Callable[[], bool]:
+    """Whether a compiler is there, and a static libc for it."""
+
+    def works() -> bool:
+        if not shutil.which(compiler):
+            return False
+        libc = procs.run([compiler, "-print-file-name=libc.a"], check=False, what=compiler)
+        return Path(libc.output.strip()).is_absolute()
+
+    return works
 
 
 def missing() -> tuple[Tool, ...]:

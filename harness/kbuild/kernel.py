@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
@@ -21,7 +22,7 @@ from harness.arches import Arch, get_arch
 from harness.errors import BuildError, InfrastructureError, UserError
 from harness.kbuild import kconfig, warnings
 from harness.kbuild.toolchain import Toolchain, build_env, toolchain
-from harness.trees.objects import Worktree, worktree
+from harness.trees.worktree import Worktree, worktree
 from harness.values import Kernel, PatchedTree
 
 KIND = "kernels"
@@ -217,9 +218,9 @@ def _ccache(stats: Path) -> dict[str, int]:
     }
 
 
-def metadata(kernel: Kernel) -> dict[str, object]:
+def metadata(kernel: Kernel) -> dict[str, Any]:
     """Return what is recorded of a build."""
-    value: dict[str, object] = json.loads((kernel.folder / "metadata.json").read_text())
+    value: dict[str, Any] = json.loads((kernel.folder / "metadata.json").read_text())
     return value
 
 

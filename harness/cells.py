@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Run a cell in a guest, hold it against the unpatched tree, and judge it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from harness import store
+from harness.arches import ABIS, Abi
+from harness.deadline import Deadline
+from harness.errors import InfrastructureError
+from harness.guest.boot import run_guest
+from harness.guest.machine import Machine
+from harness.guest.outcome import Ending as GuestEnding
+from harness.guest.outcome import GuestRun, JobRun
+from harness.judge import splats
+from harness.judge.symbolize import symbolize
+from harness.judge.verdict import Ending, Evidence, judge
+from harness.suites import ktap
+from harness.suites.suite import ABIPROBE, SUITES, Suite
+from harness.values import CaseResult, CaseStatus, Cell, CellResult, Image, Kernel, Splat
+
+BOOT_SECONDS = 5.0  # of a guest at native speed, generously; the accelerator scales it
+_WHOLE_SLACK = 30.0  # host seconds on top of everything, for a host that is busy
+
+_ENDINGS = {
+    GuestEnding.DONE: Ending.DONE,
+    GuestEnding.PANIC: Ending.PANIC,
+    GuestEnding.EARLY_EXIT: Ending.PANIC,
+    GuestEnding.HANG: Ending.HANG,
+    GuestEnding.FLOOD: Ending.HANG,
+    GuestEnding.NO_BOOT: Ending.NO_BOOT,
+    GuestEnding.KILLED: Ending.HOST,
+}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a cell runs on: one tree's kernel and image for it, and the machine."""
+
+    kernel: Kernel
+    image: Image
+    machine: Machine
+    source: Path  # the tree's files, for the symboliser
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of running a cell once, not yet judged."""
+
+    cases: tuple[CaseResult, ...]
+    splats: tuple[Splat, ...]
+    evidence: Evidence
+    seconds: float
+
+
+def run_cell(
+    cell: Cell, bench: Bench, folder: Path, *, only: str = "", stop: Event | None = None
+) -> Outcome:
+    """Boot a guest for the cell and collect what it says; everything it printed stays in folder.
+
+    Setting `stop` ends it.  Raises InfrastructureError when the guest cannot be started at all.
+    """
+    suite = SUITES[cell.suite]
+    job = suite.job(only)
+    scale = bench.machine.accel.scale
+    limit = (BOOT_SECONDS + ABIPROBE.timeout + job.timeout) * scale + _WHOLE_SLACK
+    run = run_guest(
+        bench.kernel.boot,
+        bench.image,
+        [ABIPROBE, job],
+        bench.machine,
+        folder,
+        deadline=Deadline.after(limit),
+        stop=stop,
+    )
+    jobs = {done.name: done for done in run.jobs}
+    main = jobs.get(suite.name)
+    output = main.output.decode(errors="replace") if main else ""
+    (folder / "ktap.txt").write_text(output)
+    if main and main.recs:
+        (folder / "records.txt").write_text("\n".join(main.recs) + "\n")
+    cases = _cases(suite, main, output)
+    abi = ABIS[cell.abi]
+    ok, note = check_abi(abi, jobs, direct=not only)
+    evidence = Evidence(
+        ending=_ENDINGS[run.ending],
+        reason=run.reason,
+        job_status=main.status if main else None,
+        job_signal=main.signal if main else None,
+        timed_out=bool(main and main.timed_out),
+        abi_ok=ok or run.ending is not GuestEnding.DONE,
+        abi_note=note,
+        channel_error="; ".join(run.damage),
+    )
+    return Outcome(cases, _splats(run, bench, folder, abi), evidence, run.seconds)
+
+
+def _cases(suite: Suite, main: JobRun | None, output: str) -> tuple[CaseResult, ...]:
+    """Return the case results; a suite that this tree does not bring is one skipped case."""
+    if main is None:
+        return ()
+    if main.error:
+        if suite.brought_by_series and "No such file" in main.error:
+            why = f"this tree brings no {Path(suite.program).name}"
+            return (CaseResult(suite.name, CaseStatus.SKIP, why),)
+        return (CaseResult(suite.name, CaseStatus.ERROR, main.error),)
+    return ktap.parse(output).flatten()
+
+
+def check_abi(abi: Abi, jobs: Mapping[str, JobRun], *, direct: bool) -> tuple[bool, str]:
+    """Whether everything that ran was of this ABI: ELF headers and what a supervisor saw.
+
+    direct: the suite's program was started itself, not through a shell.
+    """
+    probe = jobs.get(ABIPROBE.name)
+    said: dict[str, str] = {}
+    for line in probe.recs if probe else ():
+        if line.startswith("abi "):
+            said = dict(word.split("=", 1) for word in line.split()[1:] if "=" in word)
+    try:
+        seen = (int(said["elf_machine"]), int(said["elf_class"]), int(said["audit_arch"], 0))
+    except (KeyError, ValueError):
+        how = f"{probe.error or probe.output[-200:]!r}" if probe else "it did not run"
+        return False, f"the ABI probe told nothing ({how})"
+    want = (abi.elf_machine, abi.bits, abi.audit_arch)
+    if seen != want:
+        return False, f"(e_machine, class, AUDIT_ARCH) {_hex(seen)}, not {abi.name}'s {_hex(want)}"
+    for job in jobs.values():
+        elf = (job.elf_machine, job.elf_class)
+        if direct and not job.error and elf != want[:2]:
+            return False, f"{job.name} is ELF {elf}, not {abi.name}'s {want[:2]}"
+    return True, ""
+
+
+def _hex(facts: tuple[int, int, int]) -> str:
+    return f"({facts[0]}, {facts[1]}, {facts[2]:#x})"
+
+
+def _splats(run: GuestRun, bench: Bench, folder: Path, abi: Abi) -> tuple[Splat, ...]:
+    """Find the kernel's reports, and keep them with file and line beside the console."""
+    if run.ending is GuestEnding.KILLED and not run.console.exists():
+        return ()
+    try:
+        found = splats.find(splats.read(run.console))
+    except InfrastructureError:
+        if run.ending in (GuestEnding.NO_BOOT, GuestEnding.KILLED):
+            return ()  # a guest that printed nothing is judged by its ending
+        raise
+    if found:
+        native = next(a for a in ABIS.values() if a.arch == abi.arch)
+        texts = [symbolize(s.text, bench.kernel.vmlinux, bench.source, native.cross) for s in found]
+        (folder / "splats.txt").write_text("\n\n".join(texts) + "\n")
+    return found
+
+
+def run_baseline(cell: Cell, bench: Bench, *, only: str = "", stop: Event | None = None) -> Outcome:
+    """Return what the cell gives on the unpatched tree, run once for each kernel and image.
+
+    Kept in the store, so that a series is held against the same words each time.  Raises
+    InfrastructureError when it could not be run.
+    """
+    suite = SUITES[cell.suite]
+    argv = " ".join(suite.job(only).argv)
+    key = store.digest(
+        "baseline-1", bench.kernel.digest, bench.image.digest, argv, _identity(bench.machine)
+    )
+    ran: list[Outcome] = []
+
+    def fill(into: Path) -> None:
+        outcome = run_cell(cell, bench, into, only=only, stop=stop)
+        if outcome.evidence.ending is Ending.HOST:
+            raise InfrastructureError(f"the unpatched {cell.name} could not be run")
+        ran.append(outcome)
+
+    folder = store.make("baselines", key, fill)
+    if ran:
+        return ran[0]
+    text = (folder / "ktap.txt").read_text()
+    cases = ktap.parse(text).flatten() if text.strip() else ()
+    found = splats.find(splats.read(folder / "console.log"))
+    return Outcome(cases, found, Evidence(Ending.DONE), 0.0)
+
+
+def _identity(machine: Machine) -> str:
+    """What of a machine may change a result."""
+    return (
+        f"{machine.qemu.version} {machine.cpu} {machine.smp} {machine.mem_mb} {machine.accel.name}"
+    )
+
+
+def judge_cell(
+    cell: Cell, outcome: Outcome, baseline: Outcome | None, folder: Path, notes: tuple[str, ...]
+) -> CellResult:
+    """Return the verdict of a cell that ran."""
+    return judge(
+        cell,
+        outcome.evidence,
+        outcome.cases,
+        outcome.splats,
+        baseline.cases if baseline else None,
+        baseline_splats=baseline.splats if baseline else (),
+        seconds=outcome.seconds,
+        folder=folder,
+        notes=notes,
+    )

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`pinrace fetch`: take a tree into the cache, verified."""
+
+from __future__ import annotations
+
+import argparse
+
+from harness import ui
+from harness.cli.options import DEFAULT_TREE
+from harness.errors import Exit
+from harness.trees.fetch import resolve
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument("tree", nargs="*", default=[DEFAULT_TREE], help="see `pinrace help trees`")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fetch each and say what it is."""
+    for spec in args.tree:
+        tree = resolve(spec, say=ui.say)
+        ui.say(
+            f"{tree.label}  {tree.origin}  {tree.verified or 'not verified'}  {tree.tree_id[:12]}"
+        )
+    return Exit.OK

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`pinrace help`: the topics that no option explains."""
+
+from __future__ import annotations
+
+import argparse
+
+from harness import ui
+from harness.errors import Exit
+
+TOPICS = {
+    "exits": """\
+0    every cell passed (or was skipped with a reason)
+1    the kernel under test failed: a new failure, a splat, a panic, a hang
+2    usage: you asked for something that is not there or contradicts itself
+3    build: the series does not apply, the configuration is refused, make fails
+4    could not run: a tool, the host, QEMU or pinrace itself; no word on the kernel
+130  interrupted; what was finished is kept""",
+    "verdicts": """\
+PASS          it ran, and nothing is worse than on the unpatched tree
+FAIL          the kernel did wrong: a new failing case, a splat, a panic, a hang
+INCONCLUSIVE  it ran, and proves nothing
+MISS          it could not be run: the harness's or the host's trouble, never the kernel's
+SKIP          it does not apply to this tree, arch or ABI
+The same cells run on the unpatched tree; what fails there too is `known`, not `new`.""",
+    "trees": """\
+debian:7.3    Debian's linux-source-7.3; also 7.2, 6.12, 6.1.  apt checks the signatures; the
+              exact version is pinned in configs/trees.lock.toml
+/a/folder     a kernel tree of yours; a git checkout with changes is used as it is, called dirty
+/a/file.tar.xz  a tarball; nothing vouches for it, and results say so
+A tree's identity is git's id of its content.""",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument("topic", nargs="?", choices=sorted(TOPICS), help="what to explain")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print one topic, or all."""
+    for topic in [args.topic] if args.topic else sorted(TOPICS):
+        ui.out.print(f"{topic}\n{TOPICS[topic]}\n", markup=False)
+    return Exit.OK

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`pinrace shell`: a guest of any arch with the series, its console in this terminal."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from harness import stages, ui
+from harness.arches import get_arch
+from harness.cli import options
+from harness.errors import UserError
+from harness.guest.machine import get_machine
+from harness.guest.shell import interactive
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    options.build_options(parser)
+    parser.add_argument("--smp", type=int, default=2, help="CPUs of the guest (default: 2)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Boot into busybox's shell; the ABI's programs are in /pinrace."""
+    asked = options.request(args)
+    if len(asked.arches) > 1:
+        args.arch = [asked.arches[0]]
+        asked = options.request(args)
+    if len(asked.flavors) > 1:
+        raise UserError("one flavor at a time", hint="pinrace shell --flavor plain")
+    lab = stages.prepare(asked, *options.request_tree(args), with_base=False)
+    arch = get_arch(asked.arches[0])
+    machine = get_machine(arch, smp=args.smp)
+    kernel = lab.patched.kernels[arch.name, asked.flavors[0]]
+    image = lab.patched.images[asked.abis[0]]
+    ui.say(f"{lab.patched.tree.label} on {arch.name}, programs of {image.abi} in /pinrace")
+    with tempfile.TemporaryDirectory(prefix="pinrace-") as folder:
+        return interactive(kernel.boot, image, machine, Path(folder))

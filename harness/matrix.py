@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Run many cells, on the patched tree and the unpatched one, and judge each.
+
+Cells are submitted to a concurrent.futures.Executor; on one host that is threads, as many as
+there are guests that fit.  Each worker thread outlives its guest, which dies with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+
+from harness.cells import Bench, Outcome, judge_cell, run_baseline, run_cell
+from harness.errors import InfrastructureError
+from harness.guest.machine import Machine
+from harness.runs.journal import Run
+from harness.stages import Built, Lab
+from harness.trees.worktree import build_folder
+from harness.values import Cell, CellResult, Verdict
+
+OnResult = Callable[[CellResult], None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A cell with everything it runs on."""
+
+    cell: Cell
+    patched: Bench
+    base: Bench | None
+
+
+def tasks(lab: Lab, cells: Sequence[Cell], machines: dict[str, Machine]) -> list[Task]:
+    """Give each cell its benches; machines by arch."""
+
+    def bench(built: Built, cell: Cell) -> Bench:
+        return Bench(
+            built.kernels[cell.arch, cell.flavor],
+            built.images[cell.abi],
+            machines[cell.arch],
+            build_folder(built.tree.base) / "src",
+        )
+
+    return [
+        Task(cell, bench(lab.patched, cell), bench(lab.base, cell) if lab.base else None)
+        for cell in cells
+    ]
+
+
+def run(
+    work: Sequence[Task],
+    record: Run,
+    executor: Executor,
+    *,
+    on_result: OnResult,
+    only: str = "",
+    stop: Event | None = None,
+) -> list[CellResult]:
+    """Run all tasks and return their results in the order of the tasks.
+
+    Each result is in the journal before on_result is called.  A cell that could not be run is a
+    MISS with the reason, and the others go on.
+    """
+    baselines: dict[Cell, Future[Outcome]] = {}
+    for task in work:
+        key = replace(task.cell, repeat=1)
+        if task.base and key not in baselines:
+            baselines[key] = executor.submit(run_baseline, key, task.base, only=only, stop=stop)
+    futures = {executor.submit(_one, task, record, only, stop): task for task in work}
+    results: dict[Cell, CellResult] = {}
+    for future in as_completed(futures):
+        task = futures[future]
+        result = _judged(task, record, future, baselines.get(replace(task.cell, repeat=1)))
+        record.cell_end(result)
+        results[task.cell] = result
+        on_result(result)
+    return [results[task.cell] for task in work]
+
+
+def _one(task: Task, record: Run, only: str, stop: Event | None) -> Outcome:
+    folder = record.cell_start(task.cell)
+    return run_cell(task.cell, task.patched, folder, only=only, stop=stop)
+
+
+def _judged(
+    task: Task, record: Run, future: Future[Outcome], baseline: Future[Outcome] | None
+) -> CellResult:
+    """Judge what a cell's future holds."""
+    folder: Path = record.cell_folder(task.cell)
+    try:
+        outcome = future.result()
+    except (InfrastructureError, OSError) as error:
+        return CellResult(task.cell, Verdict.MISS, f"could not be run: {error}", folder=folder)
+    base: Outcome | None = None
+    notes: tuple[str, ...] = ()
+    if baseline:
+        try:
+            base = baseline.result()
+        except (InfrastructureError, OSError) as error:
+            first = str(error).splitlines()[0]
+            notes = (f"nothing to compare with: {first}",)
+    return judge_cell(task.cell, outcome, base, folder, notes)

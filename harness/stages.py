@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The stages that come before a guest: from a request to kernels and images."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from harness import ui
+from harness.arches import ARCHES, get_abi
+from harness.image.initramfs import guest_image
+from harness.kbuild import kernel as kbuild
+from harness.kbuild import warnings
+from harness.request import Request
+from harness.trees.series import apply
+from harness.trees.worktree import worktree
+from harness.values import Image, Kernel, PatchedTree, Series, Tree
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a tree came to: kernels by (arch, flavor), images by ABI."""
+
+    tree: PatchedTree
+    kernels: dict[tuple[str, str], Kernel]
+    images: dict[str, Image]
+
+
+@dataclass(frozen=True)
+class Lab:
+    """All that cells need: the tree with the series, and the tree without it to compare with."""
+
+    patched: Built
+    base: Built | None  # None when it is not wanted, or the same
+
+
+def prepare(asked: Request, tree: Tree, series: Series | None, *, with_base: bool) -> Lab:
+    """Apply, configure and build what is missing; say a line for each kernel."""
+    patched_tree = apply(tree, series, say=ui.say)
+    named = f"{series.name} ({len(series.patches)} patches)" if series else "none"
+    ui.say(
+        f"pinrace · {tree.label} ({tree.origin}, {tree.verified or 'not verified'}) · "
+        f"series {named} · tree {patched_tree.tree_id[:12]}"
+    )
+    base = None
+    if with_base and patched_tree.tree_id != tree.tree_id and not asked.kernel:
+        # First, so that what the series touches is all that is compiled again.
+        base = _built(PatchedTree(tree, None, tree.tree_id, tree.commit), asked)
+    patched = _built(patched_tree, asked)
+    if base:
+        for text in new_warnings(patched, base):
+            ui.say(f"  the series adds a warning: {text}")
+    return Lab(patched, base)
+
+
+def _built(tree: PatchedTree, asked: Request) -> Built:
+    return Built(tree, _kernels(tree, asked), _images(tree, asked.abis))
+
+
+def _kernels(tree: PatchedTree, asked: Request) -> dict[tuple[str, str], Kernel]:
+    """Have all kernels of the request, one make at a time with all cores."""
+    kernels = {}
+    for flavor in asked.flavors:
+        options = kbuild.BuildOptions(flavor, asked.extra, asked.llvm, asked.jobs)
+        for arch in asked.arches:
+            if asked.kernel:
+                kernels[arch, flavor] = kbuild.prebuilt(asked.kernel, arch)
+                ui.say(f"build   {arch} takes {asked.kernel}")
+            else:
+                kernels[arch, flavor] = _kernel(kbuild.plan(tree, arch, options))
+    return kernels
+
+
+def _kernel(plan: kbuild.Plan) -> Kernel:
+    found = kbuild.find(plan)
+    if found:
+        ui.say(f"build   {plan.label}  cached {_age(found)}")
+        return found
+    began = time.monotonic()
+    ui.say(f"build   {plan.label}  …")
+    with ui.meter(plan.label) as progress:
+        built = kbuild.build(plan, progress=progress)
+    data = kbuild.metadata(built)
+    ui.say(
+        f"build   {plan.label}  {data['compiled']} objects, ccache {data['ccache']}, "
+        f"{time.monotonic() - began:.0f} s"
+    )
+    return built
+
+
+def _age(built: Kernel) -> str:
+    """How long ago a kernel was built."""
+    hours = (time.time() - (built.folder / "metadata.json").stat().st_mtime) / 3600
+    if hours < 1:
+        return f"{hours * 60:.0f} min ago"
+    return f"{hours:.0f} h ago" if hours < 48 else f"{hours / 24:.0f} days ago"
+
+
+def _images(tree: PatchedTree, abis: Iterable[str]) -> dict[str, Image]:
+    """Have the images of these ABIs; only what is missing is made."""
+    images = {}
+    with worktree(tree.base, say=ui.say) as place:
+        place.checkout(tree.commit)
+        for name in abis:
+            abi = get_abi(name)
+            images[name] = guest_image(ARCHES[abi.arch], abi, tree, place.path)
+    return images
+
+
+def new_warnings(patched: Built, base: Built) -> tuple[str, ...]:
+    """Return the compiler warnings that the series adds, over all kernels that both have."""
+    found: list[str] = []
+    for key, one in patched.kernels.items():
+        if key in base.kernels:
+            has = kbuild.metadata(one)["warnings"]
+            had = kbuild.metadata(base.kernels[key])["warnings"]
+            found += warnings.added(has, had)
+    return tuple(dict.fromkeys(found))
