@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Make the initramfs of an ABI once, and lay a run's own files over it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness import store
+from harness.arches import Abi, Arch
+from harness.image import cpio, recipe
+from harness.kbuild import sysroot, userspace
+from harness.values import Image, PatchedTree
+
+FILE_NAME = "initramfs.cpio"
+
+
+def build_image(arch: Arch, abi: Abi, parts: Mapping[str, Path]) -> Image:
+    """Return the image of these parts, whose names rootfs/image.toml uses.
+
+    Not compressed: under TCG the guest would take longer to unpack it than QEMU to load it.
+    Cached by content, so that parts that come out the same give the same image.  Raises
+    InfrastructureError for a missing part.
+    """
+    entries = cpio.with_parents(recipe.load().entries(parts))
+    key = store.digest(arch.name, abi.name, *(_identity(entry) for entry in entries))
+
+    def fill(draft: Path) -> None:
+        with (draft / FILE_NAME).open("wb") as out:
+            cpio.write(entries, out.write)
+
+    path = store.make("images", key, fill) / FILE_NAME
+    return Image(key, arch.name, abi.name, path)
+
+
+def _identity(entry: cpio.Entry) -> bytes:
+    """Return bytes that differ when the entry does."""
+    facts = (entry.path, entry.mode, entry.target, entry.device, entry.data is not None)
+    return repr(facts).encode() + b"\0" + entry.content()
+
+
+def guest_image(arch: Arch, abi: Abi, tree: PatchedTree, source: Path) -> Image:
+    """Return the image for an ABI of a tree that is checked out at `source`.
+
+    Its init and shell are the arch's native ones; the programs and the tree's own selftests are
+    the ABI's.  Raises BuildError when the tree's headers or selftests do not build, and
+    InfrastructureError when the programs of the guest do not.
+    """
+    native = arch.abis[0]
+    headers = {
+        name: userspace.headers(source, tree.tree_id, name)
+        for name in {native.headers_arch, abi.headers_arch}
+    }
+    programs = userspace.build_programs(abi, headers[abi.headers_arch])
+    parts = {
+        "native": userspace.build_programs(native, headers[native.headers_arch]),
+        "programs": programs,
+        "busybox": sysroot.busybox(arch),
+        "selftests": userspace.build_selftests(source, tree.tree_id, abi),
+    }
+    return build_image(arch, abi, parts)
+
+
+def overlay(image: Image, files: Mapping[str, bytes], into: Path) -> Path:
+    """Write an initramfs of the image and, over it, these files (absolute path to content).
+
+    `into` is the file to write; it is returned.  The files get mode 0644.
+    """
+    entries = [cpio.Entry(path, 0o644, data=data) for path, data in files.items()]
+    with into.open("wb") as out:
+        with image.path.open("rb") as base:
+            shutil.copyfileobj(base, out)
+        cpio.write(entries, out.write)
+    return into
