@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Fixtures: a cache of its own for fast tests, the real kernels and images for guest tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from harness import stages
+from harness.arches import ABIS
+from harness.cli.options import DEFAULT_SERIES, DEFAULT_TREE
+from harness.request import Request
+from harness.trees.fetch import resolve
+from harness.trees.series import load_series
+from harness.values import Image
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache and a runs folder that nothing else uses."""
+    monkeypatch.setenv("PINRACE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PINRACE_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "cache"
+
+
+@cache
+def lab(abi: str) -> stages.Lab:
+    """The kernel of an ABI's arch and its image, with the project's series, and without."""
+    tree = resolve(DEFAULT_TREE, say=print)
+    asked = Request((ABIS[abi].arch,), (abi,))
+    return stages.prepare(asked, tree, load_series(DEFAULT_SERIES), with_base=True)
+
+
+@pytest.fixture(scope="session")
+def get_lab() -> Callable[[str], stages.Lab]:
+    """What cells run on, by ABI."""
+    return lab
+
+
+@pytest.fixture(scope="session")
+def boot_kernel() -> Callable[[str], Path]:
+    """The patched kernel of an arch, as QEMU boots it."""
+
+    def find(arch: str) -> Path:
+        native = next(abi.name for abi in ABIS.values() if abi.arch == arch)
+        return lab(native).patched.kernels[arch, "plain"].boot
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def abi_image() -> Callable[[str], Image]:
+    """The image of an ABI."""
+    return lambda abi: lab(abi).patched.images[abi]
