@@ -34,8 +34,11 @@ COMMANDS = {
 log = logging.getLogger("pinrace")
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the whole parser; nothing heavy is imported for it."""
+def parser(only: str = "") -> argparse.ArgumentParser:
+    """Return the parser; with `only`, the other commands have a name and no options.
+
+    So `doctor` works where a library that another command needs is missing.
+    """
     top = argparse.ArgumentParser(
         prog="pinrace",
         description="From a kernel tree and a patch series to a verdict per arch and ABI.",
@@ -54,7 +57,8 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, about in COMMANDS.items():
         sub = commands.add_parser(name, parents=[shared], help=about, description=about)
-        importlib.import_module(f"harness.cli.{name}").add_arguments(sub)
+        if only in ("", name):
+            importlib.import_module(f"harness.cli.{name}").add_arguments(sub)
     return top
 
 
@@ -66,7 +70,8 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code (harness.errors.Exit)."""
     words = list(sys.argv[1:] if argv is None else argv)
-    args = parser().parse_args(words)
+    named = next((word for word in words if word in COMMANDS), "")
+    args = parser(named).parse_args(words)
     args.words = words
     ui.set_up(args.verbose)
     signal.signal(signal.SIGTERM, _terminate)

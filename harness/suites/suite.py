@@ -16,12 +16,12 @@ SELFTESTS = "/pinrace/selftests"
 ABIPROBE = Job("abiprobe", (f"{PROGRAMS}/abiprobe",), timeout=5)
 
 # kselftest_harness.h lists its cases on stderr, the name last in each row.
-_PICK = """
-names=$({program} -l 2>&1 | sed 's/ *$//; s/.* //' | grep -i -e {only})
-[ "$names" ] || {{ echo "1..0 # SKIP no case of {name} matches"; exit 4; }}
-for n in $names; do set -- "$@" -t "$n"; done
-exec {program} "$@"
-"""
+_PICK = (
+    "names=$({program} -l 2>&1 | sed 's/ *$//; s/.* //' | grep -i -e {only});"
+    ' [ "$names" ] || {{ echo "1..0 # SKIP no case of {name} matches"; exit 4; }};'
+    ' for n in $names; do set -- "$@" -t "$n"; done;'
+    ' exec {program} "$@"'
+)
 
 
 @dataclass(frozen=True)
