@@ -6,16 +6,22 @@ The format is the one of Documentation/driver-api/early-userspace/buffer-format.
 
 from __future__ import annotations
 
+import ctypes
 import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import libarchive
+from libarchive import ffi
+from libarchive.entry import ArchiveEntry
 
 # Archives are concatenated at multiples of this: the kernel skips zeros between two, and takes a
 # header only at a multiple of 4 bytes.
 PADDING = 512
+
+# libarchive-c has no way to set a symbolic link's target: its `linkpath` makes a hard link.
+_set_symlink = ffi.ffi("entry_set_symlink", [ffi.c_archive_entry_p, ctypes.c_char_p], None)
 
 
 @dataclass(frozen=True)
@@ -52,16 +58,36 @@ def with_parents(entries: Iterable[Entry]) -> list[Entry]:
     return [by_path[path] for path in sorted(by_path)]
 
 
-def _attributes(entry: Entry) -> dict[str, object]:
-    """The kind of an entry; libarchive's AE_IF* have the values of S_IF*."""
+def _kind(entry: Entry) -> int:
+    """Return the kind of an entry; libarchive's AE_IF* have the values of S_IF*."""
     if entry.data is not None:
-        return {"filetype": stat.S_IFREG}
+        return stat.S_IFREG
     if entry.target is not None:
-        return {"filetype": stat.S_IFLNK, "linkpath": entry.target}
-    if entry.device is not None:
-        major, minor = entry.device
-        return {"filetype": stat.S_IFCHR, "rdevmajor": major, "rdevminor": minor}
-    return {"filetype": stat.S_IFDIR}
+        return stat.S_IFLNK
+    return stat.S_IFCHR if entry.device else stat.S_IFDIR
+
+
+def _add(archive: libarchive.write.ArchiveWrite, entry: Entry) -> None:
+    """Write one entry."""
+    data = entry.content()
+    major, minor = entry.device or (0, 0)
+    made = ArchiveEntry(
+        pathname=entry.path.lstrip("/"),
+        filetype=_kind(entry),
+        perm=entry.mode,
+        size=len(data),
+        uid=0,
+        gid=0,
+        mtime=0,
+        rdevmajor=major,
+        rdevminor=minor,
+    )
+    if entry.target is not None:
+        _set_symlink(made._entry_p, entry.target.encode())
+    ffi.write_header(archive._pointer, made._entry_p)
+    if data:
+        ffi.write_data(archive._pointer, data, len(data))
+    ffi.write_finish_entry(archive._pointer)
 
 
 def write(entries: Iterable[Entry], sink: Callable[[bytes], object]) -> None:
@@ -76,15 +102,5 @@ def write(entries: Iterable[Entry], sink: Callable[[bytes], object]) -> None:
 
     with libarchive.custom_writer(count, "cpio_newc") as archive:
         for entry in with_parents(entries):
-            data = entry.content()
-            archive.add_file_from_memory(
-                entry.path.lstrip("/"),
-                len(data),
-                data,
-                permission=entry.mode,
-                uid=0,
-                gid=0,
-                mtime=0,
-                **_attributes(entry),
-            )
+            _add(archive, entry)
     sink(b"\0" * (-written % PADDING))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 
 from harness import store
@@ -20,24 +21,18 @@ def build_image(arch: Arch, abi: Abi, parts: Mapping[str, Path]) -> Image:
     """Return the image of these parts, whose names rootfs/image.toml uses.
 
     Not compressed: under TCG the guest would take longer to unpack it than QEMU to load it.
-    Cached by content, so that parts that come out the same give the same image.  Raises
-    InfrastructureError for a missing part.
+    Its digest is that of its bytes, so that parts that come out the same give the same image.
+    Raises InfrastructureError for a missing part.
     """
-    entries = cpio.with_parents(recipe.load().entries(parts))
-    key = store.digest(arch.name, abi.name, *(_identity(entry) for entry in entries))
+    whole = BytesIO()
+    cpio.write(recipe.load().entries(parts), whole.write)
+    key = store.digest(whole.getvalue())
 
     def fill(draft: Path) -> None:
-        with (draft / FILE_NAME).open("wb") as out:
-            cpio.write(entries, out.write)
+        (draft / FILE_NAME).write_bytes(whole.getvalue())
 
     path = store.make("images", key, fill) / FILE_NAME
     return Image(key, arch.name, abi.name, path)
-
-
-def _identity(entry: cpio.Entry) -> bytes:
-    """Return bytes that differ when the entry does."""
-    facts = (entry.path, entry.mode, entry.target, entry.device, entry.data is not None)
-    return repr(facts).encode() + b"\0" + entry.content()
 
 
 def guest_image(arch: Arch, abi: Abi, tree: PatchedTree, source: Path) -> Image:

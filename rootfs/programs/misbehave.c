@@ -53,8 +53,8 @@ static int do_flood_console(const char *arg)
 	(void)arg;
 	if (fd < 0)
 		return 1;
-	/* Writers to kmsg are limited in rate unless this says otherwise. */
-	write_file("/proc/sys/kernel/printk_devkmsg", "on");
+	/* Writers are limited in rate unless this says otherwise; it wants the newline. */
+	write_file("/proc/sys/kernel/printk_devkmsg", "on\n");
 	for (unsigned long n = 0;; n++) {
 		int len = snprintf(line, sizeof(line), "<4>misbehave: flood %lu\n", n);
 
