@@ -18,7 +18,8 @@ MAX_MISSING = 4096  # missing results that are listed one by one
 
 # "[   12.345678] ", with the caller of CONFIG_PRINTK_CALLER and the level of a raw /dev/kmsg
 _PRINTK = re.compile(r"(?:<[0-9]+>)?\[ *[0-9]+\.[0-9]+\](?:\[ *[TC][0-9]+\])? ?")
-_LEVEL = r"(?P<indent>(?:# | )*)"  # runner.sh indents by "# ", everybody else by spaces
+# runner.sh indents by "# ", everybody else by spaces, old KUnit by tabs
+_LEVEL = r"(?P<indent>(?:# |[ \t])*)"
 _VERSION = re.compile(_LEVEL + r"K?TAP version [0-9]+ *")
 _SUBTEST = re.compile(_LEVEL + r"# Subtest: (?P<name>.*)")
 _PLAN = re.compile(_LEVEL + r"1\.\.(?P<count>[0-9]{1,9})(?: *#(?P<note>.*))?")
@@ -136,15 +137,15 @@ class _Reader:
         """Take one line; `whole` is False for one that no newline ended."""
         text = line[m.end() :] if (m := _PRINTK.match(line)) else line
         if m := _VERSION.fullmatch(text):
-            taken = self._version(len(m["indent"]))
+            taken = self._version(_width(m))
         elif m := _SUBTEST.fullmatch(text):
-            taken = self._subtest(len(m["indent"]), m["name"].strip())
+            taken = self._subtest(_width(m), m["name"].strip())
         elif m := _PLAN.fullmatch(text):
-            taken = self._plan(len(m["indent"]), int(m["count"]), m["note"])
+            taken = self._plan(_width(m), int(m["count"]), m["note"])
         elif m := _RESULT.fullmatch(text):
             taken = self._result(m, whole)
         elif m := _BAIL.fullmatch(text):
-            taken = self._bail(len(m["indent"]), m["why"].strip())
+            taken = self._bail(_width(m), m["why"].strip())
         else:
             taken = False
         if not taken:
@@ -232,7 +233,7 @@ class _Reader:
         return taken
 
     def _result(self, m: re.Match[str], whole: bool) -> bool:
-        width = len(m["indent"])
+        width = _width(m)
         level = self._at(width)
         if not level:
             return False
@@ -244,10 +245,17 @@ class _Reader:
             self._close_above(child.width)
             self.open.pop()
             children, head = tuple(child.close(top=False)), child.head
-        lines = (*head, *self._take())
-        result = replace(read_result(m, lines, whole), children=children)
+        result = read_result(m, (*head, *self._take()), whole)
+        if inner is not None and not children and result.status is CaseStatus.PASS:
+            children = (fault("results", "a group of tests without results"),)
+        result = replace(result, children=children)
         level.results.append(_placed(result, level))
         return True
+
+
+def _width(m: re.Match[str]) -> int:
+    """Return the column at which a line's content begins."""
+    return len(m["indent"].expandtabs())
 
 
 def _placed(result: Result, level: _Level) -> Result:

@@ -205,6 +205,20 @@ ok 1 suite
     assert statuses(text) == {"suite/case/p1": S.PASS, "suite/case/p2": S.PASS}
 
 
+def test_group_that_tested_nothing() -> None:
+    inner = "# TAP version 13\n# 1..0\n"
+    assert statuses(f"{HEAD}1..1\n{inner}ok 1 a\n") == {"a/(results)": S.ERROR}
+    assert statuses(f"{HEAD}1..1\n{inner}ok 1 a # SKIP\n") == {"a": S.SKIP}
+    skip = inner.replace("1..0", "1..0 # SKIP no root")
+    assert statuses(f"{HEAD}1..1\n{skip}ok 1 a\n") == {"a/(all)": S.SKIP}
+
+
+def test_indented_by_tabs() -> None:
+    """As KUnit did before 5.15, with TAP 14's remark for a header."""
+    text = "TAP version 14\n1..1\n\t# Subtest: s\n\t1..1\n\tok 1 - a\nok 1 - s\n"
+    assert statuses(text) == {"s/a": S.PASS}
+
+
 def test_timeout_belongs_to_the_named_test_only() -> None:
     text = f"{HEAD}1..1\n# other: Test terminated by timeout\nnot ok 1 global.a\n"
     assert statuses(text) == {"global.a": S.FAIL}
@@ -229,7 +243,7 @@ WORDS = st.sampled_from(
         "ok",
     ]
 )
-INDENTS = st.sampled_from(["", "  ", "# ", "# # ", "    ", "  # ", " "])
+INDENTS = st.sampled_from(["", "  ", "\t", "# ", "# # ", "    ", "  # ", " "])
 LINES = st.lists(st.builds(lambda i, w: i + w, INDENTS, WORDS), max_size=30)
 
 
