@@ -119,8 +119,9 @@ static void child(const struct job *job, int ends[NR_PIPES], int report)
 	setsid();
 	/* Out of the way of the numbers that are wanted. */
 	report = fcntl(report, F_DUPFD_CLOEXEC, 10);
-	null = open("/dev/null", O_RDONLY);
-	if (report < 0 || null < 0 || dup2(null, 0) < 0 || dup2(ends[OUT], 1) < 0 ||
+	null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (report < 0 || null < 0 || (null > 0 && dup2(null, 0) < 0) ||
+	    fcntl(0, F_SETFD, 0) || dup2(ends[OUT], 1) < 0 ||
 	    dup2(ends[OUT], 2) < 0 || dup2(ends[REC], RECORDS_FD) < 0 || chdir("/tmp"))
 		goto failed;
 	signal(SIGCHLD, SIG_DFL);
