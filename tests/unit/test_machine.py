@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command line of QEMU holds what every guest needs."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from harness.arches import ARCHES, Arch
+from harness.guest.machine import Machine, Replay, append_line, argv
+from harness.host.accel import Accelerator
+from harness.host.qemu import choose_cpu, get_qemu
+
+EVERY_ARCH = pytest.mark.parametrize("arch", ARCHES.values(), ids=lambda arch: arch.name)
+
+
+@pytest.fixture
+def machine(arch: Arch) -> Machine:
+    qemu = get_qemu(arch)
+    tcg = Accelerator(name="tcg", reason="a test", scale=10.0)
+    return Machine(arch.name, qemu, choose_cpu(arch, qemu), tcg)
+
+
+def value(words: list[str], option: str) -> str:
+    return words[words.index(option) + 1]
+
+
+def line(machine: Machine, folder: Path) -> list[str]:
+    return argv(
+        machine,
+        folder / "boot",
+        folder / "initrd",
+        console_log=folder / "console.log",
+        channel=folder / "channel.bin",
+    )
+
+
+@EVERY_ARCH
+def test_what_every_guest_has(arch: Arch, machine: Machine, tmp_path: Path) -> None:
+    words = line(machine, tmp_path)
+    assert {"-nodefaults", "-no-user-config", "-no-reboot"} <= set(words)
+    assert value(words, "-display") == "none"
+    assert value(words, "-cpu") == arch.cpus[0]
+    assert value(words, "-accel") == "tcg"
+    assert value(words, "-smp").split(",")[:2] == ["2", "sockets=2"]
+    assert value(words, "-kernel") == str(tmp_path / "boot")
+    assert value(words, "-append") == f"console={arch.console_tty} panic=-1"
+    assert value(words, "-device") == arch.channel_device
+    assert f"file,id=chan,path={tmp_path}/channel.bin" in words
+    assert "-icount" not in words
+
+
+@EVERY_ARCH
+def test_a_replay_has_the_whole_recipe(arch: Arch, machine: Machine, tmp_path: Path) -> None:
+    words = line(dataclasses.replace(machine, replay=Replay(seed=7)), tmp_path)
+    assert value(words, "-accel") == "tcg,thread=single"
+    assert value(words, "-icount") == "shift=1,sleep=off"
+    assert value(words, "-seed") == "7"
+    assert "clock=vm" in value(words, "-rtc")
+    assert "nokaslr" in value(words, "-append").split()
+
+
+@EVERY_ARCH
+def test_the_kernels_command_line_can_grow(arch: Arch, machine: Machine) -> None:
+    more = dataclasses.replace(machine, cmdline=("a=1", "b"))
+    assert append_line(more).endswith(" a=1 b")
+
+
+@EVERY_ARCH
+def test_commas_in_paths(arch: Arch, machine: Machine, tmp_path: Path) -> None:
+    words = line(machine, tmp_path / "a,b")
+    assert any("a,,b/console.log" in word for word in words)
+    assert any("a,,b/channel.bin" in word for word in words)
+    assert value(words, "-kernel").endswith("a,b/boot")
