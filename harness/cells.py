@@ -18,7 +18,7 @@ from harness.guest.outcome import Ending as GuestEnding
 from harness.guest.outcome import GuestRun, JobRun
 from harness.judge import splats
 from harness.judge.symbolize import symbolize
-from harness.judge.verdict import Ending, Evidence, judge
+from harness.judge.verdict import KSFT_SKIP, Ending, Evidence, judge
 from harness.suites import ktap
 from harness.suites.suite import ABIPROBE, SUITES, Suite
 from harness.values import CaseResult, CaseStatus, Cell, CellResult, Image, Kernel, Splat
@@ -89,7 +89,7 @@ def run_cell(
     evidence = Evidence(
         ending=_ENDINGS[run.ending],
         reason=run.reason,
-        job_status=main.status if main else None,
+        job_status=KSFT_SKIP if _absent(suite, main) else main.status if main else None,
         job_signal=main.signal if main else None,
         timed_out=bool(main and main.timed_out),
         abi_ok=ok or run.ending is not GuestEnding.DONE,
@@ -103,12 +103,17 @@ def _cases(suite: Suite, main: JobRun | None, output: str) -> tuple[CaseResult, 
     """Return the case results; a suite that this tree does not bring is one skipped case."""
     if main is None:
         return ()
+    if _absent(suite, main):
+        why = f"this tree brings no {Path(suite.program).name}"
+        return (CaseResult(suite.name, CaseStatus.SKIP, why),)
     if main.error:
-        if suite.brought_by_series and "No such file" in main.error:
-            why = f"this tree brings no {Path(suite.program).name}"
-            return (CaseResult(suite.name, CaseStatus.SKIP, why),)
         return (CaseResult(suite.name, CaseStatus.ERROR, main.error),)
     return ktap.parse(output).flatten()
+
+
+def _absent(suite: Suite, main: JobRun | None) -> bool:
+    """Whether the suite is one that this tree does not bring."""
+    return bool(main and suite.brought_by_series and "No such file" in main.error)
 
 
 def check_abi(abi: Abi, jobs: Mapping[str, JobRun], *, direct: bool) -> tuple[bool, str]:
