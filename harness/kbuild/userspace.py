@@ -133,7 +133,16 @@ def _compile(program: Program, abi: Abi, include: Path, out: Path) -> None:
         *("-o", out),
         *(f"-l{lib}" for lib in program.libs),
     ]
-    procs.run(argv, cwd=ROOTFS, what=f"compiling {program.name} for {abi.name}")
+    log = _log_path(f"{program.name}-{abi.name}")
+    log.unlink(missing_ok=True)
+    done = procs.run(argv, cwd=ROOTFS, log_to=log, check=False, what=str(argv[0]))
+    if done.status:
+        errors = (line for line in done.output.splitlines() if "error:" in line)
+        raise InfrastructureError(
+            f"{program.name} does not compile for {abi.name}: {next(errors, 'see the log')}",
+            log=log,
+            hint=f"correct it in {ROOTFS}",
+        )
     check_program(out, abi)
 
 
