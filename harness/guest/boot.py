@@ -216,5 +216,5 @@ class _Session:
         if how:
             return Ending.KILLED, f"QEMU ended with {how} while {self.doing}: {said}"
         if any(record.type == "done" for record in self.records):
-            return Ending.DONE, f"all {len(self.jobs)} jobs ended"
+            return Ending.DONE, "all jobs ended"
         return Ending.EARLY_EXIT, f"the guest reset or powered off while {self.doing}"
