@@ -33,7 +33,7 @@ REPLAY_SLOWER = 4.0  # a replay's guest clock runs slower than the host's, by le
 class Limits:
     """How long and how much; seconds are those of a native machine, scaled by the accelerator."""
 
-    boot: float = 8.0  # until init reports
+    boot: float = 12.0  # until init reports; a debug kernel on a busy host took 4.7
     step: float = 4.0  # between two records that follow each other at once; to leave when done
     panic: float = 1.0  # from the panic line to the end of QEMU
     console: int = 16 << 20  # bytes
