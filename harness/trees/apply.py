@@ -16,6 +16,9 @@ from harness.values import PatchedTree, Series, Tree
 
 Say = Callable[[str], None]
 
+# Lines of `git apply` that only repeat, or introduce, what others say better.
+_ECHOES = ("patch does not apply", "while searching for:")
+
 
 def result_ref(tree: Tree, series: Series) -> str:
     """Return the ref that keeps what a series makes of a tree."""
@@ -104,7 +107,7 @@ def _hunks(path: Path, patch: Path) -> list[str]:
         elif failed:
             number = _hunk_number(patch, failed[1], int(failed[2])) or number + 1
             found.append(f"{failed[1]}: hunk {number}, at line {failed[2]}")
-        elif line.startswith("error:") and not line.endswith("patch does not apply"):
+        elif line.startswith("error:") and not line.endswith(_ECHOES):
             found.append(line.removeprefix("error: "))
     return found
 

@@ -23,7 +23,7 @@ from typing import IO, BinaryIO, cast
 
 from harness.errors import InfrastructureError, UserError
 from harness.procs import PDEATHSIG
-from harness.trees.git import IDENT_DATE, IDENT_EMAIL, IDENT_NAME, NO_CONFIG, git, object_id
+from harness.trees.git import IDENT_DATE, IDENT_EMAIL, IDENT_NAME, git, object_id, plain_environment
 from harness.trees.git import repository as object_store
 
 REGULAR, EXECUTABLE, SYMLINK, COPY = "100644", "100755", "120000", "copy"
@@ -101,7 +101,7 @@ def _stream(draft: Path, entries: Iterator[Entry]) -> set[str]:
             stdin=subprocess.PIPE,
             stdout=said,
             stderr=said,
-            env={**os.environ, **NO_CONFIG, "LC_ALL": "C"},
+            env=plain_environment(),
             start_new_session=True,
         )
         try:
@@ -117,7 +117,7 @@ def _stream(draft: Path, entries: Iterator[Entry]) -> set[str]:
                 process.stdin.close()
                 process.wait()
         finally:
-            # Killed rather than told: told, it keeps what came so far.
+            # What it made so far goes with the draft.
             process.kill()
             process.wait()
             if process.stdin:

@@ -45,7 +45,7 @@ SETTINGS = {
     "gc.auto": "0",  # the refs below refs/pinrace/ are all there is to keep, and packs are big
     "maintenance.auto": "false",
     "core.abbrev": "12",  # as kernel patches have it
-    "core.logAllRefUpdates": "false",
+    "core.logAllRefUpdates": "true",  # a person edits there, and may want to go back
     "checkout.workers": "0",  # one per CPU
     "extensions.worktreeConfig": "false",
     "advice.detachedHead": "false",
@@ -77,6 +77,12 @@ def git(
         what=what or f"git {argv[0]}",
         hint="pinrace doctor",
     )
+
+
+def plain_environment() -> dict[str, str]:
+    """Return this process's environment without what would lead git elsewhere."""
+    kept = {key: value for key, value in os.environ.items() if key not in LOCAL_VARIABLES}
+    return {**kept, **NO_CONFIG, "LC_ALL": "C"}
 
 
 def repository() -> Path:
