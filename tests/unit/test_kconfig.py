@@ -14,18 +14,18 @@ from harness.kbuild.kconfig import Wanted, dependencies, missing, parse
 
 KCONFIG = """\
 config OTHER
-	bool "Other"
+    bool "Other"
 
 config WANTED
-	bool "Wanted"
-	depends on OTHER && !THIRD
-	select FOURTH
-	help
-	  depends on nothing in here
+    bool "Wanted"
+    depends on OTHER && !THIRD
+    select FOURTH
+    help
+        depends on nothing in here
 
 config LATER
-	bool
-	depends on WANTED
+    bool
+    depends on WANTED
 """
 
 

@@ -54,12 +54,12 @@ def test_full_disk_is_the_hosts_trouble(own_cache: Path) -> None:
 
 
 def test_threads_share_the_work(own_cache: Path) -> None:
-    made = []
+    made: list[Path] = []
     meet = threading.Barrier(4)
 
     def work() -> None:
         meet.wait()
-        store.make("things", "k", lambda into: made.append(into))
+        store.make("things", "k", made.append)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
