@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
@@ -55,6 +55,7 @@ class Outcome:
     splats: tuple[Splat, ...]
     evidence: Evidence
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 def run_cell(
@@ -190,6 +191,29 @@ def run_baseline(cell: Cell, bench: Bench, *, only: str = "", stop: Event | None
     return Outcome(cases, found, Evidence(Ending.DONE), 0.0)
 
 
+def confirm(
+    cell: Cell, bench: Bench, first: Outcome, base: Outcome, folder: Path, *, stop: Event | None
+) -> Outcome:
+    """Run a suite of the tree's own again when it shows a failure that the unpatched tree lacks.
+
+    Its tests have time limits of their own, which a slow host misses now and then: what fails
+    once and passes at once after is noted as flaky, and not blamed on the series.  The series' own
+    suites get no second chance, and neither does a kernel that reported something.
+    """
+    before = {case.name for case in base.cases if case.status.bad}
+    new = {case.name for case in first.cases if case.status.bad} - before
+    whole = first.evidence.ending is Ending.DONE and not first.splats
+    if SUITES[cell.suite].brought_by_series or cell.suite == "smoke" or not new or not whole:
+        return first
+    again = run_cell(cell, bench, folder / "again", stop=stop)
+    passed = {case.name: case for case in again.cases if not case.status.bad and case.name in new}
+    if not passed or again.splats:
+        return replace(first, splats=again.splats)
+    cases = tuple(passed.get(case.name, case) for case in first.cases)
+    note = f"flaky, failed in 1 of 2 runs: {', '.join(sorted(passed))}"
+    return replace(first, cases=cases, notes=(note,), seconds=first.seconds + again.seconds)
+
+
 def _identity(machine: Machine) -> str:
     """What of a machine may change a result."""
     return (
@@ -210,5 +234,5 @@ def judge_cell(
         baseline_splats=baseline.splats if baseline else (),
         seconds=outcome.seconds,
         folder=folder,
-        notes=notes,
+        notes=(*outcome.notes, *notes),
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
-from harness.cells import Bench, Outcome, judge_cell, run_baseline, run_cell
+from harness.cells import Bench, Outcome, confirm, judge_cell, run_baseline, run_cell
 from harness.errors import InfrastructureError
 from harness.guest.machine import Machine
 from harness.runs.journal import Run
@@ -66,23 +66,38 @@ def run(
     """
     baselines: dict[Cell, Future[Outcome]] = {}
     for task in work:
-        key = replace(task.cell, repeat=1)
+        key = _key(task)
         if task.base and key not in baselines:
             baselines[key] = executor.submit(run_baseline, key, task.base, only=only, stop=stop)
-    futures = {executor.submit(_one, task, record, only, stop): task for task in work}
+    # Baselines were submitted first, so a worker that waits for one never waits for itself.
+    futures = {
+        executor.submit(_one, task, record, baselines.get(_key(task)), only, stop): task
+        for task in work
+    }
     results: dict[Cell, CellResult] = {}
     for future in as_completed(futures):
         task = futures[future]
-        result = _judged(task, record, future, baselines.get(replace(task.cell, repeat=1)))
+        result = _judged(task, record, future, baselines.get(_key(task)))
         record.cell_end(result)
         results[task.cell] = result
         on_result(result)
     return [results[task.cell] for task in work]
 
 
-def _one(task: Task, record: Run, only: str, stop: Event | None) -> Outcome:
+def _key(task: Task) -> Cell:
+    """The cell whose baseline serves all repetitions."""
+    return replace(task.cell, repeat=1)
+
+
+def _one(
+    task: Task, record: Run, baseline: Future[Outcome] | None, only: str, stop: Event | None
+) -> Outcome:
     folder = record.cell_start(task.cell)
-    return run_cell(task.cell, task.patched, folder, only=only, stop=stop)
+    outcome = run_cell(task.cell, task.patched, folder, only=only, stop=stop)
+    if baseline is None or only or baseline.exception():
+        return outcome
+    base = baseline.result()
+    return confirm(task.cell, task.patched, outcome, base, folder, stop=stop)
 
 
 def _judged(
