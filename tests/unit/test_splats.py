@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Reports are found in logs that real kernels printed, and nowhere else.
+
+tests/golden/<arch>-<what>.log: the console of a guest in which `what` was provoked, by sysrq or by
+LKDTM (a debug flavor); `clean` ones are guests in which nothing was.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from harness.errors import InfrastructureError
+from harness.judge.splats import find, load_rules, read
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+
+# The rules that must find something in each log.
+WANTED = {
+    "clean": set(),
+    "panic": {"panic"},
+    "kasan": {"kasan"},
+    "warn": {"warn"},
+    "oops": {"oops"},
+    "bug": {"bug"},
+    "lockdep": {"lockdep", "atomic-sleep", "rcu-stall", "soft-lockup"},
+}
+LOGS = sorted(GOLDEN.glob("*.log"))
+
+
+def test_both_arches_have_every_log() -> None:
+    wanted = {f"{arch}-{kind}" for arch in ("x86_64", "arm64") for kind in WANTED}
+    assert {path.stem for path in LOGS} == wanted
+
+
+@pytest.mark.parametrize("path", LOGS, ids=lambda path: path.stem)
+def test_golden(path: Path) -> None:
+    text = read(path)
+    found = find(text)
+    assert {splat.rule for splat in found} == WANTED[path.stem.split("-", 1)[1]]
+    for splat in found:
+        assert splat.title.split()[0] in text.split("\n")[splat.line - 1]
+
+
+@pytest.mark.parametrize("path", LOGS, ids=lambda path: path.stem)
+def test_the_fingerprint_ignores_times_and_addresses(path: Path) -> None:
+    text = read(path)
+    moved = re.sub(r"^\[ *(\d+)\.", lambda m: f"[{int(m[1]) + 5:>5}.", text, flags=re.M)
+    before, after = find(text), find(moved)
+    assert [s.fingerprint for s in before] == [s.fingerprint for s in after]
+
+
+@pytest.mark.parametrize("path", LOGS, ids=lambda path: path.stem)
+def test_without_its_first_line_a_report_is_not_the_same(path: Path) -> None:
+    text = read(path)
+    found = find(text)
+    if not found:
+        return
+    lines = text.split("\n")
+    del lines[found[0].line - 1]
+    assert find("\n".join(lines)) != found
+
+
+def test_an_empty_console_is_no_clean_one() -> None:
+    with pytest.raises(InfrastructureError):
+        find("")
+
+
+def test_broken_rules_are_an_error(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text("")
+    with pytest.raises(InfrastructureError):
+        load_rules(rules)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[    1.000000] Command line: console=ttyS0 note=BUG:",
+        "[    1.000000] test: a WARNING: at the door is only text",
+        "[    1.000000] Run /init as init process",
+    ],
+)
+def test_ordinary_lines_are_no_reports(line: str) -> None:
+    clean = read(GOLDEN / "x86_64-clean.log")
+    assert find(f"{clean}\n{line}\n") == ()
