@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
-from harness import ui
+from harness import store, ui
 from harness.arches import ARCHES, get_abi
-from harness.image.initramfs import guest_image
+from harness.image.initramfs import FILE_NAME, guest_image
 from harness.kbuild import kernel as kbuild
 from harness.kbuild import warnings
+from harness.kbuild.userspace import compiler_identity
+from harness.paths import ROOTFS, cache_dir
 from harness.request import Request
 from harness.trees.series import apply
 from harness.trees.worktree import worktree
@@ -98,14 +102,41 @@ def _age(built: Kernel) -> str:
 
 
 def _images(tree: PatchedTree, abis: Iterable[str]) -> dict[str, Image]:
-    """Have the images of these ABIs; only what is missing is made."""
-    images = {}
-    with worktree(tree.base, say=ui.say) as place:
-        place.checkout(tree.commit)
-        for name in abis:
-            abi = get_abi(name)
-            images[name] = guest_image(ARCHES[abi.arch], abi, tree, place.path)
-    return images
+    """Have the images of these ABIs; the tree's files are needed only for what is missing."""
+    names = tuple(abis)
+    images = {name: image for name in names if (image := _known_image(tree, name))}
+    if len(images) < len(names):
+        with worktree(tree.base, say=ui.say) as place:
+            place.checkout(tree.commit)
+            for name in names:
+                if name not in images:
+                    abi = get_abi(name)
+                    images[name] = guest_image(ARCHES[abi.arch], abi, tree, place.path)
+                    store.write_json(_image_note(tree, name), images[name].digest)
+    return {name: images[name] for name in names}
+
+
+def _image_note(tree: PatchedTree, abi_name: str) -> Path:
+    """Where it is noted which image came of this tree, these guest programs and compilers."""
+    abi = get_abi(abi_name)
+    sources = sorted(path for path in ROOTFS.rglob("*") if path.is_file())
+    compilers = (compiler_identity(abi), compiler_identity(ARCHES[abi.arch].abis[0]))
+    contents = (path.read_bytes() for path in sources)
+    key = store.digest(tree.tree_id, abi_name, *compilers, *map(str, sources), *contents)
+    folder = cache_dir() / "image-notes"
+    folder.mkdir(exist_ok=True)
+    return folder / f"{key}.json"
+
+
+def _known_image(tree: PatchedTree, abi_name: str) -> Image | None:
+    """Return the image that was made of the same before, if it is still there."""
+    note = _image_note(tree, abi_name)
+    if not note.exists():
+        return None
+    digest = json.loads(note.read_text())
+    folder = store.find("images", digest)
+    arch = get_abi(abi_name).arch
+    return Image(digest, arch, abi_name, folder / FILE_NAME) if folder else None
 
 
 def new_warnings(patched: Built, base: Built) -> tuple[str, ...]:
