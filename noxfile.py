@@ -69,4 +69,11 @@ def test(session: nox.Session) -> None:
     """Every suite on every arch and ABI; without arguments, also the harness on real guests."""
     pinrace(session, "test")
     if not session.posargs:
-        session.run("pytest", "-n", "2", "--dist", "loadgroup", "tests/guest", "tests/faults")
+        session.run("pytest", "-n", "2", "--dist", "loadgroup", "tests/guest")
+
+
+@nox.session(default=False)
+def faults(session: nox.Session) -> None:
+    """The harness under injected trouble: killed, interrupted, no disk, guests that go wrong."""
+    install(session, "test")
+    session.run("pytest", "tests/faults", *session.posargs)
