@@ -19,7 +19,7 @@ from harness.guest.outcome import GuestRun, JobRun
 from harness.judge import splats
 from harness.judge.symbolize import symbolize
 from harness.judge.verdict import KSFT_SKIP, Ending, Evidence, judge
-from harness.suites import ktap
+from harness.suites import feature, ktap
 from harness.suites.suite import ABIPROBE, SUITES, Suite
 from harness.values import CaseResult, CaseStatus, Cell, CellResult, Image, Kernel, Splat
 
@@ -45,6 +45,7 @@ class Bench:
     image: Image
     machine: Machine
     source: Path  # the tree's files, for the symboliser
+    promised: bool = False  # its series brings PIN_ARGS, so the kernel must have it
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,9 @@ def run_cell(
     if main and main.recs:
         (folder / "records.txt").write_text("\n".join(main.recs) + "\n")
     cases = _cases(suite, main, output)
+    if bench.promised and main and not only and not _absent(suite, main):
+        lack = feature.lacking(main.recs, cases, own=suite.brought_by_series)
+        cases = (*cases, lack) if lack else cases
     abi = ABIS[cell.abi]
     ok, note = check_abi(abi, jobs, direct=not only)
     evidence = Evidence(

@@ -18,6 +18,7 @@ from harness.errors import InfrastructureError
 from harness.guest.machine import Machine
 from harness.runs.journal import Run
 from harness.stages import Built, Lab
+from harness.suites.feature import brought_by
 from harness.trees.worktree import build_folder
 from harness.values import Cell, CellResult, Verdict
 
@@ -42,6 +43,7 @@ def tasks(lab: Lab, cells: Sequence[Cell], machines: dict[str, Machine]) -> list
             built.images[cell.abi],
             machines[cell.arch],
             build_folder(built.tree.base) / "src",
+            brought_by(built.tree.series),
         )
 
     return [

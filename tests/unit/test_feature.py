@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A series that brings PIN_ARGS, and a kernel that shows none of it, do not make a PASS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.cli.options import DEFAULT_SERIES
+from harness.suites import feature
+from harness.trees.series import load_series
+from harness.values import CaseResult, CaseStatus, Series
+
+PASSED = CaseResult("a", CaseStatus.PASS)
+SKIPPED = CaseResult("b", CaseStatus.SKIP, "no PIN_ARGS in this kernel")
+
+
+def test_the_projects_series_brings_it() -> None:
+    assert feature.brought_by(load_series(DEFAULT_SERIES))
+    assert not feature.brought_by(None)
+
+
+def test_a_series_that_only_names_it_does_not(tmp_path: Path) -> None:
+    patch = tmp_path / "0001-x.patch"
+    patch.write_text(
+        "+ see SECCOMP_IOCTL_NOTIF_PIN_ARGS\n-#define SECCOMP_IOCTL_NOTIF_PIN_ARGS\n"
+    )
+    assert not feature.brought_by(Series("x", "0", (patch,)))
+
+
+@pytest.mark.parametrize(
+    ("records", "cases", "own", "lacks"),
+    [
+        (["feature pin_args=1"], [PASSED], False, False),
+        (["feature pin_args=0"], [PASSED, SKIPPED], False, True),
+        ([], [PASSED, SKIPPED], True, False),
+        ([], [SKIPPED], True, True),
+        ([], [SKIPPED], False, False),
+        ([], [], True, False),
+    ],
+)
+def test_lacking(records: list[str], cases: list[CaseResult], own: bool, lacks: bool) -> None:
+    found = feature.lacking(records, cases, own=own)
+    assert (found is not None) == lacks
+    assert found is None or found.status is CaseStatus.FAIL
