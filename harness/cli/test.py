@@ -14,7 +14,8 @@ from harness.guest.machine import Machine, get_machine
 from harness.host.budget import Budget
 from harness.runs import junit, summary
 from harness.runs.journal import Run, tree_facts
-from harness.values import CellResult
+from harness.trees.fit import NotApplicableError
+from harness.values import CellResult, Verdict
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +29,13 @@ def run(args: argparse.Namespace) -> int:
     asked = options.request(args)
     wanted = options.cells(asked, args)
     tree, series = options.request_tree(args)
-    lab = stages.prepare(asked, tree, series, with_base=not args.no_baseline)
+    try:
+        lab = stages.prepare(asked, tree, series, with_base=not args.no_baseline)
+    except NotApplicableError as error:
+        ui.say(str(error))
+        lacks = f"not applicable: the tree lacks {', '.join(error.lacks)}"
+        results = [CellResult(cell, Verdict.SKIP, lacks) for cell in wanted]
+        return _finish(Run.create(["pinrace", *args.words], tree={"label": tree.label}), results)
     machines = {name: get_machine(get_arch(name), smp=args.smp) for name in asked.arches}
     record = Run.create(
         ["pinrace", *args.words],
@@ -41,10 +48,14 @@ def run(args: argparse.Namespace) -> int:
     work = matrix.tasks(lab, wanted, machines)
     guests = args.guests or Budget.of_host().guests_at_once(args.smp, 512)
     ui.say(f"test    {len(work)} cells, {guests} guests at once, results in {record.folder}")
-    results = _run(work, record, guests, args.only)
+    return _finish(record, _run(work, record, guests, args.only))
+
+
+def _finish(record: Run, results: list[CellResult]) -> int:
+    """Write and show what came of it; return the exit code."""
     code = summary.exit_code(results)
     record.finish(results, exit_code=code)
-    junit.write(record.folder / "junit.xml", results, tree_facts(lab.patched.tree))
+    junit.write(record.folder / "junit.xml", results, record.manifest["tree"])
     summary.show(results, ui.out)
     ui.say(f"exit {int(code)}: see pinrace help exits · results in {record.folder}")
     return code

@@ -10,6 +10,7 @@ from pathlib import Path
 from harness import store
 from harness.errors import BuildError, InfrastructureError
 from harness.paths import cache_dir
+from harness.trees import fit
 from harness.trees.git import git, in_store, lookup, object_id, set_ref
 from harness.trees.worktree import Worktree, ensure, in_progress, start_am, worktree
 from harness.values import PatchedTree, Series, Tree
@@ -28,15 +29,16 @@ def result_ref(tree: Tree, series: Series) -> str:
 def apply(tree: Tree, series: Series | None, *, say: Say) -> PatchedTree:
     """Return a tree with a series applied by `git am --3way`; instant when it was done before.
 
-    It takes the lock of the tree's work tree, which is not reentrant.  Raises BuildError when a
-    patch does not apply: it names the patch, the files and the hunks, and a work tree in which
-    the operation waits.
+    It takes the lock of the tree's work tree, which is not reentrant.  Raises NotApplicableError
+    when the tree lacks what the series needs, and BuildError when a patch does not apply: it names
+    the patch, the files and the hunks, and a work tree in which the operation waits.
     """
     if series is None:
         return PatchedTree(tree, None, tree.tree_id, tree.commit)
     ref = result_ref(tree, series)
     commit = lookup(ref)
     if commit is None:
+        fit.check(tree, series)
         with worktree(tree, say=say) as place:
             commit = lookup(ref) or _apply(place, tree, series, say)
             set_ref(ref, commit)

@@ -23,9 +23,7 @@ def test_the_projects_series_brings_it() -> None:
 
 def test_a_series_that_only_names_it_does_not(tmp_path: Path) -> None:
     patch = tmp_path / "0001-x.patch"
-    patch.write_text(
-        "+ see SECCOMP_IOCTL_NOTIF_PIN_ARGS\n-#define SECCOMP_IOCTL_NOTIF_PIN_ARGS\n"
-    )
+    patch.write_text("+ see SECCOMP_IOCTL_NOTIF_PIN_ARGS\n-#define SECCOMP_IOCTL_NOTIF_PIN_ARGS\n")
     assert not feature.brought_by(Series("x", "0", (patch,)))
 
 

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A tree that lacks what a series builds on is not one on which the series fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from trees_common import kernel_folder, no_say, tarball
+
+from harness.cli.options import DEFAULT_SERIES
+from harness.errors import Exit, UserError
+from harness.trees import fit
+from harness.trees.apply import apply
+from harness.trees.fetch import resolve
+from harness.trees.series import load_series
+from harness.values import Series, Tree
+
+pytestmark = pytest.mark.usefixtures("own_cache")
+
+NEED = '[[requires]]\nwhat = "line 5 (7.3)"\nfile = "{file}"\ntext = "{text}"\n'
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    packed = tarball(kernel_folder(tmp_path / "linux"), tmp_path / "l.tar")
+    return resolve(str(packed), say=no_say)
+
+
+def series(folder: Path, text: str) -> Series:
+    (folder / fit.FILE).write_text(text)
+    return Series("s", "0" * 64, (folder / "0001-x.patch",))
+
+
+def test_what_is_there_is_enough(tree: Tree, tmp_path: Path) -> None:
+    fit.check(tree, series(tmp_path, NEED.format(file="kernel/seccomp.c", text="line_5;")))
+    fit.check(tree, series(tmp_path, ""))
+    (tmp_path / fit.FILE).unlink()
+    fit.check(tree, Series("s", "0" * 64, (tmp_path / "0001-x.patch",)))
+
+
+@pytest.mark.parametrize(
+    ("file", "text"), [("kernel/seccomp.c", "line_.;"), ("kernel/none.c", "line_5;")]
+)
+def test_what_is_lacking_is_named(tree: Tree, tmp_path: Path, file: str, text: str) -> None:
+    with pytest.raises(fit.NotApplicableError, match="line 5") as caught:
+        apply(tree, series(tmp_path, NEED.format(file=file, text=text)), say=no_say)
+    assert caught.value.lacks == ("line 5 (7.3)",)
+    assert caught.value.exit_code == Exit.USAGE
+
+
+@pytest.mark.parametrize("text", ["requires = 1", "[[requires]]\nwhat = 'x'", "= ="])
+def test_a_malformed_file_is_said(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UserError, match="says wrongly"):
+        fit.requirements(series(tmp_path, text))
+
+
+def test_the_projects_own_file_is_read() -> None:
+    assert fit.requirements(load_series(DEFAULT_SERIES))
