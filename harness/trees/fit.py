@@ -8,7 +8,6 @@ people), `file` and `text`.  A tree too old for it is then told from one on whic
 from __future__ import annotations
 
 import tomllib
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
