@@ -25,6 +25,7 @@ COMMANDS = {
     "build": "build kernels and guest images",
     "boot": "boot each kernel once and say how long it took",
     "test": "run the suites on every arch and ABI, and judge them",
+    "contract": "which statements of the contract a series keeps, on every ABI",
     "shell": "an interactive guest with the series in this terminal",
     "runs": "list earlier runs, or show one again",
     "cache": "show what the cache holds, or prune it",

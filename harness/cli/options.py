@@ -69,7 +69,8 @@ def cell_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _series(text: str) -> Path | None:
+def series_path(text: str) -> Path | None:
+    """Return where a series lies: a path, or a name in kernel/; None for "none"."""
     if text in ("none", ""):
         return None
     path = Path(text)
@@ -83,7 +84,7 @@ def request_tree(args: argparse.Namespace) -> tuple[Tree, Series | None]:
     from harness.trees.fetch import resolve
     from harness.trees.series import load_series
 
-    path = _series(args.series)
+    path = series_path(args.series)
     series = load_series(path) if path else None  # a wrong path is said before any download
     return resolve(args.tree, say=ui.say), series
 

@@ -154,7 +154,9 @@ def _make(argv: list[str], wanted: Plan, log: Path, progress: Progress) -> list[
     """Run make with progress; its failure is a BuildError with the first errors in it."""
     count = log.with_name("pinrace.objects")
     env = build_env(log.with_name(_STATS))
-    expected = int(count.read_text()) if count.exists() else 0
+    # How many objects a change touches is not known before make has found out.
+    again = log.with_name("vmlinux").exists()
+    expected = int(count.read_text()) if count.exists() and not again else 0
     done = 0
 
     def on_line(line: str) -> None:

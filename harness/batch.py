@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One batch of cells, from a request to judged results in a run's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Event
+
+from harness import matrix, stages, ui
+from harness.arches import get_arch
+from harness.guest.machine import Machine, get_machine
+from harness.host.budget import Budget
+from harness.request import Request
+from harness.runs import junit, summary
+from harness.runs.journal import Run, tree_facts
+from harness.trees.fit import NotApplicableError
+from harness.values import Cell, CellResult, PatchedTree, Series, Tree, Verdict
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What to run: cells of one tree and series."""
+
+    asked: Request
+    tree: Tree
+    series: Series | None
+    cells: tuple[Cell, ...]
+    smp: int = 2
+    guests: int = 0  # at once; 0: as many as fit
+    only: str = ""  # cases whose name holds this
+    with_base: bool = True  # hold it against the unpatched tree
+
+
+def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
+    """Build what is missing, run the cells, keep the results; argv is the user's command line.
+
+    A series that is not meant for the tree gives cells that are skipped with what is lacking.
+    Raises BuildError and InfrastructureError when there is nothing to run cells on.
+    """
+    try:
+        lab = stages.prepare(batch.asked, batch.tree, batch.series, with_base=batch.with_base)
+    except NotApplicableError as error:
+        return _not_applicable(batch, error, argv)
+    machines = {name: get_machine(get_arch(name), smp=batch.smp) for name in batch.asked.arches}
+    record = Run.create(
+        argv,
+        tree=tree_facts(lab.patched.tree),
+        machines={name: _facts(machine) for name, machine in machines.items()},
+    )
+    for name, machine in machines.items():
+        why = f" ({machine.accel.reason})" if machine.accel.reason else ""
+        ui.say(f"guests  {name} {machine.cpu} under {machine.accel.name}{why}")
+    guests = batch.guests or Budget.of_host().guests_at_once(batch.smp, 512)
+    work = matrix.tasks(lab, batch.cells, machines)
+    ui.say(f"test    {len(work)} cells, {guests} guests at once, results in {record.folder}")
+    return record, _keep(record, _run(work, record, guests, batch.only))
+
+
+def _not_applicable(
+    batch: Batch, error: NotApplicableError, argv: Sequence[str]
+) -> tuple[Run, list[CellResult]]:
+    """Skip all cells, each with what the tree lacks."""
+    ui.say(str(error))
+    tree = PatchedTree(batch.tree, batch.series, batch.tree.tree_id, batch.tree.commit)
+    record = Run.create(argv, tree=tree_facts(tree))
+    lacks = f"not applicable: the tree lacks {', '.join(error.lacks)}"
+    return record, _keep(record, [CellResult(c, Verdict.SKIP, lacks) for c in batch.cells])
+
+
+def _keep(record: Run, results: list[CellResult]) -> list[CellResult]:
+    """Write what came of it."""
+    record.finish(results, exit_code=summary.exit_code(results))
+    junit.write(record.folder / "junit.xml", results, record.manifest["tree"])
+    return results
+
+
+def _run(work: list[matrix.Task], record: Run, guests: int, only: str) -> list[CellResult]:
+    """Run the cells with progress; on Ctrl-C every guest is ended and what ended is kept."""
+    stop = Event()
+    executor = ThreadPoolExecutor(guests, thread_name_prefix="guest")
+    done = 0
+    with ui.meter("cells") as progress:
+
+        def on_result(result: CellResult) -> None:
+            nonlocal done
+            done += 1
+            progress(done, len(work))
+            ui.say(f"  {result.verdict:<5} {result.cell.name}  {result.reason}")
+
+        try:
+            return matrix.run(work, record, executor, on_result=on_result, only=only, stop=stop)
+        finally:
+            stop.set()
+            executor.shutdown(cancel_futures=True)
+
+
+def _facts(machine: Machine) -> dict[str, object]:
+    """What a manifest says of a machine."""
+    return {
+        "qemu": machine.qemu.version,
+        "cpu": machine.cpu,
+        "smp": machine.smp,
+        "memory_mib": machine.mem_mb,
+        "accelerator": machine.accel.name,
+        "why": machine.accel.reason,
+        "scale": machine.accel.scale,
+    }

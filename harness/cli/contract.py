@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`pinrace contract`: which statements of the contract each series keeps, on every ABI."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import datetime
+from pathlib import Path
+
+from harness import batch, contract, ui
+from harness.arches import get_abi
+from harness.cli import options
+from harness.errors import Exit, UserError
+from harness.paths import KERNEL
+from harness.trees.series import load_series
+from harness.values import Cell, Verdict
+
+STATEMENTS = KERNEL / "pin-args" / "contract.toml"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    options.build_options(parser)
+    parser.add_argument(
+        "--against",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="another series to hold against the same statements; may be repeated",
+    )
+    parser.add_argument("--write", type=Path, metavar="FILE", help="keep the table there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the selftest on each series; exit 1 when the series itself breaks a statement."""
+    asked = options.request(args)
+    tree, own = options.request_tree(args)
+    if own is None or args.kernel:
+        raise UserError("the contract is about a series on a tree", hint="leave out --kernel")
+    others = [options.series_path(text) for text in args.against]
+    wanted = contract.statements(STATEMENTS)
+    columns: list[contract.Column] = []
+    cells = tuple(
+        Cell(get_abi(abi).arch, abi, flavor, "pin_args")
+        for flavor in asked.flavors
+        for abi in asked.abis
+    )
+    today = datetime.now().astimezone().date().isoformat()
+    facts = {"date": today, "tree": f"{tree.label}, {tree.origin}"}
+    for series in (own, *(load_series(path) for path in others if path)):
+        tested = contract.with_selftest(series, own)
+        facts[series.name] = f"{len(series.patches)} patches, {series.digest[:16]}"
+        todo = batch.Batch(asked, tree, tested, cells, with_base=False)
+        _, results = batch.run(todo, ["pinrace", *args.words])
+        columns += [contract.Column(series.name, result) for result in results]
+    text = contract.markdown(wanted, columns, facts)
+    ui.say(text)
+    if args.write:
+        args.write.write_text(f"<!-- made by: pinrace {' '.join(args.words)} -->\n\n{text}")
+    mine = [column.result.verdict for column in columns if column.series == own.name]
+    if Verdict.FAIL in mine:
+        return Exit.KERNEL
+    return Exit.OK if set(mine) == {Verdict.PASS} else Exit.INFRA
