@@ -73,6 +73,12 @@ def test(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """What the series costs, in instructions; arguments go to `pinrace price`."""
+    pinrace(session, "price")
+
+
+@nox.session(default=False)
 def faults(session: nox.Session) -> None:
     """The harness under injected trouble: killed, interrupted, no disk, guests that go wrong."""
     install(session, "test")

@@ -26,6 +26,7 @@ COMMANDS = {
     "boot": "boot each kernel once and say how long it took",
     "test": "run the suites on every arch and ABI, and judge them",
     "contract": "which statements of the contract a series keeps, on every ABI",
+    "price": "instructions a system call, with the series and without",
     "shell": "an interactive guest with the series in this terminal",
     "runs": "list earlier runs, or show one again",
     "cache": "show what the cache holds, or prune it",

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`pinrace price`: instructions a system call, with the series and without."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import datetime
+from pathlib import Path
+
+from harness import price, stages, ui
+from harness.cli import options
+from harness.errors import Exit, UserError
+from harness.runs.journal import Run, tree_facts
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    options.build_options(parser)
+    parser.add_argument("--write", type=Path, metavar="FILE", help="keep the table there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Count on both kernels and print the table; exit 1 when a call costs too much."""
+    asked = options.request(args)
+    if asked.flavors != ("plain",) or asked.kernel:
+        raise UserError(
+            "prices are those of the plain kernels", hint="leave out --flavor, --kernel"
+        )
+    tree, series = options.request_tree(args)
+    if series is None:
+        raise UserError("a price is that of a series", hint="--series FOLDER")
+    lab = stages.prepare(asked, tree, series, with_base=True)
+    if lab.base is None:
+        raise UserError(f"{series.name} changes nothing in {tree.label}")
+    record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree))
+    prices = []
+    for abi in asked.abis:
+        folder = record.folder / "price" / abi
+        base = price.measure(lab.base, abi, folder / "base")
+        patched = price.measure(lab.patched, abi, folder / "patched")
+        prices += price.compare(abi, base, patched)
+        ui.say(f"price   {abi}  {len(patched)} calls, {price.TIMES} runs of each kernel agree")
+    code = Exit.KERNEL if any(one.too_much for one in prices) else Exit.OK
+    record.finish([], exit_code=code)
+    facts = {
+        "date": datetime.now().astimezone().date().isoformat(),
+        "tree": f"{tree.label}, {tree.origin}",
+        "series": f"{series.name}, {len(series.patches)} patches, {series.digest[:16]}",
+        "counted": f"instructions a call, QEMU {price.machine(asked.abis[0]).qemu.version},"
+        " one CPU; the cheapest of 40 batches",
+    }
+    text = price.markdown(prices, facts)
+    ui.say(text)
+    if args.write:
+        args.write.write_text(f"<!-- made by: pinrace {' '.join(args.words)} -->\n\n{text}")
+    return code
