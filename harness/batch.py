@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event
 
-from harness import matrix, stages, ui
+from harness import runner, stages, ui
 from harness.arches import get_arch
 from harness.guest.machine import Machine, get_machine
 from harness.host.budget import Budget
@@ -53,7 +53,7 @@ def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
         why = f" ({machine.accel.reason})" if machine.accel.reason else ""
         ui.say(f"guests  {name} {machine.cpu} under {machine.accel.name}{why}")
     guests = batch.guests or Budget.of_host().guests_at_once(batch.smp, 512)
-    work = matrix.tasks(lab, batch.cells, machines)
+    work = runner.tasks(lab, batch.cells, machines)
     ui.say(f"test    {len(work)} cells, {guests} guests at once, results in {record.folder}")
     return record, _keep(record, _run(work, record, guests, batch.only))
 
@@ -76,7 +76,7 @@ def _keep(record: Run, results: list[CellResult]) -> list[CellResult]:
     return results
 
 
-def _run(work: list[matrix.Task], record: Run, guests: int, only: str) -> list[CellResult]:
+def _run(work: list[runner.Task], record: Run, guests: int, only: str) -> list[CellResult]:
     """Run the cells with progress; on Ctrl-C every guest is ended and what ended is kept."""
     stop = Event()
     executor = ThreadPoolExecutor(guests, thread_name_prefix="guest")
@@ -90,7 +90,7 @@ def _run(work: list[matrix.Task], record: Run, guests: int, only: str) -> list[C
             ui.say(f"  {result.verdict:<5} {result.cell.name}  {result.reason}")
 
         try:
-            return matrix.run(work, record, executor, on_result=on_result, only=only, stop=stop)
+            return runner.run(work, record, executor, on_result=on_result, only=only, stop=stop)
         finally:
             stop.set()
             executor.shutdown(cancel_futures=True)

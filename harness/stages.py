@@ -39,7 +39,14 @@ class Lab:
     base: Built | None  # None when it is not wanted, or the same
 
 
-def prepare(asked: Request, tree: Tree, series: Series | None, *, with_base: bool) -> Lab:
+def prepare(
+    asked: Request,
+    tree: Tree,
+    series: Series | None,
+    *,
+    with_base: bool,
+    images: bool = True,
+) -> Lab:
     """Apply, configure and build what is missing; say a line for each kernel."""
     patched_tree = apply(tree, series, say=ui.say)
     named = f"{series.name} ({len(series.patches)} patches)" if series else "none"
@@ -50,16 +57,16 @@ def prepare(asked: Request, tree: Tree, series: Series | None, *, with_base: boo
     base = None
     if with_base and patched_tree.tree_id != tree.tree_id and not asked.kernel:
         # First, so that what the series touches is all that is compiled again.
-        base = _built(PatchedTree(tree, None, tree.tree_id, tree.commit), asked)
-    patched = _built(patched_tree, asked)
+        base = _built(PatchedTree(tree, None, tree.tree_id, tree.commit), asked, images)
+    patched = _built(patched_tree, asked, images)
     if base:
         for text in new_warnings(patched, base):
             ui.say(f"  the series adds a warning: {text}")
     return Lab(patched, base)
 
 
-def _built(tree: PatchedTree, asked: Request) -> Built:
-    return Built(tree, _kernels(tree, asked), _images(tree, asked.abis))
+def _built(tree: PatchedTree, asked: Request, images: bool) -> Built:
+    return Built(tree, _kernels(tree, asked), _images(tree, asked.abis) if images else {})
 
 
 def _kernels(tree: PatchedTree, asked: Request) -> dict[tuple[str, str], Kernel]:

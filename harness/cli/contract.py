@@ -12,7 +12,7 @@ from harness.arches import get_abi
 from harness.cli import options
 from harness.errors import Exit, UserError
 from harness.paths import KERNEL
-from harness.trees.series import load_series
+from harness.trees.series import find_series, load_series
 from harness.values import Cell, Verdict
 
 STATEMENTS = KERNEL / "pin-args" / "contract.toml"
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     tree, own = options.request_tree(args)
     if own is None or args.kernel:
         raise UserError("the contract is about a series on a tree", hint="leave out --kernel")
-    others = [options.series_path(text) for text in args.against]
+    others = [find_series(text) for text in args.against]
     wanted = contract.statements(STATEMENTS)
     columns: list[contract.Column] = []
     cells = tuple(

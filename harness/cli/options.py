@@ -69,22 +69,12 @@ def cell_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def series_path(text: str) -> Path | None:
-    """Return where a series lies: a path, or a name in kernel/; None for "none"."""
-    if text in ("none", ""):
-        return None
-    path = Path(text)
-    if not path.exists() and (KERNEL / text).is_dir():
-        return KERNEL / text
-    return path
-
-
 def request_tree(args: argparse.Namespace) -> tuple[Tree, Series | None]:
     """Resolve --tree and --series; say what they are."""
     from harness.trees.fetch import resolve
-    from harness.trees.series import load_series
+    from harness.trees.series import find_series, load_series
 
-    path = series_path(args.series)
+    path = find_series(args.series)
     series = load_series(path) if path else None  # a wrong path is said before any download
     return resolve(args.tree, say=ui.say), series
 

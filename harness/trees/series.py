@@ -14,14 +14,25 @@ import re
 from pathlib import Path
 
 from harness.errors import UserError
+from harness.paths import KERNEL
 from harness.trees.apply import apply
 from harness.trees.edit import edit, export
 from harness.values import Series
 
-__all__ = ["apply", "edit", "export", "load_series"]
+__all__ = ["apply", "edit", "export", "find_series", "load_series"]
 
 COVER_LETTER = "0000-cover-letter.patch"  # as git format-patch names it; it changes nothing
 _MAKE = "git format-patch makes what is wanted"
+
+
+def find_series(text: str) -> Path | None:
+    """Return where a series lies: a path, or a name in kernel/; None for "none"."""
+    if text in ("none", ""):
+        return None
+    path = Path(text)
+    if not path.exists() and (KERNEL / text).is_dir():
+        return KERNEL / text
+    return path
 
 
 def load_series(path: Path) -> Series:

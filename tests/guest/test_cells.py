@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import matrix
+from harness import runner
 from harness.arches import ABIS, get_arch
 from harness.cells import Bench, run_baseline, run_cell
 from harness.guest.machine import get_machine
@@ -21,9 +21,9 @@ EVERY_ABI = [pytest.param(abi, marks=pytest.mark.xdist_group(ABIS[abi].arch)) fo
 GetLab = Callable[[str], Lab]
 
 
-def bench(lab: Lab, cell: Cell) -> matrix.Task:
+def bench(lab: Lab, cell: Cell) -> runner.Task:
     machines = {cell.arch: get_machine(get_arch(cell.arch))}
-    return matrix.tasks(lab, [cell], machines)[0]
+    return runner.tasks(lab, [cell], machines)[0]
 
 
 def patched(get_lab: GetLab, abi: str, suite: str) -> tuple[Cell, Bench]:

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`pinrace run MATRIX`: many trees, flavors and configurations; killed, it goes on later."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from pathlib import Path
+
+from harness import ui
+from harness.errors import Exit, UserError
+from harness.matrix import file, table
+from harness.matrix import run as runs
+from harness.values import Verdict
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument("matrix", nargs="?", type=Path, help="for example configs/matrix/full.toml")
+    parser.add_argument("--fresh", action="store_true", help="forget results of before")
+    parser.add_argument("--list", action="store_true", help="say what would run")
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema, for editors")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="keep the table there")
+
+
+def schema() -> str:
+    """Return the JSON Schema of a matrix file."""
+    return json.dumps(file.MatrixFile.model_json_schema(), indent=2) + "\n"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the legs that have no result, then show all; the exit code is the gravest verdict's."""
+    if args.schema:
+        ui.out.file.write(schema())
+        return Exit.OK
+    if args.matrix is None:
+        raise UserError("which matrix?", hint="pinrace run configs/matrix/full.toml")
+    matrix = file.load(args.matrix)
+    if args.list:
+        for leg in file.legs(matrix):
+            what = f"left out: {leg.excluded}" if leg.excluded else " ".join(leg.suites) or "build"
+            ui.say(f"{leg.name}  {what}")
+        return Exit.OK
+    results = runs.run(matrix, ["pinrace", *args.words], fresh=args.fresh)
+    text = table.markdown(results)
+    ui.say(text)
+    if args.write:
+        args.write.write_text(f"<!-- made by: pinrace {' '.join(args.words)} -->\n\n{text}")
+    count = Counter(str(result.verdict) for result in results)
+    said = ", ".join(f"{number} {name}" for name, number in sorted(count.items()))
+    ui.say(f"{len(results)} legs: {said} · {runs.folder_of(matrix)}")
+    return exit_code({result.verdict for result in results})
+
+
+def exit_code(verdicts: set[Verdict]) -> Exit:
+    """Return 1 when a leg failed, 4 when one proves nothing, else 0."""
+    if Verdict.FAIL in verdicts:
+        return Exit.KERNEL
+    return Exit.INFRA if verdicts & {Verdict.MISS, Verdict.INCONCLUSIVE} else Exit.OK

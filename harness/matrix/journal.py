@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What became of a matrix's legs, a JSON line each, so that a killed run goes on where it was."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from harness.errors import InfrastructureError
+from harness.matrix.file import Leg
+from harness.values import CaseStatus, CellResult, Verdict
+
+FILE = "legs.jsonl"
+
+
+@dataclass(frozen=True)
+class CellLine:
+    """One cell of a leg, without its cases; counts add up its repetitions."""
+
+    abi: str
+    suite: str
+    repeat: int
+    verdict: Verdict
+    good: int
+    total: int
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class LegResult:
+    """The outcome of a leg; `run` is the id of its run, "" when no cell ran."""
+
+    key: str
+    leg: Leg
+    verdict: Verdict
+    reason: str
+    tree: str  # as results name it, "" when it could not be had
+    ended: str  # local time, ISO 8601
+    seconds: float
+    run: str = ""
+    cells: tuple[CellLine, ...] = ()
+
+
+_LINE = TypeAdapter(LegResult)
+
+
+def cell_line(result: CellResult) -> CellLine:
+    """Return what a leg keeps of a cell."""
+    ran = [case for case in result.cases if case.status is not CaseStatus.SKIP]
+    good = sum(1 for case in ran if not case.status.bad)
+    cell = result.cell
+    return CellLine(
+        cell.abi, cell.suite, cell.repeat, result.verdict, good, len(ran), result.reason
+    )
+
+
+def read(folder: Path) -> dict[str, LegResult]:
+    """Return the legs that ended, by key; the last word on each counts.
+
+    A last line that a crash tore is left out; any other damage is an InfrastructureError.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return {}
+    lines = path.read_text().split("\n")
+    found = {}
+    for number, line in enumerate(lines, 1):
+        if not line:
+            continue
+        try:
+            result = _LINE.validate_json(line)
+        except ValidationError as exc:
+            if number == len(lines):
+                break
+            raise InfrastructureError(
+                f"the matrix's journal is damaged in line {number}",
+                log=path,
+                hint="remove that line, or start anew with --fresh",
+            ) from exc
+        found[result.key] = result
+    return found
+
+
+def append(folder: Path, result: LegResult) -> None:
+    """Add one leg; it is on the disk when this returns.  A line that a crash tore goes first."""
+    path = folder / FILE
+    path.touch()
+    with path.open("rb+") as stream:
+        whole = stream.read().rfind(b"\n") + 1
+        stream.truncate(whole)
+        stream.seek(whole)
+        stream.write(_LINE.dump_json(result) + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
