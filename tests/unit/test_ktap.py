@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from harness.suites.ktap import MAX_MISSING, Ktap, parse
 from harness.values import CaseStatus as S
 
+GOLDEN = Path(__file__).parent.parent / "golden"
 HEAD = "TAP version 13\n"
 
 
@@ -309,3 +312,18 @@ def test_many_missing_are_summed_up() -> None:
 def test_endless_nesting_is_not_believed() -> None:
     text = "".join(f"{'  ' * n}KTAP version 1\n" for n in range(3000))
     assert parse(text).flatten()
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad", "skipped"),
+    [
+        ("arm-seccomp_bpf", 97, 0, 15),
+        ("i386-seccomp_bpf", 100, 0, 12),
+        ("x86_64-seccomp_bpf", 104, 8, 0),
+        ("arm64-pin_args", 54, 1, 0),
+    ],
+)
+def test_what_guests_printed(name: str, good: int, bad: int, skipped: int) -> None:
+    cases = parse((GOLDEN / f"{name}.ktap").read_text()).flatten()
+    count = Counter("bad" if c.status.bad else c.status.value for c in cases)
+    assert (count["PASS"] + count["XFAIL"], count["bad"], count["SKIP"]) == (good, bad, skipped)
