@@ -60,6 +60,10 @@ class BuildError(PinraceError):
     exit_code = Exit.BUILD
 
 
+class ApplyError(BuildError):
+    """A patch of the series does not apply to the tree."""
+
+
 class InfrastructureError(PinraceError):
     """The harness, the host or QEMU could not do its part."""
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "boot": "boot each kernel once and say how long it took",
     "test": "run the suites on every arch and ABI, and judge them",
     "run": "run a matrix of trees, flavors and configurations; resumable",
+    "nightly": "run a matrix every night and say what is new",
     "contract": "which statements of the contract a series keeps, on every ABI",
     "price": "instructions a system call, with the series and without",
     "shell": "an interactive guest with the series in this terminal",

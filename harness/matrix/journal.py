@@ -40,6 +40,7 @@ class LegResult:
     tree: str  # as results name it, "" when it could not be had
     ended: str  # local time, ISO 8601
     seconds: float
+    stage: str = "run"  # how far it came: "apply", "build" or "run"
     run: str = ""
     cells: tuple[CellLine, ...] = ()
 

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from harness import batch, stages, store, ui
 from harness.arches import get_abi
-from harness.errors import BuildError, PinraceError, UserError
+from harness.errors import ApplyError, BuildError, PinraceError, UserError
 from harness.matrix import journal
 from harness.matrix.file import Leg, MatrixFile, legs
 from harness.matrix.journal import LegResult
@@ -31,6 +31,7 @@ class _Ended:
 
     verdict: Verdict
     reason: str
+    stage: str = "run"
     run: str = ""
     cells: tuple[journal.CellLine, ...] = ()
 
@@ -40,8 +41,19 @@ def folder_of(matrix: MatrixFile) -> Path:
     return runs_dir() / f"matrix-{matrix.name}"
 
 
-def run(matrix: MatrixFile, argv: Sequence[str], *, fresh: bool = False) -> list[LegResult]:
-    """Run what has no result yet and return the results of all legs, in order.
+def tells(result: LegResult) -> bool:
+    """Whether a result is one, so that its leg need not be run again."""
+    return result.verdict is not Verdict.MISS
+
+
+def run(
+    matrix: MatrixFile,
+    argv: Sequence[str],
+    *,
+    fresh: bool = False,
+    keep: Callable[[LegResult], bool] = tells,
+) -> list[LegResult]:
+    """Run what has no result to keep yet and return the results of all legs, in order.
 
     A leg that fails to build, or that cannot be run, has a result too, and the others go on.
     Results are kept by what they are of: another series, tree or configuration is another leg.
@@ -53,7 +65,7 @@ def run(matrix: MatrixFile, argv: Sequence[str], *, fresh: bool = False) -> list
     folder.mkdir(parents=True, exist_ok=True)
     if fresh:
         (folder / journal.FILE).unlink(missing_ok=True)
-    known = journal.read(folder)
+    known = {key: old for key, old in journal.read(folder).items() if keep(old)}
     began = time.monotonic()
     results = []
     for number, leg in enumerate(todo, 1):
@@ -98,19 +110,30 @@ def _leg(
         tree = resolve(leg.tree, say=ui.say)
         label = tree.label
         key = _key(leg, tree, series)
-        if key in known and known[key].verdict is not Verdict.MISS:
+        if key in known:
             ui.say(f"  {known[key].verdict}, as on {known[key].ended}")
             return known[key]
         ended = _run_leg(leg, tree, series, argv)
+    except ApplyError as error:
+        ended = _Ended(Verdict.FAIL, str(error), "apply")
     except BuildError as error:
-        ended = _Ended(Verdict.FAIL, str(error))
+        ended = _Ended(Verdict.FAIL, str(error), "build")
     except NotApplicableError as error:
         ended = _Ended(Verdict.SKIP, f"not applicable: the tree lacks {', '.join(error.lacks)}")
     except (PinraceError, OSError) as error:
         ended = _Ended(Verdict.MISS, str(error))
     seconds = time.monotonic() - began
     result = LegResult(
-        key, leg, ended.verdict, ended.reason, label, _now(), seconds, ended.run, ended.cells
+        key=key,
+        leg=leg,
+        verdict=ended.verdict,
+        reason=ended.reason,
+        tree=label,
+        ended=_now(),
+        seconds=seconds,
+        stage=ended.stage,
+        run=ended.run,
+        cells=ended.cells,
     )
     ui.say(f"  {result.verdict}  {leg.name}  {result.reason.splitlines()[0]}")
     if key:
@@ -145,7 +168,7 @@ def _run_leg(leg: Leg, tree: Tree, series: Series | None, argv: Sequence[str]) -
     if verdict is Verdict.PASS:
         reason = f"{len(deciding)} of {len(results)} cells passed"
     lines = tuple(journal.cell_line(result) for result in results)
-    return _Ended(verdict, reason, record.id, lines)
+    return _Ended(verdict, reason, run=record.id, cells=lines)
 
 
 def _build_only(asked: Request, tree: Tree, series: Series | None, *, with_base: bool) -> _Ended:
@@ -155,5 +178,6 @@ def _build_only(asked: Request, tree: Tree, series: Series | None, *, with_base:
     lab = stages.prepare(asked, tree, series, with_base=with_base, images=False)
     warned = stages.new_warnings(lab.patched, lab.base) if lab.base else ()
     if warned:
-        return _Ended(Verdict.FAIL, f"builds, and adds {len(warned)} warnings: {warned[0]}")
+        what = f"builds, and adds {len(warned)} warnings: {warned[0]}"
+        return _Ended(Verdict.FAIL, what, "build")
     return _Ended(Verdict.PASS, "builds without new warnings" if lab.base else "builds")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness import store
-from harness.errors import BuildError, InfrastructureError
+from harness.errors import ApplyError, InfrastructureError
 from harness.paths import cache_dir
 from harness.trees import fit
 from harness.trees.git import git, in_store, lookup, object_id, set_ref
@@ -30,7 +30,7 @@ def apply(tree: Tree, series: Series | None, *, say: Say) -> PatchedTree:
     """Return a tree with a series applied by `git am --3way`; instant when it was done before.
 
     It takes the lock of the tree's work tree, which is not reentrant.  Raises NotApplicableError
-    when the tree lacks what the series needs, and BuildError when a patch does not apply: it names
+    when the tree lacks what the series needs, and ApplyError when a patch does not apply: it names
     the patch, the files and the hunks, and a work tree in which the operation waits.
     """
     if series is None:
@@ -68,7 +68,7 @@ def _apply(place: Worktree, tree: Tree, series: Series, say: Say) -> str:
     return commit
 
 
-def _failure(path: Path, series: Series, tree: Tree, said: str) -> BuildError:
+def _failure(path: Path, series: Series, tree: Tree, said: str) -> ApplyError:
     """Return the error for a stopped `git am`, from what it left in the work tree."""
     admin = Path(git("rev-parse", "--absolute-git-dir", cwd=path).output.strip())
     try:
@@ -76,7 +76,7 @@ def _failure(path: Path, series: Series, tree: Tree, said: str) -> BuildError:
         total = int((admin / "rebase-apply" / "last").read_text())
     except (OSError, ValueError):
         tail = "\n".join(f"  {line}" for line in said.splitlines()[-8:])
-        return BuildError(f"git cannot read the series {series.name} as mailed patches:\n{tail}")
+        return ApplyError(f"git cannot read the series {series.name} as mailed patches:\n{tail}")
     name = series.patches[0].name
     if total == len(series.patches):
         name = series.patches[number - 1].name
@@ -86,7 +86,7 @@ def _failure(path: Path, series: Series, tree: Tree, said: str) -> BuildError:
     if not reasons:
         reasons = [line for line in said.splitlines() if line.startswith(("error:", "fatal:"))]
     listed = "\n".join(f"  {reason}" for reason in reasons[:20])
-    return BuildError(
+    return ApplyError(
         f"patch {number} of {total}, {name}{title}, does not apply to {tree.label}:\n{listed}"
     )
 

@@ -27,7 +27,9 @@ def result(verdict: Verdict = Verdict.PASS, key: str = "k", **fields: object) ->
     return LegResult(key, LEG, verdict, **{**base, **fields})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("path", sorted((CONFIGS / "matrix").glob("*.toml")), ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path", [CONFIGS / "nightly.toml", *(CONFIGS / "matrix").glob("*.toml")], ids=lambda p: p.name
+)
 def test_the_projects_matrices_are_sound(path: Path) -> None:
     assert file.legs(file.load(path))
 
