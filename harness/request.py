@@ -19,7 +19,7 @@ class Request:
     flavors: tuple[str, ...] = ("plain",)
     kernel: Path | None = None  # a prebuilt one
     extra: tuple[str, ...] = ()  # more kernel options
-    llvm: bool = False
+    llvm: str = ""  # what make gets as LLVM=; "" for gcc
     jobs: int = 0  # compilers at once; 0: one a CPU
 
 

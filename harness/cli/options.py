@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
 from pathlib import Path
 
 from harness import ui
@@ -49,7 +51,14 @@ def build_options(parser: argparse.ArgumentParser) -> None:
         "--config", action="append", default=[], metavar="X=y", help="one more kernel option"
     )
     parser.add_argument("--kernel", type=Path, help="take this built kernel (needs one --arch)")
-    parser.add_argument("--llvm", action="store_true", help="build with clang (LLVM=1)")
+    parser.add_argument(
+        "--llvm",
+        nargs="?",
+        const="1",
+        default=os.environ.get("LLVM", ""),
+        metavar="SUFFIX",
+        help="build with clang, as make's LLVM=1; --llvm=-16 for clang-16 (default: $LLVM)",
+    )
     parser.add_argument("-j", "--jobs", type=int, default=0, help="compilers at once")
 
 
@@ -84,6 +93,8 @@ def request(args: argparse.Namespace) -> Request:
     arches, abis = select(args.arch or [], args.abi or [])
     if args.kernel and len(arches) != 1:
         raise UserError("--kernel takes the kernel of one arch", hint="add --arch NAME")
+    if not re.fullmatch(r"|1|-\d+", args.llvm):
+        raise UserError(f"--llvm takes no '{args.llvm}'", hint="--llvm, or --llvm=-16 for clang-16")
     if args.jobs < 0:
         raise UserError("--jobs takes a number of compilers", hint="for example -j 4")
     wanted = tuple(dict.fromkeys(args.flavor or ["plain"]))

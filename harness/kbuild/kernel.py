@@ -21,7 +21,7 @@ from harness import __version__, procs, store
 from harness.arches import Arch, get_arch
 from harness.errors import BuildError, InfrastructureError, UserError
 from harness.kbuild import kconfig, warnings
-from harness.kbuild.toolchain import Toolchain, build_env, toolchain
+from harness.kbuild.toolchain import Toolchain, build_env, llvm_tool, toolchain
 from harness.trees.worktree import Worktree, worktree
 from harness.values import Kernel, PatchedTree
 
@@ -37,7 +37,7 @@ class BuildOptions:
 
     flavor: str = "plain"
     extra: tuple[str, ...] = ()  # --config
-    llvm: bool = False
+    llvm: str = ""  # what make gets as LLVM=: "1" or a suffix as "-16"; "" for gcc
     jobs: int = 0  # 0: one a CPU
 
     @property
@@ -102,7 +102,8 @@ def build(wanted: Plan, *, progress: Progress = lambda done, total: None) -> Ker
 
 def obj_folder(place: Worktree, wanted: Plan) -> Path:
     """Return the warm object folder beside a worktree."""
-    compiler = "-llvm" if wanted.options.llvm else ""
+    llvm = wanted.options.llvm
+    compiler = f"-llvm{llvm.lstrip('1')}" if llvm else ""
     return place.path.parent / f"{wanted.arch.name}-{wanted.options.flavor}{compiler}"
 
 
@@ -205,7 +206,8 @@ def _keep(into: Path, obj: Path, wanted: Plan) -> None:
     shutil.copyfile(obj / arch.boot_path, into / Path(arch.boot_path).name)
     if arch.boots_vmlinux:
         prefix = next((v[14:] for v in wanted.chain.make_vars if v.startswith("CROSS_")), "")
-        strip = "llvm-objcopy" if wanted.options.llvm else f"{prefix}objcopy"
+        llvm = wanted.options.llvm
+        strip = llvm_tool("llvm-objcopy", llvm) if llvm else f"{prefix}objcopy"
         procs.run([strip, "--strip-debug", into / "vmlinux", into / "boot"], what="objcopy")
     else:
         (into / "boot").symlink_to(Path(arch.boot_path).name)

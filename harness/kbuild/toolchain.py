@@ -32,22 +32,29 @@ class Toolchain:
     identity: str  # first line of its --version
 
 
-def toolchain(arch: Arch, *, llvm: bool = False) -> Toolchain:
+def llvm_tool(name: str, llvm: str) -> str:
+    """Return how a tool of LLVM is called, for "1" or a suffix (Documentation/kbuild/llvm.rst)."""
+    return f"{name}{llvm}" if llvm.startswith("-") else name
+
+
+def toolchain(arch: Arch, *, llvm: str = "") -> Toolchain:
     """Return the toolchain for an arch, through ccache where that is installed.
 
-    Raises InfrastructureError when the compiler is not installed.
+    llvm: what make gets as LLVM=, "" for gcc.  Raises InfrastructureError when the compiler is not
+    installed.
     """
     cross = "" if os.uname().machine == arch.host_machine else arch.cross
-    compiler = "clang" if llvm else f"{cross}gcc"
+    compiler = llvm_tool("clang", llvm) if llvm else f"{cross}gcc"
     if not shutil.which(compiler):
-        wanted = "clang lld llvm" if llvm else " ".join(arch.packages)
+        suffix = llvm_tool("", llvm)
+        wanted = f"clang{suffix} lld{suffix} llvm{suffix}" if llvm else " ".join(arch.packages)
         raise InfrastructureError(
             f"{compiler} is not installed", hint=f"apt-get install {wanted}, or pinrace doctor"
         )
     identity = procs.run([compiler, "--version"], what=compiler).output.splitlines()[0]
     command = f"ccache {compiler}" if shutil.which("ccache") else compiler
     make_vars = [f"ARCH={arch.kernel_arch}", f"CC={command}"]
-    make_vars.append("LLVM=1" if llvm else f"CROSS_COMPILE={cross}")
+    make_vars.append(f"LLVM={llvm}" if llvm else f"CROSS_COMPILE={cross}")
     return Toolchain(tuple(make_vars), identity)
 
 
