@@ -26,17 +26,26 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--flavor", action="append", default=[], help="of guest tests; plain if none")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "flavor" in metafunc.fixturenames:
+        metafunc.parametrize("flavor", metafunc.config.getoption("flavor") or ["plain"])
+
+
 @cache
-def lab(abi: str) -> stages.Lab:
+def lab(abi: str, flavor: str = "plain") -> stages.Lab:
     """The kernel of an ABI's arch and its image, with the project's series, and without."""
     tree = resolve(DEFAULT_TREE, say=print)
-    asked = Request((ABIS[abi].arch,), (abi,))
+    asked = Request((ABIS[abi].arch,), (abi,), (flavor,))
     return stages.prepare(asked, tree, load_series(DEFAULT_SERIES), with_base=True)
 
 
 @pytest.fixture(scope="session")
-def get_lab() -> Callable[[str], stages.Lab]:
-    """What cells run on, by ABI."""
+def get_lab() -> Callable[..., stages.Lab]:
+    """What cells run on, by ABI and flavor."""
     return lab
 
 

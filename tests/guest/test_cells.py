@@ -11,30 +11,31 @@ import pytest
 
 from harness import runner
 from harness.arches import ABIS, get_arch
-from harness.cells import Bench, run_baseline, run_cell
+from harness.cells import confirm, judge_cell, run_baseline, run_cell
 from harness.guest.machine import get_machine
 from harness.judge.verdict import Ending, judge
 from harness.stages import Lab
 from harness.values import CaseStatus, Cell, Verdict
 
 EVERY_ABI = [pytest.param(abi, marks=pytest.mark.xdist_group(ABIS[abi].arch)) for abi in ABIS]
-GetLab = Callable[[str], Lab]
+GetLab = Callable[..., Lab]
 
 
-def bench(lab: Lab, cell: Cell) -> runner.Task:
+def task(lab: Lab, cell: Cell) -> runner.Task:
     machines = {cell.arch: get_machine(get_arch(cell.arch))}
     return runner.tasks(lab, [cell], machines)[0]
 
 
-def patched(get_lab: GetLab, abi: str, suite: str) -> tuple[Cell, Bench]:
-    cell = Cell(ABIS[abi].arch, abi, "plain", suite)
-    return cell, bench(get_lab(abi), cell).patched
+def cell_of(abi: str, flavor: str, suite: str) -> Cell:
+    return Cell(ABIS[abi].arch, abi, flavor, suite)
 
 
 @pytest.mark.parametrize("abi", EVERY_ABI)
-def test_smoke_shows_both_sides_of_the_race(abi: str, get_lab: GetLab, tmp_path: Path) -> None:
-    cell, on = patched(get_lab, abi, "smoke")
-    outcome = run_cell(cell, on, tmp_path)
+def test_smoke_shows_both_sides_of_the_race(
+    abi: str, flavor: str, get_lab: GetLab, tmp_path: Path
+) -> None:
+    cell = cell_of(abi, flavor, "smoke")
+    outcome = run_cell(cell, task(get_lab(abi, flavor), cell).patched, tmp_path)
     assert outcome.evidence.ending is Ending.DONE
     assert outcome.evidence.abi_ok, outcome.evidence.abi_note
     assert {case.status for case in outcome.cases} == {CaseStatus.PASS}, outcome.cases
@@ -42,18 +43,26 @@ def test_smoke_shows_both_sides_of_the_race(abi: str, get_lab: GetLab, tmp_path:
     assert f"audit_arch={ABIS[abi].audit_arch:#x}" in (tmp_path / "records.txt").read_text()
 
 
+@pytest.mark.parametrize("suite", ["pin_args", "seccomp_bpf"])
 @pytest.mark.parametrize("abi", EVERY_ABI)
-def test_the_selftest_passes(abi: str, get_lab: GetLab, tmp_path: Path) -> None:
-    cell, on = patched(get_lab, abi, "pin_args")
-    outcome = run_cell(cell, on, tmp_path)
-    assert judge(cell, outcome.evidence, outcome.cases, outcome.splats).verdict is Verdict.PASS
+def test_the_selftests_pass_but_for_what_fails_unpatched(
+    abi: str, flavor: str, suite: str, get_lab: GetLab, tmp_path: Path
+) -> None:
+    cell = cell_of(abi, flavor, suite)
+    work = task(get_lab(abi, flavor), cell)
+    assert work.base is not None
+    base = run_baseline(cell, work.base)
+    outcome = run_cell(cell, work.patched, tmp_path)
+    outcome = confirm(cell, work.patched, outcome, base, tmp_path, stop=None)
+    result = judge_cell(cell, outcome, base, tmp_path, ())
+    assert result.verdict is Verdict.PASS, result
     assert any(case.status is CaseStatus.PASS for case in outcome.cases)
 
 
 @pytest.mark.xdist_group("x86_64")
 def test_the_unpatched_tree_has_nothing_to_pin(get_lab: GetLab, tmp_path: Path) -> None:
     cell = Cell("x86_64", "x86_64", "plain", "smoke")
-    base = bench(get_lab("x86_64"), cell).base
+    base = task(get_lab("x86_64"), cell).base
     assert base is not None
     found = {case.name: case.status for case in run_cell(cell, base, tmp_path).cases}
     assert set(found.values()) == {CaseStatus.PASS, CaseStatus.SKIP}
@@ -63,7 +72,8 @@ def test_the_unpatched_tree_has_nothing_to_pin(get_lab: GetLab, tmp_path: Path) 
 
 @pytest.mark.xdist_group("x86_64")
 def test_a_native_program_is_no_compat_cell(get_lab: GetLab, tmp_path: Path) -> None:
-    cell, on = patched(get_lab, "x86_64", "smoke")
+    cell = cell_of("x86_64", "plain", "smoke")
+    on = task(get_lab("x86_64"), cell).patched
     disguised = replace(cell, abi="i386")
     outcome = run_cell(disguised, on, tmp_path)
     assert not outcome.evidence.abi_ok
