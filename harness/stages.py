@@ -6,7 +6,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from harness import store, ui
@@ -109,18 +111,24 @@ def _age(built: Kernel) -> str:
 
 
 def _images(tree: PatchedTree, abis: Iterable[str]) -> dict[str, Image]:
-    """Have the images of these ABIs; the tree's files are needed only for what is missing."""
-    names = tuple(abis)
-    images = {name: image for name in names if (image := _known_image(tree, name))}
-    if len(images) < len(names):
-        with worktree(tree.base, say=ui.say) as place:
+    """Have the images of these ABIs; the work tree is taken only when a file of it is needed."""
+    images = {}
+    with ExitStack() as stack:
+
+        @cache
+        def source() -> Path:
+            place = stack.enter_context(worktree(tree.base, say=ui.say))
             place.checkout(tree.commit)
-            for name in names:
-                if name not in images:
-                    abi = get_abi(name)
-                    images[name] = guest_image(ARCHES[abi.arch], abi, tree, place.path)
-                    store.write_json(_image_note(tree, name), images[name].digest)
-    return {name: images[name] for name in names}
+            return place.path
+
+        for name in abis:
+            known = _known_image(tree, name)
+            if known is None:
+                abi = get_abi(name)
+                known = guest_image(ARCHES[abi.arch], abi, tree, source)
+                store.write_json(_image_note(tree, name), known.digest)
+            images[name] = known
+    return images
 
 
 def _image_note(tree: PatchedTree, abi_name: str) -> Path:

@@ -35,8 +35,8 @@ def build_image(arch: Arch, abi: Abi, parts: Mapping[str, Path]) -> Image:
     return Image(key, arch.name, abi.name, path)
 
 
-def guest_image(arch: Arch, abi: Abi, tree: PatchedTree, source: Path) -> Image:
-    """Return the image for an ABI of a tree that is checked out at `source`.
+def guest_image(arch: Arch, abi: Abi, tree: PatchedTree, source: userspace.Source) -> Image:
+    """Return the image for an ABI of a tree, whose files `source` gives if they are needed.
 
     Its init and shell are the arch's native ones; the programs and the tree's own selftests are
     the ABI's.  Raises BuildError when the tree's headers or selftests do not build, and

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -18,6 +19,8 @@ from harness.errors import BuildError, InfrastructureError
 from harness.kbuild.elf import check_program, is_elf
 from harness.kbuild.sysroot import sysroot
 from harness.paths import ROOTFS, cache_dir
+
+Source = Callable[[], Path]  # gives a tree's files, perhaps after a wait
 
 PROGRAMS = ROOTFS / "programs.toml"
 SELFTESTS = "tools/testing/selftests/seccomp"
@@ -76,18 +79,18 @@ def compiler_identity(abi: Abi) -> str:
     return f"{version} for {machine}"
 
 
-def headers(source: Path, tree_id: str, headers_arch: str) -> Path:
+def headers(source: Source, tree_id: str, headers_arch: str) -> Path:
     """Return the folder of a tree's user-space headers (what -isystem takes).
 
-    source is where the tree is checked out; it is not written to.  Raises BuildError when the
-    tree does not give any.
+    source gives where the tree is checked out, and is asked only when the headers are not there;
+    nothing is written to it.  Raises BuildError when the tree does not give any.
     """
     key = store.digest(tree_id, headers_arch)
 
     def fill(draft: Path) -> None:
         log = _log_path(f"headers-{key}")
         _make(
-            ["-C", source, f"ARCH={headers_arch}", f"O={draft / 'build'}", "-j2", "headers"],
+            ["-C", source(), f"ARCH={headers_arch}", f"O={draft / 'build'}", "-j2", "headers"],
             log,
             f"the headers for {headers_arch} do not build",
         )
@@ -146,11 +149,11 @@ def _compile(program: Program, abi: Abi, include: Path, out: Path) -> None:
     check_program(out, abi)
 
 
-def build_selftests(source: Path, tree_id: str, abi: Abi) -> Path:
+def build_selftests(source: Source, tree_id: str, abi: Abi) -> Path:
     """Return a folder with a tree's seccomp selftests for an ABI, in its bin/.
 
-    source is where the tree is checked out; it is not written to.  Beside bin/ lies what the
-    compiler warned about.  Raises BuildError when they do not compile.
+    source is as in headers().  Beside bin/ lies what the compiler warned about.  Raises BuildError
+    when they do not compile.
     """
     include = headers(source, tree_id, abi.headers_arch)
     root = sysroot(abi)
@@ -163,7 +166,7 @@ def build_selftests(source: Path, tree_id: str, abi: Abi) -> Path:
         libraries = root / "usr/lib" / abi.triple
         output = _make(
             [
-                *("-C", source / SELFTESTS),
+                *("-C", source() / SELFTESTS),
                 f"ARCH={abi.headers_arch}",
                 f"CROSS_COMPILE={abi.cross}",
                 f"OUTPUT={build}",

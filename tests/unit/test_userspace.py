@@ -143,7 +143,7 @@ def test_tree_without_headers_is_a_build_error_with_a_log(own_cache: Path, tmp_p
     tree = tmp_path / "tree"
     tree.mkdir()
     with pytest.raises(BuildError) as caught:
-        userspace.headers(tree, "0" * 40, "x86")
+        userspace.headers(lambda: tree, "0" * 40, "x86")
     assert caught.value.log is not None
     assert "make" in caught.value.log.read_text()
     assert not list((own_cache / "headers").iterdir())
