@@ -29,6 +29,8 @@ COMMANDS = {
     "nightly": "run a matrix every night and say what is new",
     "contract": "which statements of the contract a series keeps, on every ABI",
     "price": "instructions a system call, with the series and without",
+    "determinism": "prove that runs repeat themselves on this host",
+    "repro": "have the very same run again, from its token",
     "shell": "an interactive guest with the series in this terminal",
     "runs": "list earlier runs, or show one again",
     "cache": "show what the cache holds, or prune it",

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`pinrace determinism`: prove that runs repeat themselves on this host."""
+
+from __future__ import annotations
+
+import argparse
+
+from harness import stages, ui
+from harness.arches import ABIS
+from harness.cli import options
+from harness.errors import Exit, UserError
+from harness.guest.machine import Replay
+from harness.replay import run as replays
+from harness.replay.run import Made, Once
+from harness.runs.journal import Run, tree_facts
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    options.build_options(parser)
+    parser.add_argument("--boots", type=int, default=3, help="of each ABI (default: 3)")
+    parser.add_argument("--job", default="race", help="race, race-pinned or a suite")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--smp", type=int, default=2, help="CPUs of the guest (default: 2)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Boot each ABI several times; exit 4 when two runs of the same differ."""
+    asked = options.request(args)
+    if args.boots < 2 or args.seed < 0 or args.smp < 1:
+        raise UserError("two boots at the least, and no negative seed", hint="--boots 3 --seed 7")
+    tree, series = options.request_tree(args)
+    lab = stages.prepare(asked, tree, series, with_base=False)
+    record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree))
+    worst = Exit.OK
+    for abi in asked.abis:
+        machine = replays.get_replay_machine(abi, Replay(args.seed), args.smp)
+        kernel = lab.patched.kernels[ABIS[abi].arch, asked.flavors[0]]
+        job = replays.get_job(args.job, args.seed)
+        made = Made(kernel, lab.patched.images[abi], machine, job)
+        ran: list[Once] = []
+        image = ""
+        for number in range(1, args.boots + 1):
+            once, image = replays.run_once(made, record.folder / abi / str(number))
+            ran.append(once)
+        same = replays.agreeing([once.fingerprint for once in ran])
+        token = replays.make_token(
+            made, ran[0], image, tree=tree.spec, patched=lab.patched.tree.tree_id, abi=abi
+        )
+        ui.say(f"{abi:<7} {same}/{args.boots} fingerprints equal  {_about(ran[0])}")
+        ui.say(f"        {token}" if same == args.boots else f"        see {record.folder / abi}")
+        if same < args.boots:
+            worst = Exit.INFRA
+    record.finish([], exit_code=worst)
+    return worst
+
+
+def _about(once: Once) -> str:
+    """Say what a run was."""
+    went = f"{once.run.ending}, {once.run.seconds:.1f} s"
+    if not once.race:
+        return went
+    race = once.race
+    blind = "" if once.mixed or race["lost"] == "0" else ", only one outcome"
+    return f"{race['lost']} of {race['rounds']} lost, {race['denied']} denied{blind}; {went}"

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`pinrace repro TOKEN`: have the very same run again."""
+
+from __future__ import annotations
+
+import argparse
+
+from harness import stages, ui
+from harness.arches import get_abi
+from harness.cli import options
+from harness.errors import Exit, InfrastructureError, UserError
+from harness.guest.outcome import Ending
+from harness.replay import run as replays
+from harness.replay import token as tokens
+from harness.replay.run import Made, Once
+from harness.replay.token import Token
+from harness.request import Request
+from harness.runs.journal import Run, tree_facts
+from harness.trees.fetch import resolve
+from harness.trees.series import find_series, load_series
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument("token", help="as a run printed it: pr1:…")
+    parser.add_argument("--times", type=int, default=1, help="replay it that often (default: 1)")
+    parser.add_argument("--tree", help="where the tree is now, if it was a folder or a tarball")
+    parser.add_argument(
+        "--series", default=str(options.DEFAULT_SERIES), help="the series it ran on"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fetch and build what is missing, refuse what is not the same, and compare fingerprints."""
+    token = tokens.parse(args.token)
+    if args.times < 1:
+        raise UserError("--times takes 1 or more")
+    made, lab = _make(token, args)
+    record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree))
+    same = 0
+    ran = []
+    for number in range(1, args.times + 1):
+        once, image = replays.run_once(made, record.folder / str(number))
+        have = replays.make_token(
+            made, once, image, tree=token.tree, patched=token.patched, abi=token.abi
+        )
+        _refuse(token, have)
+        same += once.fingerprint == token.fingerprint
+        ran.append(once)
+    code = Exit.OK if same == args.times else Exit.INFRA
+    record.finish([], exit_code=code)
+    seconds = sum(once.run.seconds for once in ran) / args.times
+    ui.say(f"{_same(ran[-1], code)} ({same}/{args.times}) · {seconds:.1f} s a run")
+    ui.say(f"  {_about(ran[-1])}\n  console  {record.folder / '1' / 'console.log'}")
+    return code
+
+
+def _same(once: Once, code: Exit) -> str:
+    """Say whether it is what the token names."""
+    if code != Exit.OK:
+        return "NOT the token's run: the fingerprints differ"
+    failed = once.bad or once.run.ending is not Ending.DONE
+    return f"same {'failure' if failed else 'run'}, same fingerprint"
+
+
+def _about(once: Once) -> str:
+    """Say what the run was."""
+    if once.run.ending is not Ending.DONE:
+        return once.run.reason
+    if once.race:
+        return " ".join(f"{name} {count}" for name, count in once.race.items())
+    return (
+        f"{len(once.bad)} cases failed: {', '.join(once.bad[:5])}" if once.bad else "no case failed"
+    )
+
+
+def _make(token: Token, args: argparse.Namespace) -> tuple[Made, stages.Lab]:
+    """Have the kernel, the image and the machine of the token."""
+    abi = get_abi(token.abi)
+    tree = resolve(args.tree or token.tree, say=ui.say)
+    path = find_series(args.series)
+    series = load_series(path) if path else None
+    asked = Request((abi.arch,), (abi.name,), (token.flavor,))
+    lab = stages.prepare(asked, tree, series, with_base=False)
+    if not lab.patched.tree.tree_id.startswith(token.patched):
+        raise UserError(
+            f"{lab.patched.tree.label} is tree {lab.patched.tree.tree_id[: tokens.DIGITS]},"
+            f" and the token's is {token.patched}",
+            hint="check out the series that it ran on, or name it: --series, --tree",
+        )
+    machine = replays.get_replay_machine(abi.name, token.replay, token.smp)
+    kernel = lab.patched.kernels[abi.arch, token.flavor]
+    job = replays.get_job(token.job, token.replay.seed)
+    return Made(kernel, lab.patched.images[abi.name], machine, job), lab
+
+
+def _refuse(token: Token, have: Token) -> None:
+    """Raise when the run was made of something else than the token's."""
+    if wrong := tokens.differences(token, have):
+        listed = "".join(f"\n  {line}" for line in wrong)
+        raise InfrastructureError(
+            f"this is not the run of the token:{listed}",
+            hint="a token replays with the same QEMU, compiler and guest programs as it was made",
+        )

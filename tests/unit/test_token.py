@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Tokens: what is written is read back, and what is not one is refused with the reason."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness.errors import UserError
+from harness.guest.machine import Replay
+from harness.replay import run, token
+from harness.replay.token import Token
+
+GOOD = Token(
+    abi="i386",
+    job="race",
+    tree="debian:7.3",
+    patched="0123456789",
+    flavor="plain",
+    seed="s7.1.2",
+    qemu="7.2.22-ab12",
+    kernel="a" * 10,
+    image="b" * 10,
+    machine="c" * 10,
+    fingerprint="d" * 10,
+)
+
+
+def test_what_is_written_is_read_back() -> None:
+    text = str(GOOD)
+    assert " " not in text
+    assert len(text) < 120
+    assert token.parse(f" {text}\n") == GOOD
+    assert GOOD.replay == Replay(seed=7, shift=1)
+    assert GOOD.smp == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "no kind of token"),
+        ("pr9:x", "no kind of token"),
+        (str(GOOD)[:-12], "parts"),
+        (str(GOOD)[:-1], "fingerprint"),
+        (str(GOOD).replace("s7.1.2", "7"), "no seed"),
+        (str(GOOD).replace("a" * 10, "a" * 9 + "x"), "kernel"),
+    ],
+)
+def test_what_is_none_is_refused(text: str, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        token.parse(text)
+
+
+def test_differences_name_what_is_not_the_same() -> None:
+    other = replace(GOOD, qemu="10.0.2-cd34", image="e" * 10, fingerprint="f" * 10)
+    found = token.differences(GOOD, other)
+    assert len(found) == 2
+    assert found[0].startswith("QEMU: 10.0.2-cd34 here, 7.2.22-ab12")
+    assert token.differences(GOOD, replace(GOOD, fingerprint="f" * 10)) == []
+
+
+def test_jobs() -> None:
+    assert run.get_job("race", 5).argv[1:] == ("5", str(run.ROUNDS), "plain")
+    assert run.get_job("race-pinned", 5).argv[-1] == "pinned"
+    assert run.get_job("smoke", 5).name == "smoke"
+    with pytest.raises(UserError, match="unknown job"):
+        run.get_job("races", 5)
+
+
+def test_agreeing() -> None:
+    assert run.agreeing(["a", "b", "a"]) == 2
+    assert run.agreeing([]) == 0
