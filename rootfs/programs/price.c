@@ -24,7 +24,8 @@
 #include "pinrace.h"
 
 #define FILE_NAME	"/tmp/price"
-#define BATCHES		40
+#define CALLS		4000	/* of each kind, in batches */
+#define MOST_BATCHES	200
 #define WAIT_MS		60000
 
 static int pair[2];
@@ -135,11 +136,12 @@ static void do_execve(void)
 
 static void measure(const char *name, void (*call)(void), int batch)
 {
+	int batches = CALLS / batch < MOST_BATCHES ? CALLS / batch : MOST_BATCHES;
 	uint64_t best = ~0ull;
 
 	for (int i = 0; i < batch; i++)
 		call();
-	for (int round = 0; round < BATCHES; round++) {
+	for (int round = 0; round < batches; round++) {
 		uint64_t begin = ticks(), spent;
 
 		for (int i = 0; i < batch; i++)
@@ -226,7 +228,7 @@ int main(int argc, char **argv)
 	measure("stat", do_stat, 100);
 	measure("write", do_write, 100);
 	measure("sendto+recv", do_sendto, 100);
-	measure("execve", do_execve, 5);
+	measure("execve", do_execve, 1);
 	measure_supervised("open+close,continued", false);
 	if (has_pin_args())
 		measure_supervised("open+close,pinned", true);
