@@ -17,6 +17,7 @@ from harness.matrix.file import Leg, MatrixFile, legs
 from harness.matrix.journal import LegResult
 from harness.paths import CONFIGS, ROOTFS, runs_dir
 from harness.request import Request
+from harness.trees import fit
 from harness.trees.fetch import resolve
 from harness.trees.fit import NotApplicableError
 from harness.trees.series import find_series, load_series
@@ -119,7 +120,8 @@ def _leg(
     except BuildError as error:
         ended = _Ended(Verdict.FAIL, str(error), "build")
     except NotApplicableError as error:
-        ended = _Ended(Verdict.SKIP, f"not applicable: the tree lacks {', '.join(error.lacks)}")
+        lacks = f"not applicable: the tree lacks {', '.join(error.lacks)}"
+        ended = _Ended(Verdict.SKIP, lacks, "apply")
     except (PinraceError, OSError) as error:
         ended = _Ended(Verdict.MISS, str(error))
     seconds = time.monotonic() - began
@@ -152,6 +154,8 @@ def _key(leg: Leg, tree: Tree, series: Series | None) -> str:
 def _run_leg(leg: Leg, tree: Tree, series: Series | None, argv: Sequence[str]) -> _Ended:
     """Build, and run the cells if there are any; raises what stops it."""
     asked = Request((leg.arch,), leg.abis, (leg.flavor,), None, leg.config)
+    if series:
+        fit.check(tree, series)
     if not leg.suites:
         return _build_only(asked, tree, series, with_base=leg.baseline)
     cells = tuple(

@@ -61,7 +61,9 @@ def compare(past: Mapping[Spot, Sequence[Said]], night: int) -> list[Change]:
     for spot, history in past.items():
         if not history or history[0].night != night:
             continue
-        found.append(_change(spot, history[0], [s for s in history[1:] if _tells(s)]))
+        change = _change(spot, history[0], [s for s in history[1:] if _tells(s)])
+        known = len(history) > 1 and change.kind is Kind.NEW_SPOT
+        found.append(Change(spot, Kind.SAME, change.now, "") if known else change)
     order = list(Kind)
     return sorted(found, key=lambda change: (order.index(change.kind), change.spot))
 
@@ -80,6 +82,8 @@ def _change(spot: Spot, now: Said, before: Sequence[Said]) -> Change:
         return _failure(spot, now, before, failed)
     if last and last.verdict is Verdict.FAIL and now.verdict is Verdict.PASS:
         return Change(spot, Kind.FIXED, now, f"failed since {_since(before)}")
+    if now.verdict is Verdict.SKIP and now.stage == "apply" and last and last.stage == "run":
+        return Change(spot, Kind.NO_LONGER_APPLIES, now, now.reason)
     if last is None:
         return Change(spot, Kind.NEW_SPOT, now, str(now.verdict))
     return Change(spot, Kind.SAME, now, "")

@@ -55,6 +55,8 @@ def row(verdicts: Sequence[Verdict | tuple[Verdict, str]]) -> Change:
         ([P, (F, "apply"), (F, "apply")], Kind.STILL_FAILING, "since 2026-11-02: why"),
         ([P, (F, "apply"), F], Kind.NEW_FAILURE, "why"),
         ([P, S], Kind.SAME, ""),
+        ([P, (S, "apply")], Kind.NO_LONGER_APPLIES, "why"),
+        ([(S, "apply"), (S, "apply")], Kind.SAME, ""),
     ],
 )
 def test_kinds(verdicts: list[Verdict | tuple[Verdict, str]], kind: Kind, note: str) -> None:
