@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         "tree": f"{tree.label}, {tree.origin}",
         "series": f"{series.name}, {len(series.patches)} patches, {series.digest[:16]}",
         "counted": f"instructions a call, QEMU {price.machine(asked.abis[0]).qemu.version},"
-        " one CPU: the cheapest of 20 to 200 batches, and of execve the mean of 200",
+        " one CPU; the cheapest of 20 to 200 batches",
     }
     text = price.markdown(prices, facts)
     ui.say(text)

@@ -5,8 +5,8 @@
  * On a machine whose clock advances with each instruction (icount), and with
  * one CPU, that is a count of instructions: the same number each time.  Each
  * call is made in batches, of which the cheapest counts: the others had a
- * timer's interrupt among them.  Only of execve() it is the mean: it leaves
- * work for later, which falls on one call or another.
+ * timer's interrupt among them.  A call that leaves work for later (execve(),
+ * whose old memory is freed by others) is made alone, after that was done.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +27,7 @@
 #define FILE_NAME	"/tmp/price"
 #define CALLS		4000	/* of each kind, in batches */
 #define MOST_BATCHES	200
+#define SETTLE_US	20000
 #define WAIT_MS		60000
 
 static int pair[2];
@@ -138,22 +139,24 @@ static void do_execve(void)
 static void measure(const char *name, void (*call)(void), int batch)
 {
 	int batches = CALLS / batch < MOST_BATCHES ? CALLS / batch : MOST_BATCHES;
-	uint64_t best = ~0ull, all = 0;
+	uint64_t best = ~0ull;
 
 	for (int i = 0; i < batch; i++)
 		call();
 	for (int round = 0; round < batches; round++) {
-		uint64_t begin = ticks(), spent;
+		uint64_t begin, spent;
+
+		if (batch == 1)
+			usleep(SETTLE_US);
+		begin = ticks();
 
 		for (int i = 0; i < batch; i++)
 			call();
 		spent = ticks() - begin;
-		all += spent;
 		if (spent < best)
 			best = spent;
 	}
-	rec("price call=%s ns=%.3f", name,
-	    (batch > 1 ? best / (double)batch : all / (double)batches) * tick_ns());
+	rec("price call=%s ns=%.3f", name, best * tick_ns() / batch);
 }
 
 /* Answer every notification of one listener, until nobody is left. */
