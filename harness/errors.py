@@ -68,3 +68,7 @@ class InfrastructureError(PinraceError):
     """The harness, the host or QEMU could not do its part."""
 
     exit_code = Exit.INFRA
+
+
+class NotVerifiedError(InfrastructureError):
+    """Nothing that counts vouches for it: no signature, a bad one, or one of somebody else."""

@@ -13,6 +13,7 @@ CONFIGS = PROJECT / "configs"
 KERNEL = PROJECT / "kernel"
 ROOTFS = PROJECT / "rootfs"
 LOCK_FILE = CONFIGS / "trees.lock.toml"
+KERNEL_ORG_FILE = CONFIGS / "kernel-org.toml"
 
 
 def cache_dir() -> Path:

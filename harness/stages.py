@@ -53,7 +53,7 @@ def prepare(
     patched_tree = apply(tree, series, say=ui.say)
     named = f"{series.name} ({len(series.patches)} patches)" if series else "none"
     ui.say(
-        f"pinrace · {tree.label} ({tree.origin}, {tree.verified or 'not verified'}) · "
+        f"pinrace · {tree.label} ({tree.origin}, {tree.trust}) · "
         f"series {named} · tree {patched_tree.tree_id[:12]}"
     )
     base = None

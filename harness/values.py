@@ -23,11 +23,19 @@ class Tree:
     origin: str  # for people, e.g. "debian trixie-backports"
     verified: str  # how, e.g. "signature ok"; "" when nothing was checked
     dirty: bool = False  # a local folder with uncommitted changes
+    insecure: bool = False  # came over a network, and nothing vouches for it
 
     @property
     def label(self) -> str:
         """How results name it."""
-        return f"linux {self.version}{' (dirty)' if self.dirty else ''}"
+        marks = {"dirty": self.dirty, "NOT VERIFIED": self.insecure}
+        said = ", ".join(mark for mark, true in marks.items() if true)
+        return f"linux {self.version}{f' ({said})' if said else ''}"
+
+    @property
+    def trust(self) -> str:
+        """How far it was verified, in words."""
+        return self.verified or "NOT VERIFIED"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 
 from harness import ui
-from harness.cli.options import DEFAULT_TREE
+from harness.cli.options import DEFAULT_TREE, insecure_option
 from harness.errors import Exit
 from harness.trees.fetch import resolve
 
@@ -14,13 +14,12 @@ from harness.trees.fetch import resolve
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument("tree", nargs="*", default=[DEFAULT_TREE], help="see `pinrace help trees`")
+    insecure_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Fetch each and say what it is."""
     for spec in args.tree:
-        tree = resolve(spec, say=ui.say)
-        ui.say(
-            f"{tree.label}  {tree.origin}  {tree.verified or 'not verified'}  {tree.tree_id[:12]}"
-        )
+        tree = resolve(spec, say=ui.say, insecure=args.insecure)
+        ui.say(f"{tree.label}  {tree.origin}  {tree.trust}  {tree.tree_id[:12]}")
     return Exit.OK

@@ -26,8 +26,22 @@ The same cells run on the unpatched tree; what fails there too is `known`, not `
     "trees": """\
 debian:7.3    Debian's linux-source-7.3; also 7.2, 6.12, 6.1.  apt checks the signatures; the
               exact version is pinned in configs/trees.lock.toml
+mainline, stable, stable:7.2, longterm:6.12, next
+              what kernel.org calls so now: looked up each time and never pinned, every result has
+              the exact version
+7.1.3, v7.3, 7.4-rc2, next-20261120
+              one release of kernel.org (7.3 without the v is Debian's).  A tarball must be in the
+              signed list of checksums, and signed by a developer; a candidate, a next and what the
+              server no longer has come from git by their signed tag
+https://host/linux.git#v7.3
+              a git repository (https, git, ssh, file) and a tag that a pinned key signed, or a
+              whole commit id
 /a/folder     a kernel tree of yours; a git checkout with changes is used as it is, called dirty
 /a/file.tar.xz  a tarball; nothing vouches for it, and results say so
+Whose signature counts for what is in configs/kernel-org.toml, by fingerprint; so are the servers.
+PINRACE_KERNEL_PUB, _RELEASES and _GIT name mirrors.  The certificates come from kernel.org's Web
+Key Directory, or from a file or folder that PINRACE_KERNEL_KEYS names.
+What came over a network and is not verified is refused; --insecure takes it, called NOT VERIFIED.
 A tree's identity is git's id of its content.""",
 }
 

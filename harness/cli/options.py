@@ -26,12 +26,23 @@ def tree_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tree",
         default=DEFAULT_TREE,
-        help="debian:7.3, debian:6.12, …, a folder or a tarball (default: %(default)s)",
+        help="debian:7.3, stable, v7.3, URL#TAG, a folder, …: see `pinrace help trees`"
+        " (default: %(default)s)",
     )
+    insecure_option(parser)
     parser.add_argument(
         "--series",
         default=str(DEFAULT_SERIES),
         help="a folder of patches or an mbox; 'none' for the tree as it is (default: pin-args)",
+    )
+
+
+def insecure_option(parser: argparse.ArgumentParser) -> None:
+    """--insecure."""
+    parser.add_argument(
+        "--insecure",
+        action="store_true",
+        help="take over the network what nothing vouches for; every result says so",
     )
 
 
@@ -85,7 +96,7 @@ def request_tree(args: argparse.Namespace) -> tuple[Tree, Series | None]:
 
     path = find_series(args.series)
     series = load_series(path) if path else None  # a wrong path is said before any download
-    return resolve(args.tree, say=ui.say), series
+    return resolve(args.tree, say=ui.say, insecure=args.insecure), series
 
 
 def request(args: argparse.Namespace) -> Request:

@@ -127,7 +127,7 @@ def tree_facts(tree: PatchedTree) -> dict[str, object]:
         "label": tree.label,
         "version": base.version,
         "origin": base.origin,
-        "verified": base.verified or "nothing was verified",
+        "verified": base.trust,
         "dirty": base.dirty,
         "base_tree_id": base.tree_id,
         "tree_id": tree.tree_id,

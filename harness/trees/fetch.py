@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness import store
 from harness.errors import InfrastructureError, UserError
-from harness.trees import lock, objects
+from harness.trees import kernelorg, lock, objects, remote
 from harness.trees.apt import AptRoot, Deb
 from harness.values import Tree
 
@@ -22,17 +22,23 @@ TARBALLS = (".tar", ".tar.xz", ".tar.gz", ".tgz")
 Say = Callable[[str], None]
 
 
-def resolve(spec: str, *, say: Say) -> Tree:
+def resolve(spec: str, *, say: Say, insecure: bool = False) -> Tree:
     """Return the tree that a spec stands for, fetched and imported when need be.
 
-    Specs: "debian:7.3" or "7.3" (Debian's linux-source-7.3, pinned by the lock file), a path to a
+    Specs: "debian:7.3" or "7.3" (Debian's linux-source-7.3, pinned by the lock file), a release of
+    kernel.org by name or version (kernelorg.SPECS), URL#REF of a git repository, a path to a
     kernel's folder, a path to a tarball.  `say` gets a line for each step that takes time.
-    What is pinned and in the store needs no network.  Raises UserError for a spec that stands for
-    nothing, InfrastructureError when the archive cannot be used.
+    What is pinned and in the store needs no network.  `insecure` takes over the network what
+    nothing vouches for.  Raises UserError for a spec that stands for nothing, NotVerifiedError,
+    and InfrastructureError when the archive cannot be used.
     """
     match = re.fullmatch(r"(?:debian:)?(\d+\.\d+)", spec)
     if match:
         return _debian(match[1], say)
+    if kernelorg.named(spec):
+        return kernelorg.resolve(spec, say=say, insecure=insecure)
+    if remote.URL.match(spec):
+        return remote.resolve(spec, say=say, insecure=insecure)
     path = Path(spec).expanduser()
     if path.is_dir():
         return _folder(path.resolve(), say)
@@ -48,7 +54,10 @@ def resolve(spec: str, *, say: Say) -> Tree:
 def _specs() -> str:
     """Return what may be asked for."""
     pinned = ", ".join(lock.read()) or DEFAULT_TREE
-    return f"use one of {pinned}, debian:MAJOR.MINOR, a kernel's folder, or a tarball"
+    return (
+        f"use one of {pinned}, debian:MAJOR.MINOR, {kernelorg.SPECS}, URL#TAG, a kernel's folder,"
+        " or a tarball"
+    )
 
 
 def _debian(series: str, say: Say) -> Tree:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -128,6 +129,16 @@ def lookup(name: str) -> str | None:
 def show_file(commit: str, path: str) -> str:
     """Return a text file of a commit in the store."""
     return in_store("cat-file", "blob", f"{commit}:{path}").output
+
+
+def read_object(repo: Path, kind: str, name: str) -> bytes:
+    """Return the bytes of an object of a repository; InfrastructureError without it."""
+    argv = ["git", f"--git-dir={repo}", "cat-file", kind, name]
+    done = subprocess.run(argv, env=plain_environment(), capture_output=True, check=False)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip()
+        raise InfrastructureError(f"git cannot read {kind} {name}: {said}")
+    return done.stdout
 
 
 def set_ref(name: str, commit: str) -> None:

@@ -234,3 +234,8 @@ def make_version(commit: str) -> str:
         )
     parts = [fields[name] for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL") if fields[name]]
     return ".".join(parts) + fields["EXTRAVERSION"]
+
+
+def plain_version(text: str) -> str:
+    """Return a version as releases are called: 7.4-rc2 for 7.4.0-rc2 and v7.4-rc2."""
+    return re.sub(r"^v?(\d+\.\d+)(\.0(?=-|$))?", r"\1", text)
