@@ -45,6 +45,8 @@ class Series:
     name: str
     digest: str  # sha256 over the patches' contents, in order
     patches: tuple[Path, ...]
+    origin: str = ""  # the message id, when it came from a mailing list
+    attestation: str = ""  # what is known of the signatures on its messages
 
 
 @dataclass(frozen=True)

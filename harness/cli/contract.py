@@ -12,7 +12,7 @@ from harness.arches import get_abi
 from harness.cli import options
 from harness.errors import Exit, UserError
 from harness.paths import KERNEL
-from harness.trees.series import find_series, load_series
+from harness.trees.series import load
 from harness.values import Cell, Verdict
 
 STATEMENTS = KERNEL / "pin-args" / "contract.toml"
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     tree, own = options.request_tree(args)
     if own is None or args.kernel:
         raise UserError("the contract is about a series on a tree", hint="leave out --kernel")
-    others = [find_series(text) for text in args.against]
+    others = [load(text, say=ui.say) for text in args.against]
     wanted = contract.statements(STATEMENTS)
     columns: list[contract.Column] = []
     cells = tuple(
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     )
     today = datetime.now().astimezone().date().isoformat()
     facts = {"date": today, "tree": f"{tree.label}, {tree.origin}"}
-    for series in (own, *(load_series(path) for path in others if path)):
+    for series in (own, *(series for series in others if series)):
         tested = contract.with_selftest(series, own)
         facts[series.name] = f"{len(series.patches)} patches, {series.digest[:16]}"
         todo = batch.Batch(asked, tree, tested, cells, with_base=False)

@@ -33,7 +33,8 @@ def tree_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--series",
         default=str(DEFAULT_SERIES),
-        help="a folder of patches or an mbox; 'none' for the tree as it is (default: pin-args)",
+        help="a folder of patches, an mbox, a message id or its URL at lore.kernel.org;"
+        " 'none' for the tree as it is (default: pin-args)",
     )
 
 
@@ -92,10 +93,9 @@ def cell_options(parser: argparse.ArgumentParser) -> None:
 def request_tree(args: argparse.Namespace) -> tuple[Tree, Series | None]:
     """Resolve --tree and --series; say what they are."""
     from harness.trees.fetch import resolve
-    from harness.trees.series import find_series, load_series
+    from harness.trees.series import load
 
-    path = find_series(args.series)
-    series = load_series(path) if path else None  # a wrong path is said before any download
+    series = load(args.series, say=ui.say)  # what is wrong with it is said before any download
     return resolve(args.tree, say=ui.say, insecure=args.insecure), series
 
 

@@ -17,7 +17,7 @@ from harness.replay.token import Token
 from harness.request import Request
 from harness.runs.journal import Run, tree_facts
 from harness.trees.fetch import resolve
-from harness.trees.series import find_series, load_series
+from harness.trees.series import load
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,8 +78,7 @@ def _make(token: Token, args: argparse.Namespace) -> tuple[Made, stages.Lab]:
     """Have the kernel, the image and the machine of the token."""
     abi = get_abi(token.abi)
     tree = resolve(args.tree or token.tree, say=ui.say)
-    path = find_series(args.series)
-    series = load_series(path) if path else None
+    series = load(args.series, say=ui.say)
     asked = Request((abi.arch,), (abi.name,), (token.flavor,))
     lab = stages.prepare(asked, tree, series, with_base=False)
     if not lab.patched.tree.tree_id.startswith(token.patched):

@@ -20,7 +20,7 @@ from harness.request import Request
 from harness.trees import fit
 from harness.trees.fetch import resolve
 from harness.trees.fit import NotApplicableError
-from harness.trees.series import find_series, load_series
+from harness.trees.series import load
 from harness.values import Cell, Series, Tree, Verdict
 
 _GRAVEST = (Verdict.FAIL, Verdict.MISS, Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.SKIP)
@@ -61,7 +61,7 @@ def run(
     Raises UserError for a matrix or a series that is none.
     """
     todo = legs(matrix)
-    series = {name: _series(name) for name in dict.fromkeys(leg.series for leg in todo)}
+    series = {name: load(name, say=ui.say) for name in dict.fromkeys(leg.series for leg in todo)}
     folder = folder_of(matrix)
     folder.mkdir(parents=True, exist_ok=True)
     if fresh:
@@ -86,11 +86,6 @@ def run(
 def gravest(verdicts: Sequence[Verdict]) -> Verdict:
     """Return the verdict that decides."""
     return next((verdict for verdict in _GRAVEST if verdict in verdicts), Verdict.MISS)
-
-
-def _series(name: str) -> Series | None:
-    path = find_series(name)
-    return load_series(path) if path else None
 
 
 def _left_out(leg: Leg, verdict: Verdict, reason: str) -> LegResult:

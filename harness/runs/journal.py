@@ -133,6 +133,8 @@ def tree_facts(tree: PatchedTree) -> dict[str, object]:
         "tree_id": tree.tree_id,
         "series": series.name if series else None,
         "series_digest": series.digest if series else None,
+        "series_origin": series.origin if series else None,
+        "series_attestation": series.attestation if series else None,
         "patches": [patch.name for patch in series.patches] if series else [],
     }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A patch series: read it, apply it, open it as commits, write it back.
 
+load(words) -> Series, from disk or from a mailing list
 load_series(path) -> Series
 apply(tree, series) -> PatchedTree
 edit(tree, series) -> a work tree for a person
@@ -11,15 +12,18 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import UserError
 from harness.paths import KERNEL
+from harness.trees import lists
 from harness.trees.apply import apply
 from harness.trees.edit import edit, export
 from harness.values import Series
 
-__all__ = ["apply", "edit", "export", "find_series", "load_series"]
+__all__ = ["apply", "edit", "export", "find_series", "load", "load_series"]
 
 COVER_LETTER = "0000-cover-letter.patch"  # as git format-patch names it; it changes nothing
 _MAKE = "git format-patch makes what is wanted"
@@ -29,10 +33,32 @@ def find_series(text: str) -> Path | None:
     """Return where a series lies: a path, or a name in kernel/; None for "none"."""
     if text in ("none", ""):
         return None
-    path = Path(text)
+    path = Path(text).expanduser()
     if not path.exists() and (KERNEL / text).is_dir():
         return KERNEL / text
     return path
+
+
+def load(text: str, *, say: Callable[[str], None]) -> Series | None:
+    """Return a series by path, name in kernel/, message id, or URL of a list's archive.
+
+    None for "none".  A mailbox that is more than one series in order (a thread with its replies,
+    several versions) goes through b4.  Raises as load_series and harness.trees.lists do.
+    """
+    path = find_series(text)
+    if path is None:
+        return None
+    taken = None
+    if path.is_file():
+        taken = lists.by_mbox(path, say=say)
+    elif not path.exists() and lists.is_message(text):
+        taken = lists.by_message(text, say=say)
+    if taken is None:
+        return load_series(path)
+    found = load_series(taken.folder)
+    say(f"series  {found.name}, {len(found.patches)} patches of {taken.origin}")
+    say(f"  {taken.attestation}")
+    return replace(found, origin=taken.origin, attestation=taken.attestation)
 
 
 def load_series(path: Path) -> Series:
@@ -49,7 +75,9 @@ def load_series(path: Path) -> Series:
     elif path.exists():
         patches, name = [path], path.stem
     else:
-        raise UserError(f"there is no series '{path}'", hint="name a folder of patches or an mbox")
+        raise UserError(
+            f"there is no series '{path}'", hint="name a folder of patches, an mbox or a message id"
+        )
     whole = hashlib.sha256()
     for patch in patches:
         whole.update(_checked(patch))

@@ -104,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self.send_error(404)
         return self._file(path, step)
 
-    do_POST = do_GET  # noqa: N815
+    do_POST = do_HEAD = do_GET  # noqa: N815
 
     def _file(self, path: str, step: Step | None) -> None:
         body = self.site.files[path]
