@@ -50,6 +50,11 @@ def insecure_option(parser: argparse.ArgumentParser) -> None:
 def build_options(parser: argparse.ArgumentParser) -> None:
     """What decides which kernels and images there are."""
     tree_options(parser)
+    kernel_options(parser)
+
+
+def kernel_options(parser: argparse.ArgumentParser) -> None:
+    """What decides which kernels are built of a tree."""
     parser.add_argument(
         "--arch", action="append", help=f"{', '.join(ARCHES)}; may be repeated (default: all)"
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`pinrace series`: apply a series, open it as commits, write it back as patches."""
+"""`pinrace series`: apply a series, open it as commits, write it back, see where it stands."""
 
 from __future__ import annotations
 
@@ -7,32 +7,42 @@ import argparse
 from pathlib import Path
 
 from harness import ui
-from harness.cli.options import DEFAULT_SERIES, request_tree
+from harness.cli import options, series_status
+from harness.cli.options import DEFAULT_SERIES
 from harness.errors import Exit, UserError
 from harness.trees import series
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this command."""
-    from harness.cli.options import tree_options
-
-    tree_options(parser)
-    parser.add_argument("action", choices=("apply", "edit", "export"))
-    parser.add_argument("folder", nargs="?", type=Path, help="export: the worktree to take")
-    parser.add_argument("--into", type=Path, default=DEFAULT_SERIES, help="export: where to")
+    """Add the actions and their options."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, about in (
+        ("apply", "apply --series to --tree, and say where it does not"),
+        ("edit", "open a work tree with the series as commits"),
+    ):
+        options.tree_options(actions.add_parser(name, help=about, description=about))
+    about = "write the commits of a work tree back as patches"
+    export = actions.add_parser("export", help=about, description=about)
+    export.add_argument("folder", type=Path, help="the work tree, as edit printed it")
+    export.add_argument("--into", type=Path, default=DEFAULT_SERIES, help="where to")
+    about = "how each series stands on each tree: applies, moved, merged, conflicts"
+    status = actions.add_parser("status", help=about, description=about)
+    series_status.add_arguments(status)
+    for action in actions.choices.values():  # before the action and after it
+        action.add_argument(
+            "-v", "--verbose", action="count", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do one of the three."""
+    """Do one of them."""
+    if args.action == "status":
+        return series_status.run(args)
     if args.action == "export":
-        if args.folder is None:
-            raise UserError(
-                "which worktree?", hint="pinrace series export FOLDER, as edit printed it"
-            )
         for patch in series.export(args.folder, args.into):
             ui.say(str(patch))
         return Exit.OK
-    tree, wanted = request_tree(args)
+    tree, wanted = options.request_tree(args)
     if wanted is None:
         raise UserError("there is no series to work on", hint="--series FOLDER")
     if args.action == "edit":

@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness import store
 from harness.errors import ApplyError, InfrastructureError
 from harness.paths import cache_dir
-from harness.trees import fit
+from harness.trees import fit, mails
 from harness.trees.git import git, in_store, lookup, object_id, set_ref
-from harness.trees.worktree import Worktree, ensure, in_progress, start_am, worktree
+from harness.trees.worktree import Worktree, ensure, in_progress, scratch, start_am
 from harness.values import PatchedTree, Series, Tree
 
 Say = Callable[[str], None]
@@ -26,12 +28,15 @@ def result_ref(tree: Tree, series: Series) -> str:
     return f"refs/pinrace/series/{tree.tree_id}/{series.digest}"
 
 
-def apply(tree: Tree, series: Series | None, *, say: Say) -> PatchedTree:
+def apply(
+    tree: Tree, series: Series | None, *, say: Say, leave_conflict: bool = True
+) -> PatchedTree:
     """Return a tree with a series applied by `git am --3way`; instant when it was done before.
 
-    It takes the lock of the tree's work tree, which is not reentrant.  Raises NotApplicableError
-    when the tree lacks what the series needs, and ApplyError when a patch does not apply: it names
-    the patch, the files and the hunks, and a work tree in which the operation waits.
+    The tree's own work tree is not needed and stays as it is.  Raises NotApplicableError when the
+    tree lacks what the series needs, and ApplyError when a patch does not apply: it names the
+    patch, the files and the hunks, and, unless leave_conflict is off, a work tree in which the
+    operation waits.
     """
     if series is None:
         return PatchedTree(tree, None, tree.tree_id, tree.commit)
@@ -39,10 +44,25 @@ def apply(tree: Tree, series: Series | None, *, say: Say) -> PatchedTree:
     commit = lookup(ref)
     if commit is None:
         fit.check(tree, series)
-        with worktree(tree, say=say) as place:
-            commit = lookup(ref) or _apply(place, tree, series, say)
-            set_ref(ref, commit)
+        try:
+            with scratch_for(tree, series, say=say) as path:
+                commit = lookup(ref) or _apply(path, tree, series, say)
+                set_ref(ref, commit)
+        except ApplyError as failure:
+            if leave_conflict:
+                failure.hint = _leave_for_person(tree, series, say)
+            raise
     return PatchedTree(tree, series, _tree_of(commit), commit)
+
+
+@contextmanager
+def scratch_for(tree: Tree, series: Series, *, say: Say) -> Iterator[Path]:
+    """Hold a work tree at a base, with the files that a series is about."""
+    with tempfile.TemporaryDirectory(prefix="mails-", dir=cache_dir()) as folder:
+        paths = mails.touched(mails.split(series, Path(folder)))
+    name = f"{tree.tree_id[:12]}-{series.digest[:12]}"
+    with scratch(name, tree.commit, paths, say=say) as path:
+        yield path
 
 
 def _tree_of(commit: str) -> str:
@@ -50,18 +70,14 @@ def _tree_of(commit: str) -> str:
     return object_id(in_store("rev-parse", "--verify", f"{commit}^{{tree}}").output)
 
 
-def _apply(place: Worktree, tree: Tree, series: Series, say: Say) -> str:
-    """Apply in the work tree; return the commit, or raise with a work tree for the person."""
+def _apply(path: Path, tree: Tree, series: Series, say: Say) -> str:
+    """Apply in a work tree at the base; return the commit."""
     say(f"applying {series.name} to {tree.label}")
-    place.checkout(tree.commit)
-    status, said = start_am(place.path, series.patches)
+    status, said = start_am(path, series.patches)
     if status:
-        failure = _failure(place.path, series, tree, said)
-        place.checkout(tree.commit)
-        failure.hint = _leave_for_person(tree, series, say)
-        raise failure
-    commit = object_id(git("rev-parse", "HEAD", cwd=place.path).output)
-    done = git("rev-list", "--count", f"{tree.commit}..{commit}", cwd=place.path).output.strip()
+        raise _failure(path, series, tree, said)
+    commit = object_id(git("rev-parse", "HEAD", cwd=path).output)
+    done = git("rev-list", "--count", f"{tree.commit}..{commit}", cwd=path).output.strip()
     for line in said.splitlines():
         if line.startswith("No changes -- Patch already applied"):
             say(f"{done} commits: a patch of {series.name} is in {tree.label} already")
@@ -146,7 +162,9 @@ def _leave_for_person(tree: Tree, series: Series, say: Say) -> str:
                 )
     if not in_progress(path) and head == tree.commit:
         return "mend the patch files"
+    # What came from a list stays as it was sent.
+    into = Path(series.name) if series.origin else series.patches[0].parent
     return (
         f"cd {path}, resolve, git add, git am --continue;"
-        f" then: pinrace series export {path} --into {series.patches[0].parent}"
+        f" then: pinrace series export {path} --into {into}"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +56,32 @@ def worktree(tree: Tree, *, say: Callable[[str], None] | None = None) -> Iterato
         path = folder / "src"
         ensure(path, tree.commit)
         yield Worktree(path)
+
+
+@contextmanager
+def scratch(
+    name: str, commit: str, paths: Iterable[str], *, say: Callable[[str], None] | None = None
+) -> Iterator[Path]:
+    """Hold a work tree that has a commit's index and, of its files, these; gone on leaving.
+
+    That is all that `git am` needs of a base.  The lock is the name's.
+    """
+    path = cache_dir() / "scratch" / name
+    with store.locked(f"scratch-{name}", say=say):
+        path.parent.mkdir(exist_ok=True)
+        shutil.rmtree(path, ignore_errors=True)  # of one that was killed
+        ensure(path, commit)
+        try:
+            git("read-tree", commit, cwd=path)
+            wanted = set(paths)
+            there = git("ls-files", "-z", cwd=path).output.split("\0")
+            files = "".join(f"{name}\0" for name in there if name in wanted)
+            git("checkout-index", "-u", "-z", "--stdin", cwd=path, stdin=files.encode())
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+            with store.locked("trees-worktrees"):
+                in_store("worktree", "prune")
 
 
 def ensure(path: Path, commit: str) -> None:

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from web_site import Cut, Site, Stall, Status, Step, Trickle, serve
+from web_site import Cut, OtherRange, Site, Stall, Status, Step, Trickle, serve
 
 from harness import net
 from harness.errors import InfrastructureError
@@ -107,12 +108,22 @@ def test_a_server_without_ranges(site: Site, tmp_path: Path) -> None:
     assert (tmp_path / "d/file").read_bytes() == BODY
 
 
-def test_what_was_whole_already_is_not_fetched_again(site: Site, tmp_path: Path) -> None:
-    fetch(site, tmp_path / "d/file")
-    site.plan(PATH, Cut(len(BODY)))  # all of it, and then a cut
-    (tmp_path / "d/file").unlink()
+@pytest.mark.parametrize("other", [OtherRange(7, 0), OtherRange(0, 7), OtherRange(7, 7)])
+def test_a_range_that_was_not_asked_for(site: Site, tmp_path: Path, other: OtherRange) -> None:
+    site.plan(PATH, Cut(60_000), other)
     fetch(site, tmp_path / "d/file")
     assert (tmp_path / "d/file").read_bytes() == BODY
+
+
+def test_what_was_whole_already_is_not_fetched_again(site: Site, tmp_path: Path) -> None:
+    """Killed between the last byte and the final name."""
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/file.part").write_bytes(BODY)
+    mark = {"url": site.url + PATH, "etag": site.validator(PATH)[1]}
+    (tmp_path / "d/file.part.json").write_text(json.dumps(mark))
+    fetch(site, tmp_path / "d/file")
+    assert (tmp_path / "d/file").read_bytes() == BODY
+    assert len(site.asked(PATH)) == 1
 
 
 def test_what_is_not_there_is_told_from_trouble(site: Site, tmp_path: Path) -> None:

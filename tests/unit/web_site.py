@@ -49,7 +49,15 @@ class Trickle:
     pause: float
 
 
-Step = Status | Cut | Stall | Trickle
+@dataclass(frozen=True)
+class OtherRange:
+    """Answer a range with another one: so many bytes later, and short of the end."""
+
+    later: int
+    short: int
+
+
+Step = Status | Cut | Stall | Trickle | OtherRange
 
 
 @dataclass
@@ -121,9 +129,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes */{len(body)}")
             self.send_header("Content-Length", "0")
             return self.end_headers()
+        if begin and isinstance(step, OtherRange):
+            begin, body = begin + step.later, body[: len(body) - step.short]
+        total = len(self.site.files[path])
         self.send_response(206 if begin else 200)
         if begin:
-            self.send_header("Content-Range", f"bytes {begin}-{len(body) - 1}/{len(body)}")
+            self.send_header("Content-Range", f"bytes {begin}-{len(body) - 1}/{total}")
         self.send_header(name, value)
         self.send_header("Content-Length", str(len(body) - begin))
         self.end_headers()
