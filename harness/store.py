@@ -133,6 +133,9 @@ def prune(kinds: tuple[str, ...], days: float) -> list[Path]:
             raise UserError(f"the cache has no '{kind}'", hint=f"it has: {have}")
         for entry in folder.iterdir():
             if entry.stat().st_mtime <= limit:
-                shutil.rmtree(entry, ignore_errors=True)
+                if entry.is_dir():
+                    shutil.rmtree(entry, ignore_errors=True)
+                else:
+                    entry.unlink(missing_ok=True)
                 gone.append(entry)
     return gone

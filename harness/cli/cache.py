@@ -10,7 +10,10 @@ from harness.errors import Exit, UserError
 from harness.paths import cache_dir
 
 # What the store makes again by itself; trees and build folders are left alone unless named.
-_PRUNABLE = ("kernels", "images", "programs", "selftests", "headers", "baselines")
+_PRUNABLE = (
+    *("kernels", "images", "programs", "selftests", "headers", "baselines"),
+    *("tarballs", "mirrors", "lists", "http"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -72,8 +72,11 @@ def test_threads_share_the_work(own_cache: Path) -> None:
 def test_prune_removes_what_is_old(own_cache: Path) -> None:
     old = store.make("things", "old", lambda into: None)
     store.make("things", "new", lambda into: None)
-    os.utime(old, (0, 0))
-    assert store.prune(("things",), days=30) == [old]
-    assert store.find("things", "new")
+    file = old.with_name("old.part")
+    file.touch()
+    for path in (old, file):
+        os.utime(path, (0, 0))
+    assert sorted(store.prune(("things",), days=30)) == [old, file]
+    assert [path.name for path in old.parent.iterdir()] == ["new"]
     with pytest.raises(UserError, match="no 'nothing'"):
         store.prune(("nothing",), days=1)
