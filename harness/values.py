@@ -16,7 +16,7 @@ class Tree:
     came from and how far that can be trusted.
     """
 
-    spec: str  # what the user asked for, e.g. "debian:7.3" or a path
+    spec: str  # what to ask for to have it again, e.g. "debian:7.3", "v7.3.4" or a path
     version: str  # exact, e.g. "7.3.4-1~bpo13+1", or a folder's `make kernelversion`
     tree_id: str
     commit: str  # a commit in the object store whose tree is tree_id

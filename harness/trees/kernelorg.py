@@ -73,7 +73,7 @@ def resolve(spec: str, *, say: Say, insecure: bool) -> Tree:
         with store.locked(f"kernelorg-{version}", say=say):
             record = _recall(version) or _obtain(version, say, insecure=insecure)
     return Tree(
-        spec,
+        version if version.startswith("next") else f"v{version}",
         version,
         record.tree_id,
         record.commit,

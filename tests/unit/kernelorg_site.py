@@ -15,11 +15,15 @@ from pathlib import Path
 
 import pytest
 from pysequoia import Cert, SignatureMode, Tsk, sign
-from trees_common import expected_tree, git, kernel_folder
+from trees_common import expected_tree, git, kernel_folder, no_say
 from web_site import Site, serve
 
 from harness import net, paths
+from harness.errors import NotVerifiedError
 from harness.trees import keys, pins, remote
+from harness.trees.fetch import resolve
+from harness.trees.git import in_store, repository
+from harness.values import Tree
 
 ROLES = ("sums", "mainline", "stable", "next")
 REPOSITORIES = {
@@ -158,7 +162,6 @@ class KernelOrg:
 def kernel_org(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KernelOrg]:
     """Serve it, with the harness pointed at it."""
     monkeypatch.setattr(net, "BACKOFF", 0)
-    monkeypatch.setattr(net, "TIMEOUT", (5.0, 0.5))
     monkeypatch.setattr(remote, "PAUSE", 0)
     monkeypatch.setattr(paths, "KERNEL_ORG_FILE", folder / "kernel-org.toml")
     for name in (*pins.VARIABLES.values(), pins.KEYS_VARIABLE):
@@ -174,3 +177,24 @@ def kernel_org(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel
         for role in ROLES:
             here.pin(role, make_key(role))
         yield here
+
+
+def refs() -> str:
+    repository()
+    return in_store("for-each-ref", "--format=%(refname)").output
+
+
+def refused(spec: str, why: str) -> Tree:
+    """Refused without --insecure and with nothing kept; taken with it, marked as such."""
+    with pytest.raises(NotVerifiedError, match=why) as caught:
+        resolve(spec, say=no_say)
+    assert "--insecure" in caught.value.hint
+    assert "refs/pinrace/" not in refs()
+    said: list[str] = []
+    tree = resolve(spec, say=said.append, insecure=True)
+    assert any(re.search(rf"NOT VERIFIED: .*({why})", line) for line in said), said
+    assert (tree.verified, tree.insecure, tree.trust) == ("", True, "NOT VERIFIED")
+    assert "NOT VERIFIED" in tree.label
+    with pytest.raises(NotVerifiedError):  # what was let pass once is not trusted after
+        resolve(spec, say=no_say)
+    return tree

@@ -22,7 +22,6 @@ PATH = "/pub/file.tar.xz"
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setattr(net, "BACKOFF", 0)
-    monkeypatch.setattr(net, "TIMEOUT", (5.0, 0.3))
     with serve() as site:
         site.files[PATH] = BODY
         yield site
@@ -48,7 +47,11 @@ def fetch(site: Site, into: Path) -> list[str]:
     ],
     ids=lambda steps: " ".join(type(s).__name__ for s in steps) or "good",
 )
-def test_it_comes_whole(site: Site, tmp_path: Path, steps: tuple[Step, ...]) -> None:
+def test_it_comes_whole(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: tuple[Step, ...]
+) -> None:
+    if Stall in map(type, steps):
+        monkeypatch.setattr(net, "TIMEOUT", (5.0, 0.5))
     site.files["/elsewhere"] = BODY
     site.plan(PATH, *steps)
     fetch(site, tmp_path / "d/file")
