@@ -22,6 +22,7 @@ from harness.errors import InfrastructureError
 from harness.paths import cache_dir
 
 log = logging.getLogger("pinrace.net")
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # what fails is said here
 
 TIMEOUT = (20.0, 60.0)  # seconds: to connect, and between two pieces of an answer
 TRIES = 5  # in a row that bring nothing new
@@ -78,9 +79,10 @@ def _get(web: requests.Session, url: str, headers: dict[str, str]) -> requests.R
 
 def _trouble(url: str, exc: Exception) -> InfrastructureError:
     """Return the error for a URL that could not be had."""
-    reason = re.sub(r"\s+", " ", str(exc))[:300]
+    cause = getattr(exc.args[0], "reason", None) if exc.args else None  # of the last try
+    reason = re.sub(r"^HTTPS?Connection(Pool)?\([^)]*\): ", "", str(cause or exc))
     return InfrastructureError(
-        f"cannot get {url}: {reason}",
+        f"cannot get {url}: {reason[:300]}",
         hint="is there a network?  a mirror can be named: see pinrace help trees",
     )
 

@@ -234,7 +234,7 @@ def _b4(cwd: Path, *argv: str, offline: bool = False) -> Completed:
 
 def _no_thread(text: str, done: Completed) -> UserError | InfrastructureError:
     """Return the error for a thread that did not come."""
-    said = "\n".join(f"  {line}" for line in done.output.splitlines()[-4:])
+    said = "\n".join(f"  {line[:300]}" for line in done.output.splitlines()[-1:])
     if re.search(r"Server returned an error: (404|300)|No messages found", done.output):
         return UserError(
             f"the archive has no message {text}", hint="is it whole?  a URL works as well"
