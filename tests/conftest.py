@@ -30,11 +30,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--flavor", action="append", default=[], help="of guest tests; plain if none")
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "flavor" in metafunc.fixturenames:
-        metafunc.parametrize("flavor", metafunc.config.getoption("flavor") or ["plain"])
-
-
 @cache
 def lab(abi: str, flavor: str = "plain") -> stages.Lab:
     """The kernel of an ABI's arch and its image, with the project's series, and without."""

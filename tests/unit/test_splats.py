@@ -25,6 +25,7 @@ WANTED = {
     "warn": {"warn"},
     "oops": {"oops"},
     "bug": {"bug"},
+    "hung_task": {"hung-task"},
     "lockdep": {"lockdep", "atomic-sleep", "rcu-stall", "soft-lockup"},
 }
 LOGS = sorted(GOLDEN.glob("*.log"))
