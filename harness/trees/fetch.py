@@ -25,16 +25,16 @@ Say = Callable[[str], None]
 def resolve(spec: str, *, say: Say, insecure: bool = False) -> Tree:
     """Return the tree that a spec stands for, fetched and imported when need be.
 
-    Specs: "debian:7.3" or "7.3" (Debian's linux-source-7.3, pinned by the lock file), a release of
-    kernel.org by name or version (kernelorg.SPECS), URL#REF of a git repository, a path to a
-    kernel's folder, a path to a tarball.  `say` gets a line for each step that takes time.
-    What is pinned and in the store needs no network.  `insecure` takes over the network what
-    nothing vouches for.  Raises UserError for a spec that stands for nothing, NotVerifiedError,
+    Specs: "debian:7.3" or "7.3" (Debian's linux-source-7.3, pinned by the lock file; with @newest
+    whatever the archive has now), a release of kernel.org by name or version (kernelorg.SPECS),
+    URL#REF of a git repository, a path to a kernel's folder, a path to a tarball.  `say` gets a
+    line for each step that takes time.  What is pinned and in the store needs no network.
+    `insecure` takes over the network what nothing vouches for.  Raises UserError for a spec that stands for nothing, NotVerifiedError,
     and InfrastructureError when the archive cannot be used.
     """
-    match = re.fullmatch(r"(?:debian:)?(\d+\.\d+)", spec)
+    match = re.fullmatch(r"(?:debian:)?(\d+\.\d+)(@newest)?", spec)
     if match:
-        return _debian(match[1], say)
+        return _newest_debian(match[1], say) if match[2] else _debian(match[1], say)
     if kernelorg.named(spec):
         return kernelorg.resolve(spec, say=say, insecure=insecure)
     if remote.URL.match(spec):
@@ -86,6 +86,22 @@ def _debian(series: str, say: Say) -> Tree:
         imported.tree_id,
         imported.commit,
         origin=f"debian {pin.suite}",
+        verified="signature ok",
+    )
+
+
+def _newest_debian(series: str, say: Say) -> Tree:
+    """Resolve what the archive has now of a series, whatever is pinned."""
+    spec = f"debian:{series}"
+    with store.locked("trees-lock", say=say):
+        deb = _newest_deb(series, lock.read().get(spec), say)
+        imported = objects.import_file(deb.path, deb.sha256, say=say)
+    return Tree(
+        f"{spec}@newest",
+        deb.version,
+        imported.tree_id,
+        imported.commit,
+        origin=f"debian {deb.suite}",
         verified="signature ok",
     )
 
