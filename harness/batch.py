@@ -13,7 +13,7 @@ from harness.arches import get_arch
 from harness.guest.machine import Machine, get_machine
 from harness.host.budget import Budget
 from harness.request import Request
-from harness.runs import junit, summary
+from harness.runs import commands, junit, summary
 from harness.runs.journal import Run, tree_facts
 from harness.trees.fit import NotApplicableError
 from harness.values import Cell, CellResult, PatchedTree, Series, Tree, Verdict
@@ -48,6 +48,9 @@ def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
         argv,
         tree=tree_facts(lab.patched.tree),
         machines={name: _facts(machine) for name, machine in machines.items()},
+        compared=lab.base is not None,
+        cells=batch.cells,
+        again=_again(batch),
     )
     for name, machine in machines.items():
         why = f" ({machine.accel.reason})" if machine.accel.reason else ""
@@ -64,9 +67,24 @@ def _not_applicable(
     """Skip all cells, each with what the tree lacks."""
     ui.say(str(error))
     tree = PatchedTree(batch.tree, batch.series, batch.tree.tree_id, batch.tree.commit)
-    record = Run.create(argv, tree=tree_facts(tree))
+    record = Run.create(argv, tree=tree_facts(tree), cells=batch.cells, again=_again(batch))
     lacks = f"not applicable: the tree lacks {', '.join(error.lacks)}"
-    return record, _keep(record, [CellResult(c, Verdict.SKIP, lacks) for c in batch.cells])
+    results = [CellResult(cell, Verdict.SKIP, lacks) for cell in batch.cells]
+    for result in results:
+        record.cell_end(result)
+    return record, _keep(record, results)
+
+
+def _again(batch: Batch) -> commands.Again | None:
+    """What a manifest says of how to do one of the cells again."""
+    return commands.again(
+        batch.asked,
+        batch.tree,
+        batch.series,
+        smp=batch.smp,
+        only=batch.only,
+        with_base=batch.with_base,
+    )
 
 
 def _keep(record: Run, results: list[CellResult]) -> list[CellResult]:

@@ -33,6 +33,7 @@ COMMANDS = {
     "repro": "have the very same run again, from its token",
     "shell": "an interactive guest with the series in this terminal",
     "runs": "list earlier runs, or show one again",
+    "report": "write a page of HTML about a run",
     "cache": "show what the cache holds, or prune it",
     "help": "explain a topic: exits, trees, verdicts",
 }

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from harness import batch, ui
 from harness.cli import options
+from harness.report.render import write
 from harness.runs import summary
 
 
@@ -36,5 +38,19 @@ def run(args: argparse.Namespace) -> int:
     )
     summary.show(results, ui.out)
     code = summary.exit_code(results)
-    ui.say(f"exit {int(code)}: see pinrace help exits · results in {record.folder}")
+    where = _report(record.folder)
+    ui.say(f"exit {int(code)}: see pinrace help exits · results in {where}")
     return code
+
+
+def _report(folder: Path) -> Path:
+    """Write the page of the run; return it, or the folder after a word on why there is none.
+
+    Whatever goes wrong here, the verdict stands.
+    """
+    try:
+        return write(folder)
+    except Exception as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        ui.say(f"no report was written: {why} (pinrace report {folder.name})")
+        return folder

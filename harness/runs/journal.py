@@ -4,6 +4,7 @@
 runs/<id>/manifest.json   what ran: command line, tree, series, host, QEMU
 runs/<id>/events.jsonl    what happened, one JSON object a line, written as it happens
 runs/<id>/results.json    the judged cells, once the run is over
+runs/<id>/report.html     the same for people (harness.report)
 runs/<id>/cells/<cell>/   console.log and whatever else belongs to a cell
 runs/latest               a link to the latest one
 """
@@ -28,7 +29,8 @@ from harness import procs
 from harness.errors import InfrastructureError, UserError
 from harness.paths import PROJECT, runs_dir
 from harness.store import write_json
-from harness.values import Cell, CellResult, PatchedTree
+from harness.trees.series import subjects
+from harness.values import Cell, CellResult, PatchedTree, Series
 
 EVENTS = "events.jsonl"
 MANIFEST = "manifest.json"
@@ -136,7 +138,15 @@ def tree_facts(tree: PatchedTree) -> dict[str, object]:
         "series_origin": series.origin if series else None,
         "series_attestation": series.attestation if series else None,
         "patches": [patch.name for patch in series.patches] if series else [],
+        "subjects": _subjects(series) if series else [],
     }
+
+
+def _subjects(series: Series) -> tuple[str, ...]:
+    """Return the subject lines of a series; none when a patch is gone, or its mail is too odd."""
+    with contextlib.suppress(Exception):
+        return subjects(series)
+    return ()
 
 
 def host_facts() -> dict[str, object]:

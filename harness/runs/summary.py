@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.errors import Exit
+from harness.runs import commands
+from harness.suites import ktap
 from harness.values import CaseResult, CaseStatus, CellResult, Splat, Verdict
 
-PLAIN = "plain"  # the flavor that goes without saying
 MOST = 5  # bad cases that are shown of one cell
 _STYLES = {
     Verdict.PASS: "green",
@@ -65,7 +65,7 @@ def table(results: Sequence[CellResult]) -> list[str]:
 
 def columns(results: Sequence[CellResult]) -> tuple[str, ...]:
     """Return the columns; flavor and repeat only where they tell cells apart."""
-    flavor = ("flavor",) if {r.cell.flavor for r in results} - {PLAIN} else ()
+    flavor = ("flavor",) if {r.cell.flavor for r in results} - {commands.PLAIN} else ()
     repeat = ("run",) if any(r.cell.repeat > 1 for r in results) else ()
     fixed = ("verdict", "new", "pass", "fail", "skip", "time", "notes")
     return ("arch", "abi", *flavor, "suite", *repeat, *fixed)
@@ -77,22 +77,15 @@ def details(results: Sequence[CellResult]) -> list[str]:
     for result in results:
         if result.verdict in (Verdict.PASS, Verdict.SKIP):
             continue
-        cell = result.cell
-        again = ["pinrace", "test", "--arch", cell.arch, "--abi", cell.abi]
-        if cell.flavor != PLAIN:
-            again += ["--flavor", cell.flavor]
-        again += ["--suite", cell.suite]
-        bad = _new_cases(result)
-        if len(bad) == 1 and bad[0].name[:1] not in "(#":
-            again += ["-k", bad[0].name.rsplit("/", 1)[-1]]
-        lines += ["", f"{cell.name}: {result.verdict.value}, {result.reason}"]
-        lines += [f"  {_about(case)}" for case in bad[:MOST]]
+        bad = new_cases(result)
+        lines += ["", f"{result.cell.name}: {result.verdict.value}, {result.reason}"]
+        lines += [f"  {about(case)}" for case in bad[:MOST]]
         if len(bad) > MOST:
             lines.append(f"  … and {len(bad) - MOST} more")
         lines += [f"  {splat.title}" for splat in new_splats(result)[:MOST]]
         if where := _where(result):
             lines.append(f"  console  {where}")
-        lines.append(f"  again    {shlex.join(again)}")
+        lines.append(f"  again    {commands.rerun(result.cell, commands.Again(), only=bad)}")
     return [*lines, ""] if lines else []
 
 
@@ -118,7 +111,7 @@ def new_splats(result: CellResult) -> list[Splat]:
     return [splat for splat in result.splats if splat.fingerprint not in result.known]
 
 
-def _new_cases(result: CellResult) -> list[CaseResult]:
+def new_cases(result: CellResult) -> list[CaseResult]:
     """Return the bad cases that the unpatched tree does not have, each once."""
     found = {case.name: case for case in result.cases if case.status.bad}
     return [case for name, case in found.items() if name in result.new]
@@ -159,10 +152,16 @@ def _rich(results: Sequence[CellResult]) -> Table:
     return it
 
 
-def _about(case: CaseResult) -> str:
-    """Return one line on a bad case: why, and else the last thing it said."""
-    said = case.reason or next((x for x in reversed(case.lines) if x.strip("# ")), "")
-    return _one_line(f"{case.name}: {case.status.value} {said}".rstrip())
+def about(case: CaseResult) -> str:
+    """Return one line on a bad case."""
+    return _one_line(f"{case.name}: {case.status.value} {said(case)}".rstrip())
+
+
+def said(case: CaseResult) -> str:
+    """Return why a case is bad: its reason, the first thing it expected, the last thing it said."""
+    lines = [line.lstrip("# ") for line in case.lines if not ktap.says_nothing(line)]
+    expected = next((line for line in lines if ":Expected " in line), "")
+    return case.reason or expected or (lines[-1] if lines else "")
 
 
 def _where(result: CellResult) -> str:

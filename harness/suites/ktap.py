@@ -28,6 +28,8 @@ _BAIL = re.compile(_LEVEL + r"Bail out!(?P<why>.*)")
 _DIRECTIVES = "SKIP|TODO|XFAIL|XPASS|TIMEOUT|ERROR"
 _NOTE = re.compile(rf"(?P<name>.*?)(?:^|\s)#(?:\s+|(?=(?:{_DIRECTIVES})\b))(?P<note>.*)", re.I)
 _DIRECTIVE = re.compile(rf"(?P<word>{_DIRECTIVES})\w*\b:?\s*(?P<reason>.*)", re.I)
+# What kselftest_harness.h prints around each case, of which the result line says as much
+_CEREMONY = re.compile(r"(?:# )*# *(?:(?:RUN|OK|FAIL) +\S.*|\S+: Test (?:failed|passed))")
 _TIMED_OUT = re.compile(r"(?:# )*# (?P<name>\S+): Test terminated by timeout")
 
 
@@ -79,6 +81,11 @@ def parse(text: str) -> Ktap:
     if cut:
         reader.feed(cut, whole=False)
     return reader.finish()
+
+
+def says_nothing(line: str) -> bool:
+    """Whether a line of diagnostics says no more than the result that it belongs to."""
+    return not line.strip("# \t") or _CEREMONY.fullmatch(line) is not None
 
 
 def fault(name: str, reason: str, lines: tuple[str, ...] = ()) -> Result:

@@ -11,9 +11,11 @@ export(work tree, folder) -> patch files
 from __future__ import annotations
 
 import hashlib
+import mailbox
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from email import message_from_bytes, policy
 from pathlib import Path
 
 from harness.errors import UserError
@@ -23,7 +25,7 @@ from harness.trees.apply import apply
 from harness.trees.edit import edit, export
 from harness.values import Series
 
-__all__ = ["apply", "edit", "export", "find_series", "load", "load_series"]
+__all__ = ["apply", "edit", "export", "find_series", "load", "load_series", "subjects"]
 
 COVER_LETTER = "0000-cover-letter.patch"  # as git format-patch names it; it changes nothing
 _MAKE = "git format-patch makes what is wanted"
@@ -82,6 +84,18 @@ def load_series(path: Path) -> Series:
     for patch in patches:
         whole.update(_checked(patch))
     return Series(_plain(name), whole.hexdigest(), tuple(patches))
+
+
+def subjects(series: Series) -> tuple[str, ...]:
+    """Return the subject lines of a series, as decoded and on one line each; "" for none."""
+    found = []
+    for patch in series.patches:
+        mails = [bytes(mail) for mail in mailbox.mbox(patch, create=False)]
+        for mail in mails or [patch.read_bytes()]:
+            head = re.split(rb"\r?\n\r?\n", mail.lstrip(), maxsplit=1)[0]
+            subject = message_from_bytes(head + b"\n\n", policy=policy.default).get("Subject", "")
+            found.append(" ".join(str(subject).split()))
+    return tuple(found)
 
 
 def _checked(patch: Path) -> bytes:

@@ -73,7 +73,7 @@ def test_details_of_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
     (tmp_path / "console.log").write_text("x\n")
     text = "\n".join(summary.details([failing(tmp_path)]))
-    assert "grp/C11: FAIL # saw argc 3, approved 2" in text
+    assert "grp/C11: FAIL saw argc 3, approved 2" in text
     assert "grp/old" not in text
     assert "console  console.log\n" in text
     assert "again    pinrace test --arch arm64 --abi arm --suite pin_args -k C11" in text
