@@ -29,8 +29,8 @@ def resolve(spec: str, *, say: Say, insecure: bool = False) -> Tree:
     whatever the archive has now), a release of kernel.org by name or version (kernelorg.SPECS),
     URL#REF of a git repository, a path to a kernel's folder, a path to a tarball.  `say` gets a
     line for each step that takes time.  What is pinned and in the store needs no network.
-    `insecure` takes over the network what nothing vouches for.  Raises UserError for a spec that stands for nothing, NotVerifiedError,
-    and InfrastructureError when the archive cannot be used.
+    `insecure` takes over the network what nothing vouches for.  Raises UserError for a spec that
+    stands for nothing, NotVerifiedError, and InfrastructureError when the archive cannot be used.
     """
     match = re.fullmatch(r"(?:debian:)?(\d+\.\d+)(@newest)?", spec)
     if match:
