@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from harness import ui
+from harness.errors import PinraceError
 from harness.matrix import run as runs
 from harness.matrix import table
 from harness.matrix.file import MatrixFile
 from harness.matrix.journal import LegResult
-from harness.nightly import changes, history
+from harness.nightly import changes, history, trend
 from harness.nightly.changes import Change, Kind
 from harness.paths import runs_dir
+from harness.report.model import History
+from harness.report.render import write
 from harness.values import Verdict
 
 
@@ -57,8 +60,20 @@ def run(matrix: MatrixFile, argv: Sequence[str], *, again: bool = False) -> Nigh
         before = history.versions(connection, matrix.name)
         number = history.add(connection, matrix.name, began, results)
         past = history.past(connection, matrix.name, changes.WINDOW)
+        nights = history.nights(connection, matrix.name, changes.WINDOW)
     found = changes.compare(past, number)
+    for result in results:
+        if result.run:
+            _page(result, trend.of_leg(result.leg, nights, past, found))
     return Night(number, began, _moved(before, results), tuple(results), tuple(found))
+
+
+def _page(result: LegResult, past: History) -> None:
+    """Write the page of a leg's run with its past; whatever goes wrong, the night stands."""
+    try:
+        ui.say(f"page    {write(runs_dir() / result.run, history=past)}")
+    except (PinraceError, OSError, ValueError) as error:
+        ui.say(f"no page of {result.run}: {str(error).splitlines()[0]}")
 
 
 def _moved(before: dict[str, str], results: Sequence[LegResult]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import pytest
 from harness.errors import Exit, InfrastructureError
 from harness.matrix.file import Leg
 from harness.matrix.journal import CellLine, LegResult
-from harness.nightly import changes, github, history
+from harness.nightly import changes, github, history, trend
 from harness.nightly.changes import Change, Kind
 from harness.nightly.history import Said, Spot
 from harness.values import Verdict
@@ -68,6 +68,24 @@ def test_the_same_kernel_that_passed_and_fails_is_flaky() -> None:
     said = [Said(n, v, "run", "why", "linux", "same", "", "") for n, v in ((2, F), (1, P))]
     (change,) = changes.compare({SPOT: said}, 2)
     assert (change.kind, change.note) == (Kind.FLAKY, "failed in 1 of 2 nights: why")
+
+
+def test_a_page_gets_the_nights_in_which_its_leg_ran() -> None:
+    def said(night: int, verdict: Verdict) -> Said:
+        return Said(night, verdict, "run", "why", "linux", str(night), f"r{night}", "")
+
+    past = {SPOT: [said(4, F), said(2, P)]}
+    nights = [(4, "2026-11-04T03"), (3, "2026-11-03T03"), (2, "2026-11-02T03")]
+    shown = trend.of_leg(LEG, nights, past, changes.compare(past, 4))
+    assert [(night.label, night.counts, night.run) for night in shown.nights] == [
+        ("2026-11-02", ((P, 1),), "r2"),
+        ("2026-11-04", ((F, 1),), "r4"),
+    ]
+    (one,) = shown.trends
+    assert (one.cell, one.verdicts) == ("x86_64-i386-plain-smoke", (P, F))
+    assert one.note == "new failure why"
+    other = Leg(**{**LEG.facts, "tree": "debian:7.2"})
+    assert trend.of_leg(other, nights, past, []).nights == ()
 
 
 def test_a_spot_that_is_no_longer_run_is_not_spoken_of() -> None:
