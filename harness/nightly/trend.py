@@ -27,7 +27,9 @@ def of_leg(
     by_night: dict[Spot, dict[int, Verdict]] = {
         spot: {one.night: one.verdict for one in said} for spot, said in mine.items()
     }
-    notes = {c.spot: f"{c.kind} {c.note}".strip() for c in changes if c.kind is not Kind.SAME}
+    notes = {
+        c.spot: f"{c.kind}: {c.note}".removesuffix(": ") for c in changes if c.kind is not Kind.SAME
+    }
     trends = [
         Trend(
             Cell(spot.arch, spot.abi, leg.flavor, spot.suite).name,

@@ -83,7 +83,7 @@ def test_a_page_gets_the_nights_in_which_its_leg_ran() -> None:
     ]
     (one,) = shown.trends
     assert (one.cell, one.verdicts) == ("x86_64-i386-plain-smoke", (P, F))
-    assert one.note == "new failure why"
+    assert one.note == "new failure: why"
     other = Leg(**{**LEG.facts, "tree": "debian:7.2"})
     assert trend.of_leg(other, nights, past, []).nights == ()
 
