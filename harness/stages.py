@@ -135,7 +135,7 @@ def _image_note(tree: PatchedTree, abi_name: str) -> Path:
     """Where it is noted which image came of this tree, these guest programs and compilers."""
     abi = get_abi(abi_name)
     sources = sorted(path for path in ROOTFS.rglob("*") if path.is_file())
-    compilers = (compiler_identity(abi), compiler_identity(ARCHES[abi.arch].abis[0]))
+    compilers = tuple(compiler_identity(each) for each in ARCHES[abi.arch].abis)
     contents = (path.read_bytes() for path in sources)
     key = store.digest(tree.tree_id, abi_name, *compilers, *map(str, sources), *contents)
     folder = cache_dir() / "image-notes"

@@ -15,6 +15,7 @@ from harness.kbuild import sysroot, userspace
 from harness.values import Image, PatchedTree
 
 FILE_NAME = "initramfs.cpio"
+MIXED = "bin/seccomp_pin_args"  # what the part `other` has to have to be one
 
 
 def build_image(arch: Arch, abi: Abi, parts: Mapping[str, Path]) -> Image:
@@ -39,8 +40,9 @@ def guest_image(arch: Arch, abi: Abi, tree: PatchedTree, source: userspace.Sourc
     """Return the image for an ABI of a tree, whose files `source` gives if they are needed.
 
     Its init and shell are the arch's native ones; the programs and the tree's own selftests are
-    the ABI's.  Raises BuildError when the tree's headers or selftests do not build, and
-    InfrastructureError when the programs of the guest do not.
+    the ABI's, and beside them lies what the recipe wants of the arch's other ABI.  Raises
+    BuildError when the tree's headers or selftests do not build, and InfrastructureError when the
+    programs of the guest do not.
     """
     native = arch.abis[0]
     headers = {
@@ -54,6 +56,10 @@ def guest_image(arch: Arch, abi: Abi, tree: PatchedTree, source: userspace.Sourc
         "busybox": sysroot.busybox(arch),
         "selftests": userspace.build_selftests(source, tree.tree_id, abi),
     }
+    for other in arch.abis:
+        folder = userspace.build_selftests(source, tree.tree_id, other)
+        if other != abi and (folder / MIXED).exists():
+            parts["other"] = folder
     return build_image(arch, abi, parts)
 
 
