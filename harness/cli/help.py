@@ -26,7 +26,7 @@ The same cells run on the unpatched tree; what fails there too is `known`, not `
     "trees": """\
 debian:7.3    Debian's linux-source-7.3; also 7.2, 6.12, 6.1.  apt checks the signatures; the
               exact version is pinned in configs/trees.lock.toml; debian:7.3@newest is what the
-              archive has now
+              archive has now, debian:7.3/experimental what that suite has
 mainline, stable, stable:7.2, longterm:6.12, next
               what kernel.org calls so now: looked up each time and never pinned, every result has
               the exact version

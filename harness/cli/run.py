@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from harness import ui
+from harness.cli.options import insecure_option
 from harness.errors import Exit, UserError
 from harness.matrix import file, table
 from harness.matrix import run as runs
@@ -18,6 +19,7 @@ from harness.values import Verdict
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument("matrix", nargs="?", type=Path, help="for example configs/matrix/full.toml")
+    insecure_option(parser)
     parser.add_argument("--fresh", action="store_true", help="forget results of before")
     parser.add_argument("--list", action="store_true", help="say what would run")
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema, for editors")
@@ -42,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
             what = f"left out: {leg.excluded}" if leg.excluded else " ".join(leg.suites) or "build"
             ui.say(f"{leg.name}  {what}")
         return Exit.OK
-    results = runs.run(matrix, ["pinrace", *args.words], fresh=args.fresh)
+    results = runs.run(matrix, ["pinrace", *args.words], fresh=args.fresh, insecure=args.insecure)
     text = table.markdown(results)
     ui.say(text)
     if args.write:

@@ -18,6 +18,8 @@ _OPTION = re.compile(r"^(CONFIG_\w+)=(.*)$")
 _UNSET = re.compile(r"^# (CONFIG_\w+) is not set$")
 # A fragment's comment that lists options which only some trees have.
 _OPTIONAL = re.compile(r"^# optional: (.*)$", re.MULTILINE)
+# A flavor's comment that names what it stands on instead of base and the arch's fragment.
+_STANDS_ON = re.compile(r"^# on: (\w+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,9 @@ def wanted(arch: Arch, flavor: str, extra: Iterable[str] = ()) -> Wanted:
             "the options given contradict each other: " + " ".join(lines),
             hint="give each option once",
         )
-    parts = ("base", f"arch/{arch.name}", f"flavor/{flavor}")
+    own_base = _STANDS_ON.search((CONFIGS / "flavor" / f"{flavor}.config").read_text())
+    below = (own_base[1],) if own_base else ("base", f"arch/{arch.name}")
+    parts = (*below, f"flavor/{flavor}")
     return Wanted(tuple(CONFIGS / f"{part}.config" for part in parts), tuple(lines))
 
 

@@ -52,6 +52,7 @@ def run(
     argv: Sequence[str],
     *,
     fresh: bool = False,
+    insecure: bool = False,
     keep: Callable[[LegResult], bool] = tells,
 ) -> list[LegResult]:
     """Run what has no result to keep yet and return the results of all legs, in order.
@@ -79,7 +80,7 @@ def run(
             results.append(_left_out(leg, Verdict.MISS, why))
             continue
         ui.say(f"leg {number} of {len(todo)}  {leg.name}")
-        results.append(_leg(leg, series[leg.series], folder, known, argv))
+        results.append(_leg(leg, series[leg.series], folder, known, argv, insecure=insecure))
     return results
 
 
@@ -97,13 +98,19 @@ def _now() -> str:
 
 
 def _leg(
-    leg: Leg, series: Series | None, folder: Path, known: dict[str, LegResult], argv: Sequence[str]
+    leg: Leg,
+    series: Series | None,
+    folder: Path,
+    known: dict[str, LegResult],
+    argv: Sequence[str],
+    *,
+    insecure: bool,
 ) -> LegResult:
     """Run one leg, unless its result is there."""
     began = time.monotonic()
     label, key = "", ""
     try:
-        tree = resolve(leg.tree, say=ui.say)
+        tree = resolve(leg.tree, say=ui.say, insecure=insecure)
         label = tree.label
         key = _key(leg, tree, series)
         if key in known:

@@ -138,22 +138,26 @@ class AptRoot:
     """apt for one suite and one architecture, in a folder of its own.
 
     Everything raises InfrastructureError when apt refuses (no network, a signature that is not
-    good, a Release file that has expired), with apt's own words.
+    good, a Release file that has expired), with apt's own words.  `stale` takes a Release file
+    that has expired, as mirrors that stand still have; its signature is checked all the same.
     """
 
-    def __init__(self, suite: str, deb_arch: str, *, say: Say | None = None) -> None:
+    def __init__(
+        self, suite: str, deb_arch: str, *, say: Say | None = None, stale: bool = False
+    ) -> None:
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", suite):
             raise UserError(f"'{suite}' is no name of a Debian suite", hint="e.g. trixie-backports")
         self.suite = suite
         self.deb_arch = deb_arch
         self.say = say or log.info
-        self.folder = cache_dir() / "apt" / f"{suite}-{deb_arch}"
+        self.stale = stale
+        self.folder = cache_dir() / "apt" / f"{suite}-{deb_arch}{'-stale' * stale}"
         self._stamp = self.folder / "updated"
         self._fresh = False  # fetched by this object
 
     @property
     def _lock(self) -> str:
-        return f"apt-{self.suite}-{self.deb_arch}"
+        return f"apt-{self.folder.name}"
 
     def versions(self, package: str, wanted: str | None = None) -> list[str]:
         """Return the package's versions in the suite, newest first; [] when it has none.
@@ -274,6 +278,7 @@ class AptRoot:
         settings = {
             "APT::Architecture": self.deb_arch,
             "APT::Update::Error-Mode": "any",
+            "Acquire::Check-Valid-Until": "false" if self.stale else "true",
             "Acquire::Languages": "none",
             "Acquire::Retries": "3",
             "Acquire::http::Timeout": "30",

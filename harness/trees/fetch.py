@@ -26,13 +26,16 @@ def resolve(spec: str, *, say: Say, insecure: bool = False) -> Tree:
     """Return the tree that a spec stands for, fetched and imported when need be.
 
     Specs: "debian:7.3" or "7.3" (Debian's linux-source-7.3, pinned by the lock file; with @newest
-    whatever the archive has now), a release of kernel.org by name or version (kernelorg.SPECS),
-    URL#REF of a git repository, a path to a kernel's folder, a path to a tarball.  `say` gets a
-    line for each step that takes time.  What is pinned and in the store needs no network.
+    whatever the archive has now, with /SUITE what that suite has now), a release of kernel.org by
+    name or version (kernelorg.SPECS), URL#REF of a git repository, a path to a kernel's folder, a
+    path to a tarball.  `say` gets a line for each step that takes time.  What is pinned and in the
+    store needs no network.
     `insecure` takes over the network what nothing vouches for.  Raises UserError for a spec that
     stands for nothing, NotVerifiedError, and InfrastructureError when the archive cannot be used.
     """
-    match = re.fullmatch(r"(?:debian:)?(\d+\.\d+)(@newest)?", spec)
+    match = re.fullmatch(r"(?:debian:)?(\d+\.\d+)(?:(@newest)|/([a-z][a-z-]*))?", spec)
+    if match and match[3]:
+        return _of_suite(match[1], match[3], say, insecure)
     if match:
         return _newest_debian(match[1], say) if match[2] else _debian(match[1], say)
     if kernelorg.named(spec):
@@ -103,6 +106,33 @@ def _newest_debian(series: str, say: Say) -> Tree:
         imported.commit,
         origin=f"debian {deb.suite}",
         verified="signature ok",
+    )
+
+
+def _of_suite(series: str, suite: str, say: Say, insecure: bool) -> Tree:
+    """Resolve what a suite has now; `insecure` takes one whose lists have expired."""
+    package = f"linux-source-{series}"
+    root, stale = AptRoot(suite, DEB_ARCH, say=say), False
+    try:
+        known = root.versions(package)
+    except InfrastructureError as exc:
+        if not insecure:
+            hint = "--insecure takes lists that are signed and have expired"
+            raise InfrastructureError(exc.what, hint=hint) from exc
+        root, stale = AptRoot(suite, DEB_ARCH, say=say, stale=True), True
+        known = root.versions(package)
+    if not known:
+        raise UserError(f"Debian's {suite} has no {package}", hint=_specs())
+    deb = root.deb(package, known[0])
+    imported = objects.import_file(deb.path, deb.sha256, say=say)
+    return Tree(
+        f"debian:{series}/{suite}",
+        deb.version,
+        imported.tree_id,
+        imported.commit,
+        origin=f"debian {suite}",
+        verified="signature ok" + ", of lists that have expired" * stale,
+        insecure=stale,
     )
 
 

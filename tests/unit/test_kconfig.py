@@ -71,6 +71,14 @@ def test_every_arch_and_flavor_has_fragments() -> None:
             assert all(path.is_file() for path in kconfig.wanted(arch, flavor).fragments)
 
 
+def test_a_flavor_may_stand_on_something_smaller() -> None:
+    arch = ARCHES["arm64"]
+    names = {
+        name: [p.stem for p in kconfig.wanted(arch, name).fragments] for name in ("plain", "no-net")
+    }
+    assert names == {"plain": ["base", "arm64", "plain"], "no-net": ["small", "no-net"]}
+
+
 @pytest.mark.parametrize(
     ("flavor", "extra", "message"),
     [

@@ -98,8 +98,9 @@ def test_a_suites_name_cannot_inject(own_cache: Path) -> None:
         apt.AptRoot("trixie main\ndeb http://evil", "amd64")
 
 
+@pytest.mark.parametrize("stale", [False, True])
 def test_apt_does_not_take_what_no_key_has_signed(
-    own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stale: bool, own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A repository on disk that anyone could have made, through the real apt."""
     suite = tmp_path / "repo/dists/testing"
@@ -113,7 +114,7 @@ def test_apt_does_not_take_what_no_key_has_signed(
         f" {hashlib.sha256(text).hexdigest()} {len(text)} main/binary-amd64/Packages\n"
     )
     monkeypatch.setenv(apt.MIRROR_VARIABLE, f"file:{tmp_path}/repo")
-    root = apt.AptRoot("testing", "amd64")
+    root = apt.AptRoot("testing", "amd64", stale=stale)
     with pytest.raises(InfrastructureError, match="not signed"):
         root.versions("linux-source-7.3")
     with pytest.raises(InfrastructureError):  # and not on a second try either

@@ -225,7 +225,7 @@ def test_the_lock_of_a_worktree_is_held(tree: Tree) -> None:
     argv = [sys.executable, "-c", code, f"build-{build_folder(tree).name}.lock"]
     with worktree(tree):
         held = subprocess.run(argv, capture_output=True, text=True, check=False)
-    assert "filelock._error.Timeout" in held.stderr
+    assert "could not be acquired" in held.stderr
     assert subprocess.run(argv, capture_output=True, check=False).returncode == 0
 
 
