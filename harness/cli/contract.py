@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import argparse
 from datetime import datetime
-from pathlib import Path
 
 from harness import batch, contract, ui
 from harness.arches import get_abi
-from harness.cli import options
+from harness.cli import kept, options
 from harness.errors import Exit, UserError
 from harness.paths import KERNEL
 from harness.trees.series import load
@@ -28,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="another series to hold against the same statements; may be repeated",
     )
-    parser.add_argument("--write", type=Path, metavar="FILE", help="keep the table there")
+    kept.option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,8 +54,7 @@ def run(args: argparse.Namespace) -> int:
         columns += [contract.Column(series.name, result) for result in results]
     text = contract.markdown(wanted, columns, facts)
     ui.say(text)
-    if args.write:
-        args.write.write_text(f"<!-- made by: pinrace {' '.join(args.words)} -->\n\n{text}")
+    kept.write(args, text)
     mine = [column.result.verdict for column in columns if column.series == own.name]
     if Verdict.FAIL in mine:
         return Exit.KERNEL

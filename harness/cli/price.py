@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import argparse
 from datetime import datetime
-from pathlib import Path
 
 from harness import price, stages, ui
-from harness.cli import options
+from harness.cli import kept, options
 from harness.errors import Exit, UserError
 from harness.runs.journal import Run, tree_facts
 
@@ -16,7 +15,7 @@ from harness.runs.journal import Run, tree_facts
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     options.build_options(parser)
-    parser.add_argument("--write", type=Path, metavar="FILE", help="keep the table there")
+    kept.option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,6 +50,5 @@ def run(args: argparse.Namespace) -> int:
     }
     text = price.markdown(prices, facts)
     ui.say(text)
-    if args.write:
-        args.write.write_text(f"<!-- made by: pinrace {' '.join(args.words)} -->\n\n{text}")
+    kept.write(args, text)
     return code

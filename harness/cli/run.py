@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from harness import ui
+from harness.cli import kept
 from harness.cli.options import insecure_option
 from harness.errors import Exit, UserError
 from harness.matrix import file, table
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fresh", action="store_true", help="forget results of before")
     parser.add_argument("--list", action="store_true", help="say what would run")
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema, for editors")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="keep the table there")
+    kept.option(parser)
 
 
 def schema() -> str:
@@ -47,8 +48,7 @@ def run(args: argparse.Namespace) -> int:
     results = runs.run(matrix, ["pinrace", *args.words], fresh=args.fresh, insecure=args.insecure)
     text = table.markdown(results)
     ui.say(text)
-    if args.write:
-        args.write.write_text(f"<!-- made by: pinrace {' '.join(args.words)} -->\n\n{text}")
+    kept.write(args, text)
     count = Counter(str(result.verdict) for result in results)
     said = ", ".join(f"{number} {name}" for name, number in sorted(count.items()))
     ui.say(f"{len(results)} legs: {said} · {runs.folder_of(matrix)}")

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Tables that a command keeps in a file, to be committed."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def option(parser: argparse.ArgumentParser) -> None:
+    """--write."""
+    parser.add_argument("--write", type=Path, metavar="FILE", help="keep the table there")
+
+
+def write(args: argparse.Namespace, text: str) -> None:
+    """Write the table with the command that made it, if a file was named.
+
+    Absolute paths in the command are cut to their last part: they mean nothing elsewhere.
+    """
+    if args.write:
+        words = [Path(word).name if word.startswith("/") else word for word in args.words]
+        args.write.write_text(f"<!-- made by: pinrace {' '.join(words)} -->\n\n{text}")
