@@ -48,7 +48,7 @@ def lint(session: nox.Session) -> None:
 def unit(session: nox.Session) -> None:
     """Tests that need no guest."""
     install(session, "test")
-    session.run("pinrace", "doctor", "--quick", "--install")
+    session.run("pinrace", "doctor", "--quick", "--install", "--tests")
     session.run("pytest", "-n", "2", "tests/unit")
 
 

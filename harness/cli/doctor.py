@@ -31,14 +31,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="look for the tools only, and say nothing if all is well",
     )
+    parser.add_argument(
+        "--tests", action="store_true", help="also what the project's own tests use"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Report; with --install, install first.  Exit.INFRA when something is missing."""
-    lacking = tools.missing()
+    lacking = tools.missing(tests=args.tests)
     if lacking and args.install:
         install(tools.packages(lacking))
-        lacking = tools.missing()
+        lacking = tools.missing(tests=args.tests)
     if not args.quick:
         _report_tools(lacking)
     for tool in lacking:

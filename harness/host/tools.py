@@ -64,6 +64,14 @@ def tools() -> tuple[Tool, ...]:
     return tuple(found.values())
 
 
+def for_tests() -> tuple[Tool, ...]:
+    """Return what only the project's own tests use; without it some of them are skipped."""
+    return (
+        _command("chromium", "chromium", "opens reports as a browser does"),
+        _command("cpio", "cpio", "reads images as others do"),
+    )
+
+
 def _compiles(compiler: str) -> Callable[[], bool]:
     """Whether a compiler is there, and a static libc for it."""
 
@@ -76,9 +84,10 @@ def _compiles(compiler: str) -> Callable[[], bool]:
     return works
 
 
-def missing() -> tuple[Tool, ...]:
-    """Return the tools that are not there."""
-    return tuple(tool for tool in tools() if not tool.present())
+def missing(*, tests: bool = False) -> tuple[Tool, ...]:
+    """Return the tools that are not there; tests: those of the project's own tests too."""
+    wanted = (*tools(), *for_tests()) if tests else tools()
+    return tuple(tool for tool in wanted if not tool.present())
 
 
 def packages(lacking: tuple[Tool, ...]) -> tuple[str, ...]:
