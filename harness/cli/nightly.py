@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 from harness import ui
+from harness.cli.options import insecure_option
 from harness.matrix import file
 from harness.nightly import changes, github, night
 from harness.paths import CONFIGS
@@ -21,13 +22,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=CONFIGS / "nightly.toml",
         help="a matrix (default: configs/nightly.toml)",
     )
+    insecure_option(parser)
     parser.add_argument("--again", action="store_true", help="run what passed on the same, too")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run, compare and tell; the exit code is about what is new."""
     matrix = file.load(args.matrix)
-    tonight = night.run(matrix, ["pinrace", *args.words], again=args.again)
+    words = ["pinrace", *args.words]
+    tonight = night.run(matrix, words, again=args.again, insecure=args.insecure)
     night.show(tonight)
     for line in github.tell(tonight.changes, tonight.summary):
         ui.out.print(line, markup=False, soft_wrap=True)

@@ -43,18 +43,21 @@ class Night:
         )
 
 
-def run(matrix: MatrixFile, argv: Sequence[str], *, again: bool = False) -> Night:
+def run(
+    matrix: MatrixFile, argv: Sequence[str], *, again: bool = False, insecure: bool = False
+) -> Night:
     """Run the matrix and compare it with the nights before.
 
     What passed on the very same tree, series and programs is not run again, unless `again` asks
-    for it.  Raises UserError for a matrix that is none.
+    for it; `insecure` takes trees that nothing vouches for.  Raises UserError for a matrix that is
+    none.
     """
     began = datetime.now().astimezone().isoformat(timespec="seconds")
 
     def keep(old: LegResult) -> bool:
         return not again and old.verdict in (Verdict.PASS, Verdict.SKIP)
 
-    results = runs.run(matrix, argv, keep=keep)
+    results = runs.run(matrix, argv, keep=keep, insecure=insecure)
     path = runs_dir() / history.FILE
     with history.opened(path) as connection:
         before = history.versions(connection, matrix.name)
