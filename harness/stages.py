@@ -154,12 +154,10 @@ def _known_image(tree: PatchedTree, abi_name: str) -> Image | None:
     return Image(digest, arch, abi_name, folder / FILE_NAME) if folder else None
 
 
-def new_warnings(patched: Built, base: Built) -> tuple[str, ...]:
-    """Return the compiler warnings that the series adds, over all kernels that both have."""
+def new_warnings(patched: Built, base: Built | None) -> tuple[str, ...]:
+    """Return the compiler warnings that the series adds; all of them without a base."""
     found: list[str] = []
     for key, one in patched.kernels.items():
-        if key in base.kernels:
-            has = kbuild.metadata(one)["warnings"]
-            had = kbuild.metadata(base.kernels[key])["warnings"]
-            found += warnings.added(has, had)
+        had = kbuild.metadata(base.kernels[key])["warnings"] if base and key in base.kernels else []
+        found += warnings.added(kbuild.metadata(one)["warnings"], had)
     return tuple(dict.fromkeys(found))

@@ -178,12 +178,13 @@ def _run_leg(leg: Leg, tree: Tree, series: Series | None, argv: Sequence[str]) -
 
 
 def _build_only(asked: Request, tree: Tree, series: Series | None, *, with_base: bool) -> _Ended:
-    """Build; a warning that the series adds counts against it."""
+    """Build; warnings count: those that the series adds, or all where nothing is compared."""
     if series is None:
         raise UserError("a leg without suites is about a series' build", hint="give it suites")
     lab = stages.prepare(asked, tree, series, with_base=with_base, images=False)
-    warned = stages.new_warnings(lab.patched, lab.base) if lab.base else ()
+    warned = stages.new_warnings(lab.patched, lab.base)
+    kind = "new warnings" if lab.base else "warnings"
     if warned:
-        what = f"builds, and adds {len(warned)} warnings: {warned[0]}"
+        what = f"builds with {len(warned)} {kind}: {warned[0]}"
         return _Ended(Verdict.FAIL, what, "build")
-    return _Ended(Verdict.PASS, "builds without new warnings" if lab.base else "builds")
+    return _Ended(Verdict.PASS, f"builds without {kind}")
