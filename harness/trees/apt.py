@@ -141,19 +141,20 @@ class AptRoot:
     good, a Release file that has expired), with apt's own words.
     """
 
+    kind = "deb"  # the first word of its line in sources.list(5)
+    suffix = ""  # of its folder's name
+
     def __init__(self, suite: str, deb_arch: str, *, say: Say | None = None) -> None:
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", suite):
             raise UserError(f"'{suite}' is no name of a Debian suite", hint="e.g. trixie-backports")
         self.suite = suite
         self.deb_arch = deb_arch
         self.say = say or log.info
-        self.folder = cache_dir() / "apt" / f"{suite}-{deb_arch}"
+        name = f"{suite}-{deb_arch}{self.suffix}"
+        self._lock = f"apt-{name}"
+        self.folder = cache_dir() / "apt" / name
         self._stamp = self.folder / "updated"
         self._fresh = False  # fetched by this object
-
-    @property
-    def _lock(self) -> str:
-        return f"apt-{self.suite}-{self.deb_arch}"
 
     def versions(self, package: str, wanted: str | None = None) -> list[str]:
         """Return the package's versions in the suite, newest first; [] when it has none.
@@ -260,7 +261,7 @@ class AptRoot:
         if not mirror or self.suite.endswith("-security"):
             mirror = mirror_for(self.suite, host_sources(), host_suite())
         (self.folder / "sources.list").write_text(
-            f"deb [arch={self.deb_arch} signed-by={KEYRING}] {mirror} {self.suite} main\n"
+            f"{self.kind} [arch={self.deb_arch} signed-by={KEYRING}] {mirror} {self.suite} main\n"
         )
         (self.folder / "apt.conf").write_text(self._configuration())
 

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A guest that can be logged into: a network card, dropbear, and a port of the host that leads
+to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from qemu.qmp import QMPClient, QMPError
+
+from harness.access import programs
+from harness.access.keys import Keys, make_keys
+from harness.access.live import FOR_EVER, LiveGuest
+from harness.access.login import Login, LostError
+from harness.arches import Arch, get_arch
+from harness.deadline import Deadline
+from harness.errors import InfrastructureError
+from harness.guest.channel import Record
+from harness.guest.machine import Machine
+from harness.guest.outcome import GuestRun
+from harness.image.cpio import Entry
+from harness.paths import ROOTFS
+from harness.values import Image, Job
+
+NIC = "virtio-net-pci"
+ADDRESS = "10.0.2.15"  # the guest's; rootfs/access/serve sets it
+SERVE = "access/serve"  # below rootfs/
+LISTENING = b"Not backgrounding"  # what dropbear says once it listens
+
+# Seconds on a machine of native speed: from the job's start until dropbear listens (a guest may
+# have to gather entropy first), and for each step of a login.
+_SERVE_SECONDS = 12.0
+_LOGIN_SECONDS = 6.0
+_QMP_SECONDS = 30.0  # on the host, which may be busy
+
+_FORWARD = re.compile(r"^\s*TCP\[HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Door:
+    """The way into a live guest."""
+
+    live: LiveGuest
+    port: int  # on the host's 127.0.0.1
+    keys: Keys
+    ssh_config: Path  # for OpenSSH's programs, while the guest lives
+
+    def login(self) -> Login:
+        """Return a new connection; LostError when there is none."""
+        return Login(self.port, self.keys, _LOGIN_SECONDS * self.live.machine.accel.scale)
+
+    def power_off(self) -> GuestRun:
+        """Have the guest end by itself, and return how it did.
+
+        Raises InfrastructureError when it does not; it is ended all the same with its context.
+        """
+        with contextlib.suppress(LostError), self.login() as login:
+            # init then kills what is left, this session too, reports, and reboots.
+            login.run("kill $(cat /run/dropbear.pid)")
+        limits, scale = self.live.limits, self.live.machine.accel.scale
+        run = self.live.wait((2 * limits.step + limits.boot) * scale)
+        if run is None:
+            raise InfrastructureError("the guest does not end by itself", log=self.live.console)
+        return run
+
+
+@contextmanager
+def open_door(boot: Path, image: Image, machine: Machine, folder: Path) -> Iterator[Door]:
+    """Boot a guest that can be logged into; at the end of the context it has ended.
+
+    The folder gets what run_guest() puts there.  Raises InfrastructureError when QEMU has no
+    network, and when the guest does not get so far.
+    """
+    if NIC not in machine.qemu.devices:
+        raise InfrastructureError(
+            f"{machine.qemu.path} {machine.qemu.version} has no {NIC}", hint="pinrace doctor"
+        )
+    keys = make_keys()
+    arch = get_arch(machine.arch)
+    job = Job("serve", (f"{programs.PLACE}/serve",), FOR_EVER)
+    with tempfile.TemporaryDirectory(prefix="pinrace-") as private:
+        socket = Path(private) / "qmp"
+        machine = replace(machine, qemu_args=(*machine.qemu_args, *_network(socket)))
+        files = _files(arch, keys)
+        with LiveGuest(boot, image, [job], machine, folder, files=files) as live:
+            limit = (live.limits.boot + _SERVE_SECONDS) * machine.accel.scale
+            live.wait_until(_listens, "the guest does not listen", Deadline.after(limit))
+            port = forwarded_port(socket)
+            yield Door(live, port, keys, keys.write_config(Path(private), port))
+
+
+def _network(socket: Path) -> tuple[str, ...]:
+    """Return QEMU's options: a port that the host's kernel chooses leads to the guest's 22.
+
+    restrict: a guest under test reaches neither the host nor the world.
+    """
+    path = str(socket).replace(",", ",,")
+    return (
+        *("-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-{ADDRESS}:22"),
+        *("-device", f"{NIC},netdev=net,romfile="),
+        *("-qmp", f"unix:{path},server=on,wait=off"),
+    )
+
+
+def _files(arch: Arch, keys: Keys) -> tuple[Entry, ...]:
+    """Return what this guest has over its image."""
+    place = programs.PLACE
+    return (
+        *programs.sftp_entries(arch),
+        Entry(programs.DROPBEAR, data=programs.dropbear(arch) / "dropbear"),
+        Entry(f"{place}/serve", data=ROOTFS / SERVE),
+        Entry(f"{place}/host_key", 0o600, data=keys.dropbear_host_key),
+        # dropbear wants a home that only its user can write to.
+        Entry("/root", 0o700),
+        Entry("/root/.ssh", 0o700),
+        Entry("/root/.ssh/authorized_keys", 0o600, data=keys.authorized_keys),
+    )
+
+
+def _listens(records: Sequence[Record]) -> bool:
+    return LISTENING in b"".join(one.payload for one in records if one.type == "out")
+
+
+def forwarded_port(socket: Path) -> int:
+    """Ask a QEMU which port of the host it took; its QMP is at that socket.
+
+    Raises InfrastructureError when it does not say.
+    """
+    try:
+        said = asyncio.run(asyncio.wait_for(_user_networks(socket), _QMP_SECONDS))
+    except (QMPError, OSError, TimeoutError) as error:
+        raise InfrastructureError(f"QEMU does not say which port it took: {error}") from error
+    return parse_port(said)
+
+
+async def _user_networks(socket: Path) -> str:
+    client = QMPClient("pinrace")
+    await client.connect(str(socket))
+    try:
+        # QMP has no command of its own for this.
+        words = {"command-line": "info usernet"}
+        return str(await client.execute("human-monitor-command", words))
+    finally:
+        await client.disconnect()
+
+
+def parse_port(said: str) -> int:
+    """Return the port of the host from `info usernet`; InfrastructureError when it has none."""
+    match = _FORWARD.search(said)
+    if not match or match[1] == "0":
+        raise InfrastructureError(f"QEMU forwards no port: {said.strip() or 'it has no network'}")
+    return int(match[1])
