@@ -5,18 +5,14 @@ to it.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from qemu.qmp import QMPClient, QMPError
-
-from harness.access import programs
+from harness.access import programs, qmp
 from harness.access.keys import Keys, make_keys
 from harness.access.live import FOR_EVER, LiveGuest
 from harness.access.login import Login, LostError
@@ -39,9 +35,6 @@ LISTENING = b"Not backgrounding"  # what dropbear says once it listens
 # have to gather entropy first), and for each step of a login.
 _SERVE_SECONDS = 12.0
 _LOGIN_SECONDS = 6.0
-_QMP_SECONDS = 30.0  # on the host, which may be busy
-
-_FORWARD = re.compile(r"^\s*TCP\[HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -93,7 +86,7 @@ def open_door(boot: Path, image: Image, machine: Machine, folder: Path) -> Itera
         with LiveGuest(boot, image, [job], machine, folder, files=files) as live:
             limit = (live.limits.boot + _SERVE_SECONDS) * machine.accel.scale
             live.wait_until(_listens, "the guest does not listen", Deadline.after(limit))
-            port = forwarded_port(socket)
+            port = qmp.forwarded_port(socket)
             yield Door(live, port, keys, keys.write_config(Path(private), port))
 
 
@@ -102,11 +95,10 @@ def _network(socket: Path) -> tuple[str, ...]:
 
     restrict: a guest under test reaches neither the host nor the world.
     """
-    path = str(socket).replace(",", ",,")
     return (
         *("-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-{ADDRESS}:22"),
         *("-device", f"{NIC},netdev=net,romfile="),
-        *("-qmp", f"unix:{path},server=on,wait=off"),
+        *qmp.options(socket),
     )
 
 
@@ -127,34 +119,3 @@ def _files(arch: Arch, keys: Keys) -> tuple[Entry, ...]:
 
 def _listens(records: Sequence[Record]) -> bool:
     return LISTENING in b"".join(one.payload for one in records if one.type == "out")
-
-
-def forwarded_port(socket: Path) -> int:
-    """Ask a QEMU which port of the host it took; its QMP is at that socket.
-
-    Raises InfrastructureError when it does not say.
-    """
-    try:
-        said = asyncio.run(asyncio.wait_for(_user_networks(socket), _QMP_SECONDS))
-    except (QMPError, OSError, TimeoutError) as error:
-        raise InfrastructureError(f"QEMU does not say which port it took: {error}") from error
-    return parse_port(said)
-
-
-async def _user_networks(socket: Path) -> str:
-    client = QMPClient("pinrace")
-    await client.connect(str(socket))
-    try:
-        # QMP has no command of its own for this.
-        words = {"command-line": "info usernet"}
-        return str(await client.execute("human-monitor-command", words))
-    finally:
-        await client.disconnect()
-
-
-def parse_port(said: str) -> int:
-    """Return the port of the host from `info usernet`; InfrastructureError when it has none."""
-    match = _FORWARD.search(said)
-    if not match or match[1] == "0":
-        raise InfrastructureError(f"QEMU forwards no port: {said.strip() or 'it has no network'}")
-    return int(match[1])

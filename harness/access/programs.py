@@ -129,7 +129,7 @@ def _linked(path: Path) -> tuple[str, tuple[str, ...]]:
             if isinstance(segment, InterpSegment):
                 loader = segment.get_interp_name()
             if isinstance(segment, DynamicSegment):
-                needs = [tag.needed for tag in segment.iter_tags("DT_NEEDED")]
+                needs = [str(vars(tag)["needed"]) for tag in segment.iter_tags("DT_NEEDED")]
     if not loader:
         raise InfrastructureError(f"{path} names no loader", log=path)
     return loader, tuple(name for name in needs if name != Path(loader).name)
