@@ -15,7 +15,7 @@ from pathlib import Path
 from harness.access import programs, qmp
 from harness.access.keys import Keys, make_keys
 from harness.access.live import FOR_EVER, LiveGuest
-from harness.access.login import Login, LostError
+from harness.access.login import Account, LostError
 from harness.arches import Arch, get_arch
 from harness.deadline import Deadline
 from harness.errors import InfrastructureError
@@ -42,22 +42,17 @@ class Door:
     """The way into a live guest."""
 
     live: LiveGuest
-    port: int  # on the host's 127.0.0.1
-    keys: Keys
+    account: Account
     ssh_config: Path  # for OpenSSH's programs, while the guest lives
-
-    def login(self) -> Login:
-        """Return a new connection; LostError when there is none."""
-        return Login(self.port, self.keys, _LOGIN_SECONDS * self.live.machine.accel.scale)
 
     def power_off(self) -> GuestRun:
         """Have the guest end by itself, and return how it did.
 
         Raises InfrastructureError when it does not; it is ended all the same with its context.
         """
-        with contextlib.suppress(LostError), self.login() as login:
+        with contextlib.suppress(LostError):
             # init then kills what is left, this session too, reports, and reboots.
-            login.run("kill $(cat /run/dropbear.pid)")
+            self.account.run("kill $(cat /run/dropbear.pid)", silence=self.account.patience)
         limits, scale = self.live.limits, self.live.machine.accel.scale
         run = self.live.wait((2 * limits.step + limits.boot) * scale)
         if run is None:
@@ -87,7 +82,8 @@ def open_door(boot: Path, image: Image, machine: Machine, folder: Path) -> Itera
             limit = (live.limits.boot + _SERVE_SECONDS) * machine.accel.scale
             live.wait_until(_listens, "the guest does not listen", Deadline.after(limit))
             port = qmp.forwarded_port(socket)
-            yield Door(live, port, keys, keys.write_config(Path(private), port))
+            account = Account(port, keys, _LOGIN_SECONDS * machine.accel.scale)
+            yield Door(live, account, keys.write_config(Path(private), port))
 
 
 def _network(socket: Path) -> tuple[str, ...]:

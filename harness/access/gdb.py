@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -20,6 +19,7 @@ from harness.deadline import Deadline
 from harness.errors import InfrastructureError
 from harness.guest.boot import Limits
 from harness.guest.machine import Machine
+from harness.host import tools
 from harness.kbuild import kconfig
 from harness.kbuild import kernel as kbuild
 from harness.kbuild.toolchain import build_env
@@ -37,8 +37,7 @@ _LOADER = "vmlinux-gdb.py"
 
 def find_gdb(arch: Arch) -> Path:
     """Return a gdb that knows the arch; InfrastructureError names the package that brings one."""
-    native = os.uname().machine == arch.host_machine
-    names = ("gdb", "gdb-multiarch") if native else ("gdb-multiarch",)
+    names = tools.gdbs(arch)
     found = next(filter(None, map(shutil.which, names)), None)
     if not found:
         raise InfrastructureError(

@@ -18,7 +18,7 @@ from types import FrameType
 
 import paramiko
 
-from harness.access.login import FAILURES, Login, Pty
+from harness.access.login import FAILURES, Account, Pty
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 CHUNK = 32768  # bytes
@@ -27,34 +27,28 @@ LEFT = 130  # the status of a session that was left so
 HELP = "`exit` or Ctrl-D leaves the guest, Ctrl-] too when it does not answer"
 
 
-def command(login: Login, line: str) -> int:
+def command(account: Account, line: str) -> int:
     """Run a command with our stdin, stdout and stderr; return its exit status."""
-    channel = login.open(line)
-    with contextlib.closing(channel), _stdin_to(channel, leave=None):
-        _copy_out(channel)
-        return login.status(channel)
+    with account.session(line) as session, _stdin_to(session.channel, leave=None):
+        _copy_out(session.channel)
+        return session.status()
 
 
-def interactive(login: Login) -> int:
+def interactive(account: Account) -> int:
     """Give the terminal to a shell; return its exit status.
 
     Where our stdin is no terminal the shell reads it as a script.
     """
     if not os.isatty(STDIN):
-        return command(login, "/bin/sh")
+        return command(account, "/bin/sh")
     size = shutil.get_terminal_size()
     pty = Pty(os.environ.get("TERM", "vt220"), size.columns, size.lines)
-    channel = login.open(None, pty=pty)
-    print(HELP, file=sys.stderr)
     left = threading.Event()
-    with (
-        contextlib.closing(channel),
-        _resized(channel),
-        _raw(),
-        _stdin_to(channel, leave=left),
-    ):
-        _copy_out(channel)
-        return LEFT if left.is_set() else login.status(channel)
+    with account.session(pty=pty) as session:
+        print(HELP, file=sys.stderr)
+        with _resized(session.channel), _raw(), _stdin_to(session.channel, leave=left):
+            _copy_out(session.channel)
+            return LEFT if left.is_set() else session.status()
 
 
 def _copy_out(channel: paramiko.Channel) -> None:

@@ -81,15 +81,14 @@ def _use(
 ) -> int:
     """Do what is asked for; return the exit status of the command, or of the shell."""
     code = int(Exit.OK)
-    with door.login() as login:
-        for local, remote in puts:
-            login.put(local, remote)
-        if words:
-            code = terminal.command(login, command_line(words))
-        elif not puts and not gets:
-            code = terminal.interactive(login)
-        for name, place in gets:
-            login.get(name, place)
+    for local, remote in puts:
+        door.account.put(local, remote)
+    if words:
+        code = terminal.command(door.account, command_line(words))
+    elif not puts and not gets:
+        code = terminal.interactive(door.account)
+    for name, place in gets:
+        door.account.get(name, place)
     return code
 
 
