@@ -125,9 +125,8 @@ def one_guest(args: argparse.Namespace) -> Request:
     Raises UserError for several flavors.
     """
     asked = request(args)
-    if len(asked.arches) > 1:
-        args.arch = [asked.arches[0]]
-        asked = request(args)
+    args.arch, args.abi = [asked.arches[0]], [asked.abis[0]]
+    asked = request(args)
     if len(asked.flavors) > 1:
         raise UserError("one flavor at a time", hint=f"pinrace {args.command} --flavor plain")
     return asked

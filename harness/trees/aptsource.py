@@ -146,11 +146,9 @@ def unpack_source(source: SourcePackage, into: Path) -> None:
     series = into / _SERIES
     lines = series.read_text().splitlines() if series.is_file() else []
     for name in (line.split()[0] for line in lines if line.strip() and line[0] != "#"):
-        # Not within a repository: git would leave out what lies outside of it without a word.
         run(
             ["git", "apply", "--whitespace=nowarn", f"debian/patches/{name}"],
             cwd=into,
-            env={"GIT_CEILING_DIRECTORIES": str(into.parent)},
             what=f"applying {name} to {source.package}",
         )
 

@@ -19,6 +19,16 @@ from harness.errors import Exit
 from harness.paths import PROJECT
 
 SMOKE = ("test", "--abi", "x86_64", "--suite", "smoke")
+# Commands that go on for a while with a guest; with and without a thread of the guest's own.
+LONG = pytest.mark.parametrize(
+    "words",
+    [
+        (*SMOKE, "--repeat", "20"),
+        ("ssh", "--arch", "arm64", "--", "sleep 1000"),
+        ("gdb", "--arch", "x86_64", "--", "-nx", "-batch", "-ex", "continue"),
+    ],
+    ids=lambda words: words[0],
+)
 
 
 def pinrace(*words: str, **env: str) -> subprocess.Popen[str]:
@@ -157,9 +167,12 @@ def test_a_patch_that_does_not_apply_is_shown_with_its_work_tree(tmp_path: Path)
     assert "kernel/seccomp.c" in said
 
 
+@LONG
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_leaves_no_guest(tmp_path: Path, number: signal.Signals) -> None:
-    process = pinrace(*SMOKE, "--repeat", "20", PINRACE_RUNS=str(tmp_path))
+def test_interrupted_leaves_no_guest(
+    tmp_path: Path, number: signal.Signals, words: tuple[str, ...]
+) -> None:
+    process = pinrace(*words, PINRACE_RUNS=str(tmp_path))
     wait_for_guest(process, tmp_path)
     process.send_signal(number)
     code, said = ended(process)
@@ -169,8 +182,9 @@ def test_interrupted_leaves_no_guest(tmp_path: Path, number: signal.Signals) -> 
     assert (tmp_path / "latest" / "events.jsonl").exists()
 
 
-def test_killed_leaves_no_guest(tmp_path: Path) -> None:
-    process = pinrace(*SMOKE, "--repeat", "20", PINRACE_RUNS=str(tmp_path))
+@LONG
+def test_killed_leaves_no_guest(tmp_path: Path, words: tuple[str, ...]) -> None:
+    process = pinrace(*words, PINRACE_RUNS=str(tmp_path))
     wait_for_guest(process, tmp_path)
     process.kill()
     ended(process)
