@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from pathlib import Path
 
 from qemu.qmp import ConnectError, QMPClient, QMPError
 
 from harness.errors import InfrastructureError
+
+# It logs each failure that it raises as well; one that is there to be tried again is none.
+logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
 
 _SECONDS = 30.0  # for an answer; the host may be busy
 _FORWARD = re.compile(r"^\s*TCP\[HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s", re.MULTILINE)
