@@ -33,6 +33,16 @@ def say(text: str) -> None:
     out.file.flush()
 
 
+@contextmanager
+def on_stderr() -> Iterator[None]:
+    """Print what goes on to stderr while the context lasts: stdout is something else's."""
+    out.stderr = True
+    try:
+        yield
+    finally:
+        out.stderr = False
+
+
 def complain(error: PinraceError) -> None:
     """Print what ended a command: what failed, where to look, what to type next."""
     err.print(f"pinrace: {error}", markup=False, style="red" if err.is_terminal else None)

@@ -85,6 +85,10 @@ def install(packages: tuple[str, ...]) -> None:
 def _report_tools(lacking: tuple[tools.Tool, ...]) -> None:
     there = [tool.name for tool in tools.tools() if tool not in lacking]
     ui.out.print(f"ok      {', '.join(there)}", markup=False)
+    for tool in tools.optional():
+        if not tool.present():
+            line = f"{_as_root()}apt-get install {' '.join(tool.packages)}"
+            ui.out.print(f"without {tool.name:<32} for {tool.why}   ({line})", markup=False)
 
 
 def _report_host() -> None:

@@ -9,6 +9,20 @@ from harness import ui
 from harness.errors import Exit
 
 TOPICS = {
+    "guests": """\
+pinrace shell          a guest's console in this terminal; the kernel's messages run through it
+pinrace ssh            a guest on the network, by keys of this one run; its console is a file
+pinrace ssh -- CMD     runs CMD there and exits as it did: one word is a line for the guest's
+                       shell, several are a program and its arguments.  255: a signal ended it;
+                       as `pinrace help exits` says when the guest itself did not end well
+pinrace ssh --put a.out:/tmp/ --get /tmp/log:. -- /tmp/a.out
+                       copies files in before, and out after
+More sessions at once: the line `ssh -F FILE guest` that it prints, in another terminal.
+The guest reaches neither the host nor the world, and nothing but the port of 127.0.0.1 reaches it.
+pinrace gdb            its kernel in gdb, once it has booted; -S before its first instruction
+pinrace gdb --run pinsmoke -- -ex 'hbreak NAME' -ex c
+                       stops where the program gets the kernel to
+The tree's own lx- commands need --config DEBUG_INFO_REDUCED=n, which is another kernel.""",
     "exits": """\
 0    every cell passed (or was skipped with a reason)
 1    the kernel under test failed: a new failure, a splat, a panic, a hang

@@ -32,6 +32,8 @@ COMMANDS = {
     "determinism": "prove that runs repeat themselves on this host",
     "repro": "have the very same run again, from its token",
     "shell": "an interactive guest with the series in this terminal",
+    "ssh": "log into a guest with the series, or run a command in it",
+    "gdb": "debug a guest's kernel",
     "runs": "list earlier runs, or show one again",
     "report": "write a page of HTML about a run",
     "cache": "show what the cache holds, or prune it",

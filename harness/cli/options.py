@@ -119,6 +119,19 @@ def request(args: argparse.Namespace) -> Request:
     return Request(arches, abis, wanted, args.kernel, tuple(args.config), args.llvm, args.jobs)
 
 
+def one_guest(args: argparse.Namespace) -> Request:
+    """As request(), for the command of a single guest: of the first arch, with its first ABI.
+
+    Raises UserError for several flavors.
+    """
+    asked = request(args)
+    args.arch, args.abi = [asked.arches[0]], [asked.abis[0]]
+    asked = request(args)
+    if len(asked.flavors) > 1:
+        raise UserError("one flavor at a time", hint=f"pinrace {args.command} --flavor plain")
+    return asked
+
+
 def cells(asked: Request, args: argparse.Namespace) -> tuple[Cell, ...]:
     """Return the cells, in the order of the table that reports them."""
     if args.repeat < 1 or args.smp < 1 or args.guests < 0:

@@ -10,7 +10,6 @@ from pathlib import Path
 from harness import stages, ui
 from harness.arches import get_arch
 from harness.cli import options
-from harness.errors import UserError
 from harness.guest.machine import get_machine
 from harness.guest.shell import interactive
 
@@ -23,12 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Boot into busybox's shell; the ABI's programs are in /pinrace."""
-    asked = options.request(args)
-    if len(asked.arches) > 1:
-        args.arch = [asked.arches[0]]
-        asked = options.request(args)
-    if len(asked.flavors) > 1:
-        raise UserError("one flavor at a time", hint="pinrace shell --flavor plain")
+    asked = options.one_guest(args)
     lab = stages.prepare(asked, *options.request_tree(args), with_base=False)
     arch = get_arch(asked.arches[0])
     machine = get_machine(arch, smp=args.smp)

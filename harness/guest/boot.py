@@ -20,6 +20,7 @@ from harness.guest.machine import Machine, argv
 from harness.guest.outcome import Ending, GuestRun, JobRun
 from harness.guest.plan import PLAN_PATH, guest_timeout, jobs_plan
 from harness.guest.process import Guest
+from harness.image.cpio import Entry
 from harness.image.initramfs import overlay
 from harness.values import Image, Job
 
@@ -52,17 +53,19 @@ def run_guest(
     on_record: Callable[[Record], None] | None = None,
     stop: threading.Event | None = None,
     keep_initrd: bool = False,
+    files: Sequence[Entry] = (),
 ) -> GuestRun:
     """Boot a kernel, run the jobs one after the other, and return what became of them.
 
     The folder gets console.log, channel.bin (the result channel as it came) and qemu.txt (the
-    command line).  on_record sees each record as it arrives.  Call it from a thread that lasts;
-    setting `stop` from another one ends it with KeyboardInterrupt.  Raises UserError for jobs
-    that a plan cannot hold, and InfrastructureError when QEMU does not start.
+    command line).  on_record sees each record as it arrives; files lie over the image in this one
+    guest.  Call it from a thread that lasts; setting `stop` from another one ends it with
+    KeyboardInterrupt.  Raises UserError for jobs that a plan cannot hold, and InfrastructureError
+    when QEMU does not start.
     """
     folder.mkdir(parents=True, exist_ok=True)
     plan = jobs_plan(get_arch(machine.arch), jobs, machine.accel.scale)
-    initrd = overlay(image, {PLAN_PATH: plan}, folder / "initrd")
+    initrd = overlay(image, {PLAN_PATH: plan}, folder / "initrd", files)
     console, channel = folder / "console.log", folder / "channel.bin"
     words = argv(machine, boot, initrd, console_log=console, channel=channel)
     (folder / "qemu.txt").write_text(procs.show(words) + "\n")

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import ctypes.util
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness import procs
-from harness.arches import ABIS, ARCHES
+from harness.arches import ABIS, ARCHES, Arch
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,27 @@ def tools() -> tuple[Tool, ...]:
 def for_tests() -> tuple[Tool, ...]:
     """Return what only the project's own tests use; without it some of them are skipped."""
     return (
+        *optional(),
         _command("chromium", "chromium", "opens reports as a browser does"),
         _command("cpio", "cpio", "reads images as others do"),
     )
+
+
+def gdbs(arch: Arch) -> tuple[str, ...]:
+    """Return the programs that debug kernels of the arch, and packages of Debian's, best first."""
+    native = os.uname().machine == arch.host_machine
+    return ("gdb", "gdb-multiarch") if native else ("gdb-multiarch",)
+
+
+def optional() -> tuple[Tool, ...]:
+    """Return what single commands need: its absence stops nothing else."""
+    return tuple(_debugger(arch) for arch in ARCHES.values())
+
+
+def _debugger(arch: Arch) -> Tool:
+    names = gdbs(arch)
+    why = f"pinrace gdb --arch {arch.name}"
+    return Tool(names[0], names[:1], why, lambda: any(shutil.which(name) for name in names))
 
 
 def _compiles(compiler: str) -> Callable[[], bool]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -63,12 +63,14 @@ def guest_image(arch: Arch, abi: Abi, tree: PatchedTree, source: userspace.Sourc
     return build_image(arch, abi, parts)
 
 
-def overlay(image: Image, files: Mapping[str, bytes], into: Path) -> Path:
+def overlay(
+    image: Image, files: Mapping[str, bytes], into: Path, more: Sequence[cpio.Entry] = ()
+) -> Path:
     """Write an initramfs of the image and, over it, these files (absolute path to content).
 
-    `into` is the file to write; it is returned.  The files get mode 0644.
+    `into` is the file to write; it is returned.  The files get mode 0644; `more` is for others.
     """
-    entries = [cpio.Entry(path, 0o644, data=data) for path, data in files.items()]
+    entries = [*(cpio.Entry(path, 0o644, data=data) for path, data in files.items()), *more]
     with into.open("wb") as out:
         with image.path.open("rb") as base:
             shutil.copyfileobj(base, out)

@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from harness import store
 from harness.arches import Abi, Arch
@@ -18,8 +20,10 @@ from harness.errors import InfrastructureError, UserError
 from harness.kbuild.elf import check_program
 from harness.paths import cache_dir
 from harness.trees.apt import Deb, fetch_deb, host_suite, unpack_deb
+from harness.trees.aptsource import SourcePackage, fetch_source
 
 RECORD = "guest-debs.json"
+Taken = TypeVar("Taken", Deb, SourcePackage)
 
 
 def sysroot(abi: Abi) -> Path:
@@ -27,7 +31,7 @@ def sysroot(abi: Abi) -> Path:
 
     Raises InfrastructureError when the package cannot be had.
     """
-    deb = _pinned("libcap-dev", abi.deb_arch)
+    deb = pinned("libcap-dev", abi.deb_arch)
 
     def fill(draft: Path) -> None:
         unpack_deb(deb, draft)
@@ -43,7 +47,7 @@ def busybox(arch: Arch) -> Path:
 
     Raises InfrastructureError when the package cannot be had, or is not of that arch.
     """
-    deb = _pinned("busybox-static", arch.deb_arch)
+    deb = pinned("busybox-static", arch.deb_arch)
 
     def fill(draft: Path) -> None:
         with tempfile.TemporaryDirectory(dir=draft) as place:
@@ -57,19 +61,34 @@ def busybox(arch: Arch) -> Path:
     return store.make("busybox", store.digest(arch.name, deb.sha256), fill)
 
 
-def _pinned(package: str, deb_arch: str) -> Deb:
+def pinned(package: str, deb_arch: str) -> Deb:
     """Return the package in the version of the record, or the newest one and record that."""
     suite = host_suite()
-    name = f"{suite}/{package}/{deb_arch}"
+    return _recorded(
+        f"{suite}/{package}/{deb_arch}",
+        lambda version: fetch_deb(package, suite, deb_arch, version),
+    )
+
+
+def pinned_source(package: str) -> SourcePackage:
+    """Return the source package in the version of the record, as pinned() does."""
+    suite = host_suite()
+    return _recorded(
+        f"{suite}/{package}/source", lambda version: fetch_source(package, suite, version)
+    )
+
+
+def _recorded(name: str, fetch: Callable[[str | None], Taken]) -> Taken:
+    """Fetch the version of the record; or the newest, which fetch() takes for None."""
     path = cache_dir() / RECORD
     with store.locked("guest-debs"):
         record: dict[str, str] = json.loads(path.read_text()) if path.is_file() else {}
         try:
-            deb = fetch_deb(package, suite, deb_arch, record.get(name))
+            taken = fetch(record.get(name))
         except UserError:  # the archive has dropped that version
             if name not in record:
                 raise
-            deb = fetch_deb(package, suite, deb_arch)
-        if record.get(name) != deb.version:
-            store.write_json(path, {**record, name: deb.version})
-    return deb
+            taken = fetch(None)
+        if record.get(name) != taken.version:
+            store.write_json(path, {**record, name: taken.version})
+    return taken

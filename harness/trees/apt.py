@@ -142,6 +142,9 @@ class AptRoot:
     that has expired, as mirrors that stand still have; its signature is checked all the same.
     """
 
+    kind = "deb"  # the first word of its line in sources.list(5)
+    suffix = ""  # of its folder's name
+
     def __init__(
         self, suite: str, deb_arch: str, *, say: Say | None = None, stale: bool = False
     ) -> None:
@@ -151,13 +154,11 @@ class AptRoot:
         self.deb_arch = deb_arch
         self.say = say or log.info
         self.stale = stale
-        self.folder = cache_dir() / "apt" / f"{suite}-{deb_arch}{'-stale' * stale}"
+        name = f"{suite}-{deb_arch}{self.suffix}{'-stale' * stale}"
+        self._lock = f"apt-{name}"
+        self.folder = cache_dir() / "apt" / name
         self._stamp = self.folder / "updated"
         self._fresh = False  # fetched by this object
-
-    @property
-    def _lock(self) -> str:
-        return f"apt-{self.folder.name}"
 
     def versions(self, package: str, wanted: str | None = None) -> list[str]:
         """Return the package's versions in the suite, newest first; [] when it has none.
@@ -264,7 +265,7 @@ class AptRoot:
         if not mirror or self.suite.endswith("-security"):
             mirror = mirror_for(self.suite, host_sources(), host_suite())
         (self.folder / "sources.list").write_text(
-            f"deb [arch={self.deb_arch} signed-by={KEYRING}] {mirror} {self.suite} main\n"
+            f"{self.kind} [arch={self.deb_arch} signed-by={KEYRING}] {mirror} {self.suite} main\n"
         )
         (self.folder / "apt.conf").write_text(self._configuration())
 

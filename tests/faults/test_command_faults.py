@@ -19,6 +19,10 @@ from harness.errors import Exit
 from harness.paths import PROJECT
 
 SMOKE = ("test", "--abi", "x86_64", "--suite", "smoke")
+# Commands that go on for a while with a guest
+REPEATED = (*SMOKE, "--repeat", "20")
+SSH = ("ssh", "--arch", "arm64", "--", "sleep 1000")
+GDB = ("gdb", "--arch", "x86_64", "--", "-nx", "-batch", "-ex", "continue")
 
 
 def pinrace(*words: str, **env: str) -> subprocess.Popen[str]:
@@ -157,9 +161,21 @@ def test_a_patch_that_does_not_apply_is_shown_with_its_work_tree(tmp_path: Path)
     assert "kernel/seccomp.c" in said
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_leaves_no_guest(tmp_path: Path, number: signal.Signals) -> None:
-    process = pinrace(*SMOKE, "--repeat", "20", PINRACE_RUNS=str(tmp_path))
+@pytest.mark.parametrize(
+    ("words", "number"),
+    [
+        (REPEATED, signal.SIGINT),
+        (REPEATED, signal.SIGTERM),
+        (SSH, signal.SIGINT),
+        (SSH, signal.SIGTERM),
+        (GDB, signal.SIGTERM),  # Ctrl-C is gdb's
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else value.name,
+)
+def test_interrupted_leaves_no_guest(
+    tmp_path: Path, number: signal.Signals, words: tuple[str, ...]
+) -> None:
+    process = pinrace(*words, PINRACE_RUNS=str(tmp_path))
     wait_for_guest(process, tmp_path)
     process.send_signal(number)
     code, said = ended(process)
@@ -169,8 +185,9 @@ def test_interrupted_leaves_no_guest(tmp_path: Path, number: signal.Signals) -> 
     assert (tmp_path / "latest" / "events.jsonl").exists()
 
 
-def test_killed_leaves_no_guest(tmp_path: Path) -> None:
-    process = pinrace(*SMOKE, "--repeat", "20", PINRACE_RUNS=str(tmp_path))
+@pytest.mark.parametrize("words", [REPEATED, SSH, GDB], ids=lambda words: words[0])
+def test_killed_leaves_no_guest(tmp_path: Path, words: tuple[str, ...]) -> None:
+    process = pinrace(*words, PINRACE_RUNS=str(tmp_path))
     wait_for_guest(process, tmp_path)
     process.kill()
     ended(process)
