@@ -199,16 +199,16 @@ def run_baseline(cell: Cell, bench: Bench, *, only: str = "", stop: Event | None
 def confirm(
     cell: Cell, bench: Bench, first: Outcome, base: Outcome, folder: Path, *, stop: Event | None
 ) -> Outcome:
-    """Run those cases of the tree's own suites again that fail, and do not on the unpatched tree.
+    """Run those cases again that fail, and do not on the unpatched tree.
 
-    They have time limits of their own, which a slow host misses now and then: what passes on one
-    of a few more tries is noted as flaky, and not blamed on the series.  The series' own suites
-    get no second chance, and neither does a kernel that reported something.
+    Only of suites with time limits of their own, which a slow host misses now and then: what
+    passes on one of a few more tries is noted as flaky, and not blamed on the series.  A kernel
+    that reported something gets no second chance.
     """
     before = {case.name for case in base.cases if case.status.bad}
     new = {case.name for case in first.cases if case.status.bad} - before
     whole = first.evidence.ending is Ending.DONE and not first.splats
-    if SUITES[cell.suite].brought_by_series or cell.suite == "smoke" or not new or not whole:
+    if not SUITES[cell.suite].own_limits or not new or not whole:
         return first
     passed: dict[str, CaseResult] = {}
     seconds = first.seconds
