@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,9 +13,10 @@ from harness.arches import ABIS, get_arch
 from harness.cells import BOOT_SECONDS
 from harness.deadline import Deadline
 from harness.errors import InfrastructureError, UserError
-from harness.guest.boot import run_guest
+from harness.guest.boot import Limits, run_guest
 from harness.guest.machine import Machine, Replay, get_machine
 from harness.guest.outcome import Ending, GuestRun
+from harness.guest.process import Guest
 from harness.replay import token as tokens
 from harness.replay.token import Token
 from harness.suites import ktap
@@ -74,13 +75,21 @@ def get_replay_machine(abi: str, replay: Replay, smp: int) -> Machine:
     return replace(machine, accel=machine.accel.model_copy(update={"scale": 20.0}))
 
 
-def run_once(made: Made, folder: Path, *, stop: threading.Event | None = None) -> tuple[Once, str]:
+def run_once(
+    made: Made,
+    folder: Path,
+    *,
+    stop: threading.Event | None = None,
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
+    remain: Callable[[Guest], None] | None = None,
+) -> tuple[Once, str]:
     """Run it and return what came of it, and the digest of the root file system it ran on.
 
-    Raises InfrastructureError when the guest cannot be started.
+    remain: as of run_guest().  Raises InfrastructureError when the guest cannot be started.
     """
     machine = made.machine
-    limit = (BOOT_SECONDS + made.job.timeout) * machine.accel.scale * 4 + SLACK
+    native = max(BOOT_SECONDS, limits.boot) + made.job.timeout
+    limit = native * machine.accel.scale * 4 + SLACK
     run = run_guest(
         made.kernel.boot,
         made.image,
@@ -88,8 +97,10 @@ def run_once(made: Made, folder: Path, *, stop: threading.Event | None = None) -
         machine,
         folder,
         deadline=Deadline.after(limit),
+        limits=limits,
         stop=stop,
         keep_initrd=True,
+        remain=remain,
     )
     initrd = folder / "initrd"
     image = tokens.short_file(initrd)
