@@ -12,7 +12,7 @@ from harness import store
 from harness.arches import ABIS, Abi
 from harness.deadline import Deadline
 from harness.errors import InfrastructureError
-from harness.guest.boot import run_guest
+from harness.guest.boot import REPLAY_SLOWER, run_guest
 from harness.guest.machine import Machine
 from harness.guest.outcome import Ending as GuestEnding
 from harness.guest.outcome import GuestRun, JobRun
@@ -71,6 +71,8 @@ def run_cell(
     job = suite.job(only)
     scale = bench.machine.accel.scale
     limit = (BOOT_SECONDS + ABIPROBE.timeout + job.timeout) * scale + _WHOLE_SLACK
+    if bench.machine.replay:
+        limit *= REPLAY_SLOWER
     run = run_guest(
         bench.kernel.boot,
         bench.image,
@@ -236,6 +238,7 @@ def _identity(machine: Machine) -> str:
     """What of a machine may change a result."""
     return (
         f"{machine.qemu.version} {machine.cpu} {machine.smp} {machine.mem_mb} {machine.accel.name}"
+        + (f" {machine.replay}" if machine.replay else "")
     )
 
 

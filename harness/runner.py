@@ -16,6 +16,8 @@ from threading import Event
 from harness.cells import Bench, Outcome, confirm, judge_cell, run_baseline, run_cell
 from harness.errors import InfrastructureError
 from harness.guest.machine import Machine
+from harness.replay.run import Made, fingerprint, get_jobs, make_token
+from harness.replay.token import Token
 from harness.runs.journal import Run
 from harness.stages import Built, Lab
 from harness.suites.feature import brought_by
@@ -32,10 +34,13 @@ class Task:
     cell: Cell
     patched: Bench
     base: Bench | None
+    tree: tuple[str, str] = ("", "")  # what --tree takes, and the id with the series
 
 
 def tasks(lab: Lab, cells: Sequence[Cell], machines: dict[str, Machine]) -> list[Task]:
     """Give each cell its benches; machines by arch."""
+    tree = lab.patched.tree
+    name = (tree.base.spec, tree.tree_id)
 
     def bench(built: Built, cell: Cell) -> Bench:
         return Bench(
@@ -47,7 +52,7 @@ def tasks(lab: Lab, cells: Sequence[Cell], machines: dict[str, Machine]) -> list
         )
 
     return [
-        Task(cell, bench(lab.patched, cell), bench(lab.base, cell) if lab.base else None)
+        Task(cell, bench(lab.patched, cell), bench(lab.base, cell) if lab.base else None, name)
         for cell in cells
     ]
 
@@ -79,7 +84,7 @@ def run(
     results: dict[Cell, CellResult] = {}
     for future in as_completed(futures):
         task = futures[future]
-        result = _judged(task, record, future, baselines.get(_key(task)))
+        result = _judged(task, record, future, baselines.get(_key(task)), only=only)
         record.cell_end(result)
         results[task.cell] = result
         on_result(result)
@@ -96,14 +101,20 @@ def _one(
 ) -> Outcome:
     folder = record.cell_start(task.cell)
     outcome = run_cell(task.cell, task.patched, folder, only=only, stop=stop)
-    if baseline is None or only or baseline.exception():
+    # A machine that replays would only do the same again.
+    if baseline is None or only or baseline.exception() or task.patched.machine.replay:
         return outcome
     base = baseline.result()
     return confirm(task.cell, task.patched, outcome, base, folder, stop=stop)
 
 
 def _judged(
-    task: Task, record: Run, future: Future[Outcome], baseline: Future[Outcome] | None
+    task: Task,
+    record: Run,
+    future: Future[Outcome],
+    baseline: Future[Outcome] | None,
+    *,
+    only: str,
 ) -> CellResult:
     """Judge what a cell's future holds."""
     folder: Path = record.cell_folder(task.cell)
@@ -119,4 +130,16 @@ def _judged(
         except (InfrastructureError, OSError) as error:
             first = str(error).splitlines()[0]
             notes = (f"nothing to compare with: {first}",)
-    return judge_cell(task.cell, outcome, base, folder, notes)
+    result = judge_cell(task.cell, outcome, base, folder, notes)
+    if result.verdict is not Verdict.FAIL or not task.patched.machine.replay or only:
+        return result
+    return replace(result, notes=(*result.notes, f"replay: pinrace repro {_token(task, folder)}"))
+
+
+def _token(task: Task, folder: Path) -> Token:
+    """Return the token of a cell that ran on a machine that replays."""
+    on, cell = task.patched, task.cell
+    assert on.machine.replay  # noqa: S101 (the caller has looked)
+    made = Made(on.kernel, on.image, on.machine, get_jobs(cell.suite, on.machine.replay.seed))
+    said = fingerprint(folder)
+    return make_token(made, said, tree=task.tree[0], patched=task.tree[1], abi=cell.abi)

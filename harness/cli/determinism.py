@@ -40,19 +40,18 @@ def run(args: argparse.Namespace) -> int:
     worst = Exit.OK
     for abi in asked.abis:
         replay = Replay(args.seed, without=args.without)
-        machine = replays.get_replay_machine(abi, replay, args.smp)
+        machine = replays.get_replay_machine(ABIS[abi].arch, replay, args.smp)
         kernel = lab.patched.kernels[ABIS[abi].arch, asked.flavors[0]]
-        job = replays.get_job(args.job, args.seed)
-        made = Made(kernel, lab.patched.images[abi], machine, job)
+        jobs = replays.get_jobs(args.job, args.seed)
+        made = Made(kernel, lab.patched.images[abi], machine, jobs)
         folders = [record.folder / abi / str(number) for number in range(1, args.boots + 1)]
-        pairs = [replays.run_once(made, folder) for folder in folders]
-        ran = [once for once, _ in pairs]
+        ran = [replays.run_once(made, folder) for folder in folders]
         same = replays.agreeing([once.fingerprint for once in ran])
         ui.say(f"{abi:<7} {same}/{args.boots} fingerprints equal  {_about(ran[0])}")
         if same == args.boots and all(once.run.ending is Ending.DONE for once in ran):
             tree_id = lab.patched.tree.tree_id
             token = replays.make_token(
-                made, ran[0], pairs[0][1], tree=tree.spec, patched=tree_id, abi=abi
+                made, ran[0].fingerprint, tree=tree.spec, patched=tree_id, abi=abi
             )
             ui.say(f"        {token}")
         else:

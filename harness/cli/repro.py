@@ -57,15 +57,15 @@ def run(args: argparse.Namespace) -> int:
     if args.shell and debug:
         raise UserError("--shell is at the end of a run, --gdb and --at within it: take one")
     made, lab = _make(token, args)
+    have = replays.make_token(
+        made, token.fingerprint, tree=token.tree, patched=token.patched, abi=token.abi
+    )
+    _refuse(token, have)
     record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree))
     same = 0
     ran = []
     for number in range(1, args.times + 1):
-        once, image = replays.run_once(made, record.folder / str(number))
-        have = replays.make_token(
-            made, once, image, tree=token.tree, patched=token.patched, abi=token.abi
-        )
-        _refuse(token, have)
+        once = replays.run_once(made, record.folder / str(number))
         same += once.fingerprint == token.fingerprint
         ran.append(once)
     code = Exit.OK if same == args.times else Exit.INFRA
@@ -137,10 +137,10 @@ def _make(token: Token, args: argparse.Namespace) -> tuple[Made, stages.Lab]:
             f" and the token's is {token.patched}",
             hint="check out the series that it ran on, or name it: --series, --tree",
         )
-    machine = replays.get_replay_machine(abi.name, token.replay, token.smp)
+    machine = replays.get_replay_machine(abi.arch, token.replay, token.smp)
     kernel = lab.patched.kernels[abi.arch, token.flavor]
-    job = replays.get_job(token.job, token.replay.seed)
-    return Made(kernel, lab.patched.images[abi.name], machine, job), lab
+    jobs = replays.get_jobs(token.job, token.replay.seed)
+    return Made(kernel, lab.patched.images[abi.name], machine, jobs), lab
 
 
 def _refuse(token: Token, have: Token) -> None:

@@ -79,14 +79,12 @@ def with_gdb(
     watched = replace(made, machine=replace(made.machine, qemu_args=stub))
     say(f"the guest stands at its first instruction; this goes on, and stops {where.what}:")
     say(f"  {shlex.join(gdb_line(made, socket, where))}")
-    once, _ = replays.run_once(watched, folder, limits=FOREVER)
-    return once
+    return replays.run_once(watched, folder, limits=FOREVER)
 
 
 def with_shell(made: Made, folder: Path, talk: Callable[[Guest], None]) -> Once:
     """Run it to its end, and then give its console to `talk`."""
-    once, _ = replays.run_once(made, folder, limits=FOREVER, remain=talk)
-    return once
+    return replays.run_once(made, folder, limits=FOREVER, remain=talk)
 
 
 def same_until_done(one: Path, other: Path) -> bool:

@@ -49,7 +49,7 @@ def explain(made: Made, ran: Sequence[Once], folders: Sequence[Path], place: Pat
         said.append(f"they part at {apart}")
     if machine.smp > 1 and not machine.replay.without:
         alone = replace(made, machine=replace(machine, smp=1))
-        one, two = (replays.run_once(alone, place / f"one-cpu-{n}")[0] for n in (1, 2))
+        one, two = (replays.run_once(alone, place / f"one-cpu-{n}") for n in (1, 2))
         if one.fingerprint == two.fingerprint and one.run.ending is Ending.DONE:
             said.append(
                 f"with one CPU they repeat: it is QEMU {machine.qemu.version} with {machine.smp}"

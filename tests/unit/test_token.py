@@ -61,11 +61,11 @@ def test_differences_name_what_is_not_the_same() -> None:
 
 
 def test_jobs() -> None:
-    assert run.get_job("race", 5).argv[1:] == ("5", str(run.ROUNDS), "plain")
-    assert run.get_job("race-pinned", 5).argv[-1] == "pinned"
-    assert run.get_job("smoke", 5).name == "smoke"
+    assert run.get_jobs("race", 5)[-1].argv[1:] == ("5", str(run.ROUNDS), "plain")
+    assert run.get_jobs("race-pinned", 5)[-1].argv[-1] == "pinned"
+    assert run.get_jobs("smoke", 5)[-1].name == "smoke"
     with pytest.raises(UserError, match="unknown job"):
-        run.get_job("races", 5)
+        run.get_jobs("races", 5)
 
 
 def test_agreeing() -> None:
