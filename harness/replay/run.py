@@ -159,7 +159,7 @@ def make_token(made: Made, fingerprint: str, *, tree: str, patched: str, abi: st
         flavor=made.kernel.flavor,
         seed=tokens.seed_word(machine.replay, machine.smp),
         qemu=tokens.qemu_word(machine.qemu),
-        kernel=tokens.short_file(made.kernel.boot),
+        kernel=tokens.short_kernel(made.kernel.boot),
         image=image_digest(made),
         machine=tokens.machine_digest(machine),
         fingerprint=fingerprint,
