@@ -93,6 +93,7 @@ def _again(batch: Batch) -> commands.Again | None:
         smp=batch.smp,
         only=batch.only,
         with_base=batch.with_base,
+        seed=batch.replay.seed if batch.replay else None,
     )
 
 
@@ -116,7 +117,7 @@ def _run(work: list[runner.Task], record: Run, guests: int, only: str) -> list[C
             progress(done, len(work))
             ui.say(f"  {result.verdict:<5} {result.cell.name}  {result.reason}")
             for note in result.notes:
-                if note.startswith("replay: "):
+                if note.startswith(commands.REPLAY):
                     ui.say(f"        {note}")
 
         try:

@@ -18,11 +18,12 @@ from harness.errors import InfrastructureError
 from harness.guest.machine import Machine
 from harness.replay.run import Made, fingerprint, get_jobs, make_token
 from harness.replay.token import Token
+from harness.runs import commands
 from harness.runs.journal import Run
 from harness.stages import Built, Lab
 from harness.suites.feature import brought_by
 from harness.trees.worktree import build_folder
-from harness.values import Cell, CellResult, Verdict
+from harness.values import Cell, CellResult, PatchedTree, Verdict
 
 OnResult = Callable[[CellResult], None]
 
@@ -34,13 +35,11 @@ class Task:
     cell: Cell
     patched: Bench
     base: Bench | None
-    tree: tuple[str, str] = ("", "")  # what --tree takes, and the id with the series
+    tree: PatchedTree
 
 
 def tasks(lab: Lab, cells: Sequence[Cell], machines: dict[str, Machine]) -> list[Task]:
     """Give each cell its benches; machines by arch."""
-    tree = lab.patched.tree
-    name = (tree.base.spec, tree.tree_id)
 
     def bench(built: Built, cell: Cell) -> Bench:
         return Bench(
@@ -52,7 +51,12 @@ def tasks(lab: Lab, cells: Sequence[Cell], machines: dict[str, Machine]) -> list
         )
 
     return [
-        Task(cell, bench(lab.patched, cell), bench(lab.base, cell) if lab.base else None, name)
+        Task(
+            cell,
+            bench(lab.patched, cell),
+            bench(lab.base, cell) if lab.base else None,
+            lab.patched.tree,
+        )
         for cell in cells
     ]
 
@@ -133,7 +137,8 @@ def _judged(
     result = judge_cell(task.cell, outcome, base, folder, notes)
     if result.verdict is not Verdict.FAIL or not task.patched.machine.replay or only:
         return result
-    return replace(result, notes=(*result.notes, f"replay: pinrace repro {_token(task, folder)}"))
+    command = commands.replay(str(_token(task, folder)), task.tree.series)
+    return replace(result, notes=(*result.notes, f"{commands.REPLAY}{command}"))
 
 
 def _token(task: Task, folder: Path) -> Token:
@@ -142,4 +147,5 @@ def _token(task: Task, folder: Path) -> Token:
     assert on.machine.replay  # noqa: S101 (the caller has looked)
     made = Made(on.kernel, on.image, on.machine, get_jobs(cell.suite, on.machine.replay.seed))
     said = fingerprint(folder)
-    return make_token(made, said, tree=task.tree[0], patched=task.tree[1], abi=cell.abi)
+    base = task.tree.base.spec
+    return make_token(made, said, tree=base, patched=task.tree.tree_id, abi=cell.abi)
