@@ -29,6 +29,7 @@ from harness.values import Image, Job, Kernel
 ROUNDS = 1000  # of the race, enough for both of its outcomes
 SLACK = 60.0  # host seconds on top of everything, for a host that is busy
 _RACE = re.compile(r"race(?:-(pinned))?")
+_SEEK = re.compile(r"seek-(plain|pinned)-(\d+)\.(\d)\.(\d)")  # rounds, mutators, points
 _RECORD = re.compile(r"^race (.*)$")
 
 
@@ -63,16 +64,21 @@ class Once:
 
 
 def get_jobs(name: str, seed: int) -> tuple[Job, ...]:
-    """Return the jobs that a name stands for: a suite's as a cell runs it, `race`, `race-pinned`.
+    """Return the jobs that a name stands for: a suite's as a cell runs it, `race`, `race-pinned`,
+    `seek-plain-200.2.3` and `seek-pinned-200.2.3`.
 
     Raises UserError for others.
     """
     if match := _RACE.fullmatch(name):
         argv = (f"{PROGRAMS}/race", str(seed), str(ROUNDS), match[1] or "plain")
         return (Job(name, argv, timeout=60),)
+    if match := _SEEK.fullmatch(name):
+        mode, rounds, mutators, points = match.groups()
+        words = (f"{PROGRAMS}/seek", str(seed), rounds, mode, mutators, points)
+        return (Job(name, words, timeout=60),)
     if name in SUITES:
         return (ABIPROBE, SUITES[name].job())
-    hint = f"the jobs are: race, race-pinned, {', '.join(SUITES)}"
+    hint = f"the jobs are: race, race-pinned, seek-pinned-200.2.3, {', '.join(SUITES)}"
     raise UserError(f"unknown job '{name}'", hint=hint)
 
 
