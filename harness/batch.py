@@ -10,8 +10,9 @@ from threading import Event
 
 from harness import runner, stages, ui
 from harness.arches import get_arch
-from harness.guest.machine import Machine, get_machine
+from harness.guest.machine import Machine, Replay, get_machine
 from harness.host.budget import Budget
+from harness.replay.run import get_replay_machine
 from harness.request import Request
 from harness.runs import commands, junit, summary
 from harness.runs.journal import Run, tree_facts
@@ -31,6 +32,7 @@ class Batch:
     guests: int = 0  # at once; 0: as many as fit
     only: str = ""  # cases whose name holds this
     with_base: bool = True  # hold it against the unpatched tree
+    replay: Replay | None = None  # on machines that repeat themselves
 
 
 def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
@@ -43,7 +45,7 @@ def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
         lab = stages.prepare(batch.asked, batch.tree, batch.series, with_base=batch.with_base)
     except NotApplicableError as error:
         return _not_applicable(batch, error, argv)
-    machines = {name: get_machine(get_arch(name), smp=batch.smp) for name in batch.asked.arches}
+    machines = {name: _machine(name, batch) for name in batch.asked.arches}
     record = Run.create(
         argv,
         tree=tree_facts(lab.patched.tree),
@@ -59,6 +61,13 @@ def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
     work = runner.tasks(lab, batch.cells, machines)
     ui.say(f"test    {len(work)} cells, {guests} guests at once, results in {record.folder}")
     return record, _keep(record, _run(work, record, guests, batch.only))
+
+
+def _machine(arch: str, batch: Batch) -> Machine:
+    """Return the machine of an arch."""
+    if batch.replay:
+        return get_replay_machine(arch, batch.replay, batch.smp)
+    return get_machine(get_arch(arch), smp=batch.smp)
 
 
 def _not_applicable(
@@ -84,6 +93,7 @@ def _again(batch: Batch) -> commands.Again | None:
         smp=batch.smp,
         only=batch.only,
         with_base=batch.with_base,
+        seed=batch.replay.seed if batch.replay else None,
     )
 
 
@@ -106,6 +116,9 @@ def _run(work: list[runner.Task], record: Run, guests: int, only: str) -> list[C
             done += 1
             progress(done, len(work))
             ui.say(f"  {result.verdict:<5} {result.cell.name}  {result.reason}")
+            for note in result.notes:
+                if note.startswith(commands.REPLAY):
+                    ui.say(f"        {note}")
 
         try:
             return runner.run(work, record, executor, on_result=on_result, only=only, stop=stop)

@@ -12,7 +12,7 @@ from harness import store
 from harness.arches import ABIS, Abi
 from harness.deadline import Deadline
 from harness.errors import InfrastructureError
-from harness.guest.boot import run_guest
+from harness.guest.boot import REPLAY_SLOWER, run_guest
 from harness.guest.machine import Machine
 from harness.guest.outcome import Ending as GuestEnding
 from harness.guest.outcome import GuestRun, JobRun
@@ -71,6 +71,8 @@ def run_cell(
     job = suite.job(only)
     scale = bench.machine.accel.scale
     limit = (BOOT_SECONDS + ABIPROBE.timeout + job.timeout) * scale + _WHOLE_SLACK
+    if bench.machine.replay:
+        limit *= REPLAY_SLOWER
     run = run_guest(
         bench.kernel.boot,
         bench.image,
@@ -199,16 +201,16 @@ def run_baseline(cell: Cell, bench: Bench, *, only: str = "", stop: Event | None
 def confirm(
     cell: Cell, bench: Bench, first: Outcome, base: Outcome, folder: Path, *, stop: Event | None
 ) -> Outcome:
-    """Run those cases of the tree's own suites again that fail, and do not on the unpatched tree.
+    """Run those cases again that fail, and do not on the unpatched tree.
 
-    They have time limits of their own, which a slow host misses now and then: what passes on one
-    of a few more tries is noted as flaky, and not blamed on the series.  The series' own suites
-    get no second chance, and neither does a kernel that reported something.
+    Only of suites with time limits of their own, which a slow host misses now and then: what
+    passes on one of a few more tries is noted as flaky, and not blamed on the series.  A kernel
+    that reported something gets no second chance.
     """
     before = {case.name for case in base.cases if case.status.bad}
     new = {case.name for case in first.cases if case.status.bad} - before
     whole = first.evidence.ending is Ending.DONE and not first.splats
-    if SUITES[cell.suite].brought_by_series or cell.suite == "smoke" or not new or not whole:
+    if not SUITES[cell.suite].own_limits or not new or not whole:
         return first
     passed: dict[str, CaseResult] = {}
     seconds = first.seconds
@@ -236,6 +238,7 @@ def _identity(machine: Machine) -> str:
     """What of a machine may change a result."""
     return (
         f"{machine.qemu.version} {machine.cpu} {machine.smp} {machine.mem_mb} {machine.accel.name}"
+        + (f" {machine.replay}" if machine.replay else "")
     )
 
 

@@ -16,11 +16,14 @@ from threading import Event
 from harness.cells import Bench, Outcome, confirm, judge_cell, run_baseline, run_cell
 from harness.errors import InfrastructureError
 from harness.guest.machine import Machine
+from harness.replay.run import Made, fingerprint, get_jobs, make_token
+from harness.replay.token import Token
+from harness.runs import commands
 from harness.runs.journal import Run
 from harness.stages import Built, Lab
 from harness.suites.feature import brought_by
 from harness.trees.worktree import build_folder
-from harness.values import Cell, CellResult, Verdict
+from harness.values import Cell, CellResult, PatchedTree, Verdict
 
 OnResult = Callable[[CellResult], None]
 
@@ -32,6 +35,7 @@ class Task:
     cell: Cell
     patched: Bench
     base: Bench | None
+    tree: PatchedTree
 
 
 def tasks(lab: Lab, cells: Sequence[Cell], machines: dict[str, Machine]) -> list[Task]:
@@ -47,7 +51,12 @@ def tasks(lab: Lab, cells: Sequence[Cell], machines: dict[str, Machine]) -> list
         )
 
     return [
-        Task(cell, bench(lab.patched, cell), bench(lab.base, cell) if lab.base else None)
+        Task(
+            cell,
+            bench(lab.patched, cell),
+            bench(lab.base, cell) if lab.base else None,
+            lab.patched.tree,
+        )
         for cell in cells
     ]
 
@@ -79,7 +88,7 @@ def run(
     results: dict[Cell, CellResult] = {}
     for future in as_completed(futures):
         task = futures[future]
-        result = _judged(task, record, future, baselines.get(_key(task)))
+        result = _judged(task, record, future, baselines.get(_key(task)), only=only)
         record.cell_end(result)
         results[task.cell] = result
         on_result(result)
@@ -96,14 +105,20 @@ def _one(
 ) -> Outcome:
     folder = record.cell_start(task.cell)
     outcome = run_cell(task.cell, task.patched, folder, only=only, stop=stop)
-    if baseline is None or only or baseline.exception():
+    # A machine that replays would only do the same again.
+    if baseline is None or only or baseline.exception() or task.patched.machine.replay:
         return outcome
     base = baseline.result()
     return confirm(task.cell, task.patched, outcome, base, folder, stop=stop)
 
 
 def _judged(
-    task: Task, record: Run, future: Future[Outcome], baseline: Future[Outcome] | None
+    task: Task,
+    record: Run,
+    future: Future[Outcome],
+    baseline: Future[Outcome] | None,
+    *,
+    only: str,
 ) -> CellResult:
     """Judge what a cell's future holds."""
     folder: Path = record.cell_folder(task.cell)
@@ -119,4 +134,18 @@ def _judged(
         except (InfrastructureError, OSError) as error:
             first = str(error).splitlines()[0]
             notes = (f"nothing to compare with: {first}",)
-    return judge_cell(task.cell, outcome, base, folder, notes)
+    result = judge_cell(task.cell, outcome, base, folder, notes)
+    if result.verdict is not Verdict.FAIL or not task.patched.machine.replay or only:
+        return result
+    command = commands.replay(str(_token(task, folder)), task.tree.series)
+    return replace(result, notes=(*result.notes, f"{commands.REPLAY}{command}"))
+
+
+def _token(task: Task, folder: Path) -> Token:
+    """Return the token of a cell that ran on a machine that replays."""
+    on, cell = task.patched, task.cell
+    assert on.machine.replay  # noqa: S101 (the caller has looked)
+    made = Made(on.kernel, on.image, on.machine, get_jobs(cell.suite, on.machine.replay.seed))
+    said = fingerprint(folder)
+    base = task.tree.base.spec
+    return make_token(made, said, tree=base, patched=task.tree.tree_id, abi=cell.abi)

@@ -9,8 +9,10 @@ from harness import stages, ui
 from harness.arches import ABIS
 from harness.cli import options
 from harness.errors import Exit, UserError
-from harness.guest.machine import Replay
+from harness.guest.machine import INGREDIENTS, Replay
+from harness.guest.outcome import Ending
 from harness.replay import run as replays
+from harness.replay import why
 from harness.replay.run import Made, Once
 from harness.runs.journal import Run, tree_facts
 
@@ -21,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--boots", type=int, default=3, help="of each ABI (default: 3)")
     parser.add_argument("--job", default="race", help="race, race-pinned or a suite")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument(
+        "--without", choices=INGREDIENTS, default="", help="leave this out, to see what it is for"
+    )
     parser.add_argument("--smp", type=int, default=2, help="CPUs of the guest (default: 2)")
 
 
@@ -34,23 +39,25 @@ def run(args: argparse.Namespace) -> int:
     record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree))
     worst = Exit.OK
     for abi in asked.abis:
-        machine = replays.get_replay_machine(abi, Replay(args.seed), args.smp)
+        replay = Replay(args.seed, without=args.without)
+        machine = replays.get_replay_machine(ABIS[abi].arch, replay, args.smp)
         kernel = lab.patched.kernels[ABIS[abi].arch, asked.flavors[0]]
-        job = replays.get_job(args.job, args.seed)
-        made = Made(kernel, lab.patched.images[abi], machine, job)
-        ran: list[Once] = []
-        image = ""
-        for number in range(1, args.boots + 1):
-            once, image = replays.run_once(made, record.folder / abi / str(number))
-            ran.append(once)
+        jobs = replays.get_jobs(args.job, args.seed)
+        made = Made(kernel, lab.patched.images[abi], machine, jobs)
+        folders = [record.folder / abi / str(number) for number in range(1, args.boots + 1)]
+        ran = [replays.run_once(made, folder) for folder in folders]
         same = replays.agreeing([once.fingerprint for once in ran])
-        token = replays.make_token(
-            made, ran[0], image, tree=tree.spec, patched=lab.patched.tree.tree_id, abi=abi
-        )
         ui.say(f"{abi:<7} {same}/{args.boots} fingerprints equal  {_about(ran[0])}")
-        ui.say(f"        {token}" if same == args.boots else f"        see {record.folder / abi}")
-        if same < args.boots:
+        if same == args.boots and all(once.run.ending is Ending.DONE for once in ran):
+            tree_id = lab.patched.tree.tree_id
+            token = replays.make_token(
+                made, ran[0].fingerprint, tree=tree.spec, patched=tree_id, abi=abi
+            )
+            ui.say(f"        {token}")
+        else:
             worst = Exit.INFRA
+            said = why.explain(made, ran, folders, record.folder / abi)
+            ui.say(f"        see {record.folder / abi}{said}")
     record.finish([], exit_code=worst)
     return worst
 

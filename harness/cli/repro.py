@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
+from pathlib import Path
 
 from harness import stages, ui
 from harness.arches import get_abi
 from harness.cli import options
 from harness.errors import Exit, InfrastructureError, UserError
 from harness.guest.outcome import Ending
+from harness.guest.process import Guest
 from harness.replay import run as replays
+from harness.replay import stop as stops
 from harness.replay import token as tokens
 from harness.replay.run import Made, Once
 from harness.replay.token import Token
@@ -24,6 +28,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument("token", help="as a run printed it: pr1:…")
     parser.add_argument("--times", type=int, default=1, help="replay it that often (default: 1)")
+    parser.add_argument(
+        "--shell", action="store_true", help="then run it once more, with a shell at its end"
+    )
+    parser.add_argument(
+        "--gdb",
+        action="store_true",
+        help="then run it once more under gdb, which stops where it failed",
+    )
+    parser.add_argument(
+        "--at",
+        type=int,
+        metavar="ROUND",
+        help="as --gdb, and stop before that round of the race, from 0",
+    )
     parser.add_argument("--tree", help="where the tree is now, if it was a folder or a tarball")
     parser.add_argument(
         "--series", default=str(options.DEFAULT_SERIES), help="the series it ran on"
@@ -35,24 +53,56 @@ def run(args: argparse.Namespace) -> int:
     token = tokens.parse(args.token)
     if args.times < 1:
         raise UserError("--times takes 1 or more")
+    debug = args.gdb or args.at is not None
+    if args.shell and debug:
+        raise UserError("--shell is at the end of a run, --gdb and --at within it: take one")
     made, lab = _make(token, args)
+    have = replays.make_token(
+        made, token.fingerprint, tree=token.tree, patched=token.patched, abi=token.abi
+    )
+    _refuse(token, have)
     record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree))
     same = 0
     ran = []
     for number in range(1, args.times + 1):
-        once, image = replays.run_once(made, record.folder / str(number))
-        have = replays.make_token(
-            made, once, image, tree=token.tree, patched=token.patched, abi=token.abi
-        )
-        _refuse(token, have)
+        once = replays.run_once(made, record.folder / str(number))
         same += once.fingerprint == token.fingerprint
         ran.append(once)
     code = Exit.OK if same == args.times else Exit.INFRA
-    record.finish([], exit_code=code)
     seconds = sum(once.run.seconds for once in ran) / args.times
     ui.say(f"{_same(ran[-1], code)} ({same}/{args.times}) · {seconds:.1f} s a run")
     ui.say(f"  {_about(ran[-1])}\n  console  {record.folder / '1' / 'console.log'}")
+    if code == Exit.OK and debug:
+        code = _debug(made, token, ran[-1], args.at, record.folder / "gdb")
+    elif code == Exit.OK and args.shell:
+        code = _shell(made, record.folder)
+    record.finish([], exit_code=code)
     return code
+
+
+def _debug(made: Made, token: Token, ran: Once, at: int | None, folder: Path) -> Exit:
+    """Have the run again under gdb, and say whether it is still the same at its end."""
+    where = stops.place(ran, at)
+    with tempfile.TemporaryDirectory(prefix="pinrace-") as place:
+        once = stops.with_gdb(made, folder, Path(place) / "gdb", where, ui.say)
+    left = once.fingerprint == token.fingerprint
+    ui.say("it went on as the token says" if left else "from its stop on it was another run")
+    return Exit.OK
+
+
+def _shell(made: Made, folder: Path) -> Exit:
+    """Have the run again, and a shell at its end."""
+    ui.say("the run once more; then `exit` or Ctrl-] leaves its shell")
+
+    def talk(guest: Guest) -> None:
+        same = stops.same_until_done(folder / "1", folder / "shell")
+        ui.say(f"{'the same' if same else 'NOT THE SAME'} up to here; from here on it is yours")
+        guest.talk()
+
+    once = stops.with_shell(made, folder / "shell", talk)
+    if once.run.ending is not Ending.DONE:
+        ui.say(f"there is no shell in it: {once.run.reason}")
+    return Exit.OK if stops.same_until_done(folder / "1", folder / "shell") else Exit.INFRA
 
 
 def _same(once: Once, code: Exit) -> str:
@@ -87,10 +137,10 @@ def _make(token: Token, args: argparse.Namespace) -> tuple[Made, stages.Lab]:
             f" and the token's is {token.patched}",
             hint="check out the series that it ran on, or name it: --series, --tree",
         )
-    machine = replays.get_replay_machine(abi.name, token.replay, token.smp)
+    machine = replays.get_replay_machine(abi.arch, token.replay, token.smp)
     kernel = lab.patched.kernels[abi.arch, token.flavor]
-    job = replays.get_job(token.job, token.replay.seed)
-    return Made(kernel, lab.patched.images[abi.name], machine, job), lab
+    jobs = replays.get_jobs(token.job, token.replay.seed)
+    return Made(kernel, lab.patched.images[abi.name], machine, jobs), lab
 
 
 def _refuse(token: Token, have: Token) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness import batch, ui
 from harness.cli import options
+from harness.guest.machine import Replay
 from harness.report.render import write
 from harness.runs import summary
 
@@ -16,6 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     options.build_options(parser)
     options.cell_options(parser)
+    parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="on machines that repeat themselves: a cell that fails comes with its token",
+    )
+    parser.add_argument("--seed", type=int, default=7, help="of --deterministic (default: 7)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
             guests=args.guests,
             only=args.only,
             with_base=not args.no_baseline,
+            replay=Replay(args.seed) if args.deterministic else None,
         ),
         ["pinrace", *args.words],
     )

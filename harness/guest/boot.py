@@ -54,25 +54,32 @@ def run_guest(
     stop: threading.Event | None = None,
     keep_initrd: bool = False,
     files: Sequence[Entry] = (),
+    remain: Callable[[Guest], None] | None = None,
 ) -> GuestRun:
     """Boot a kernel, run the jobs one after the other, and return what became of them.
 
     The folder gets console.log, channel.bin (the result channel as it came) and qemu.txt (the
     command line).  on_record sees each record as it arrives; files lie over the image in this one
-    guest.  Call it from a thread that lasts; setting `stop` from another one ends it with
-    KeyboardInterrupt.  Raises UserError for jobs that a plan cannot hold, and InfrastructureError
-    when QEMU does not start.
+    guest.  With `remain`, there is a shell on the console when all jobs are done, and it is called
+    to make use of that.  Call it from a thread that lasts; setting `stop` from another one ends it
+    with KeyboardInterrupt.  Raises UserError for jobs that a plan cannot hold, and
+    InfrastructureError when QEMU does not start.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    plan = jobs_plan(get_arch(machine.arch), jobs, machine.accel.scale)
+    arch = get_arch(machine.arch)
+    plan = jobs_plan(arch, jobs, machine.accel.scale, remain=remain is not None)
     initrd = overlay(image, {PLAN_PATH: plan}, folder / "initrd", files)
     console, channel = folder / "console.log", folder / "channel.bin"
     words = argv(machine, boot, initrd, console_log=console, channel=channel)
     (folder / "qemu.txt").write_text(procs.show(words) + "\n")
     session = _Session(jobs, machine, limits, deadline, on_record)
+    session.remains = remain is not None
     try:
         with Guest(words, channel) as guest:
             session.follow(guest, stop)
+            if remain and session.done:
+                remain(guest)
+                session.ending, session.reason = Ending.DONE, "all jobs ended"
             how = guest.end()
         return session.result(guest, how, console)
     finally:
@@ -103,6 +110,12 @@ class _Session:
         self.doing = "booting"
         self.until = self._in(limits.boot)
         self.panicked = False
+        self.remains = False  # when all jobs are done
+
+    @property
+    def done(self) -> bool:
+        """Whether the guest has said that all jobs are."""
+        return any(record.type == "done" for record in self.records)
 
     def _in(self, seconds: float, *, guest: float = 0.0) -> Deadline:
         """Return the deadline that many native seconds from now, plus seconds of guest time."""
@@ -120,6 +133,8 @@ class _Session:
             if self.watcher.panic is not None and not self.panicked:
                 self.panicked = True
                 self.until = self._in(self.limits.panic)
+            if self.remains and self.done:
+                return
             if self._flooded() or (self.until.expired and not busy and self._overdue()):
                 return
         while self._read_channel(guest):
@@ -218,6 +233,6 @@ class _Session:
             )
         if how:
             return Ending.KILLED, f"QEMU ended with {how} while {self.doing}: {said}"
-        if any(record.type == "done" for record in self.records):
+        if self.done:
             return Ending.DONE, "all jobs ended"
         return Ending.EARLY_EXIT, f"the guest reset or powered off while {self.doing}"

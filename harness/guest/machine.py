@@ -17,6 +17,10 @@ RTC = "base=2024-01-01T00:00:00,clock=vm"
 REPLAY_CMDLINE = "nokaslr norandmaps random.trust_cpu=off random.trust_bootloader=off"
 
 
+# What it takes; -icount is both the counting and sleep=off.
+INGREDIENTS = ("icount", "sleep", "seed", "rtc")
+
+
 @dataclass(frozen=True)
 class Replay:
     """Make every boot of the same files the same, instruction by instruction.
@@ -27,6 +31,7 @@ class Replay:
 
     seed: int
     shift: int = 1  # 2**shift virtual nanoseconds an instruction
+    without: str = ""  # one of INGREDIENTS, left out to show what it is for
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,7 @@ def argv(
         *("-machine", ",".join((arch.machine, *arch.machine_args)), "-cpu", machine.cpu),
         # One socket a CPU: SeaBIOS lists only the first CPU of a package in its MP table.
         *("-smp", f"{machine.smp},sockets={machine.smp},cores=1,threads=1"),
-        *("-m", f"{machine.mem_mb}M", *_accel(machine), "-rtc", RTC),
+        *("-m", f"{machine.mem_mb}M", *_accel(machine), *_rtc(machine)),
         *("-kernel", str(boot), "-initrd", str(initrd), "-append", append_line(machine)),
         *serial,
         *("-device", arch.channel_device),
@@ -122,10 +127,21 @@ def _accel(machine: Machine) -> list[str]:
     TCG's own default is one host thread a vCPU wherever the host's memory order allows that;
     forcing it elsewhere gives wrong results that only look like races.
     """
-    if not machine.replay:
+    replay = machine.replay
+    if not replay:
         return ["-accel", machine.accel.name]
-    icount = f"shift={machine.replay.shift},sleep=off"
-    return ["-accel", "tcg,thread=single", "-icount", icount, "-seed", str(machine.replay.seed)]
+    words = ["-accel", "tcg,thread=single"]
+    if replay.without != "icount":
+        sleep = "" if replay.without == "sleep" else ",sleep=off"
+        words += ["-icount", f"shift={replay.shift}{sleep}"]
+    if replay.without != "seed":
+        words += ["-seed", str(replay.seed)]
+    return words
+
+
+def _rtc(machine: Machine) -> list[str]:
+    """Options of the real-time clock."""
+    return [] if machine.replay and machine.replay.without == "rtc" else ["-rtc", RTC]
 
 
 def _quoted(path: Path) -> str:

@@ -18,9 +18,11 @@ def guest_timeout(job: Job, scale: float) -> int:
     return max(1, math.ceil(job.timeout * scale))
 
 
-def jobs_plan(arch: Arch, jobs: Sequence[Job], scale: float) -> bytes:
+def jobs_plan(arch: Arch, jobs: Sequence[Job], scale: float, *, remain: bool = False) -> bytes:
     """Return the plan that runs these jobs one after the other.
 
+    remain: then gives a shell on the console.  Such a plan is as long as one without, and init
+    sees no difference before the jobs are done: until then, both runs are the same.
     Raises UserError for what the format cannot say: line breaks, NULs, no program, two jobs of
     one name.
     """
@@ -39,6 +41,7 @@ def jobs_plan(arch: Arch, jobs: Sequence[Job], scale: float) -> bytes:
         lines += [f"env {key}={value}" for key, value in job.env]
         lines += [f"arg {word}" for word in job.argv]
         lines.append("end")
+    lines.append(f"then {'remain' if remain else 'reboot'}")
     return "".join(f"{line}\n" for line in lines).encode()
 
 

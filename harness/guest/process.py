@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 from types import TracebackType
 
@@ -15,6 +16,7 @@ from harness import procs
 from harness.errors import InfrastructureError
 
 CHUNK = 65536  # bytes to read at once
+TALK_SECONDS = 0.2  # between two looks at what the guest says
 
 
 class Guest:
@@ -82,6 +84,18 @@ class Guest:
     def read_channel(self) -> bytes:
         """Return what came on the result channel since the last call, a chunk at most."""
         return self._channel.read(CHUNK)
+
+    def talk(self) -> None:
+        """Give the console to whoever is at our stdin, until the guest ends or Ctrl-].
+
+        What is no terminal is read to its end and typed, and the shell is left behind it.
+        """
+        if os.isatty(0):
+            self._child.interact()
+            return
+        self._child.send(sys.stdin.buffer.read() + b"\nexit\n")
+        while not self._eof:
+            os.write(1, self.read_console(TALK_SECONDS))
 
     def end(self) -> str:
         """Kill it unless it has ended; return how it ended: "" for exit status 0."""

@@ -4,27 +4,32 @@
 from __future__ import annotations
 
 import re
+import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.arches import ABIS, get_arch
+from harness.arches import get_arch
 from harness.cells import BOOT_SECONDS
 from harness.deadline import Deadline
 from harness.errors import InfrastructureError, UserError
-from harness.guest.boot import run_guest
+from harness.guest.boot import Limits, run_guest
 from harness.guest.machine import Machine, Replay, get_machine
 from harness.guest.outcome import Ending, GuestRun
+from harness.guest.plan import PLAN_PATH, jobs_plan
+from harness.guest.process import Guest
+from harness.image.initramfs import overlay
 from harness.replay import token as tokens
 from harness.replay.token import Token
 from harness.suites import ktap
-from harness.suites.suite import PROGRAMS, SUITES
+from harness.suites.suite import ABIPROBE, PROGRAMS, SUITES
 from harness.values import Image, Job, Kernel
 
 ROUNDS = 1000  # of the race, enough for both of its outcomes
 SLACK = 60.0  # host seconds on top of everything, for a host that is busy
 _RACE = re.compile(r"race(?:-(pinned))?")
+_SEEK = re.compile(r"seek-(plain|pinned)-(\d+)\.(\d)\.(\d)")  # rounds, mutators, points
 _RECORD = re.compile(r"^race (.*)$")
 
 
@@ -35,7 +40,12 @@ class Made:
     kernel: Kernel
     image: Image
     machine: Machine
-    job: Job
+    jobs: tuple[Job, ...]  # the last one is what it is about
+
+    @property
+    def job(self) -> Job:
+        """What it is about."""
+        return self.jobs[-1]
 
 
 @dataclass(frozen=True)
@@ -53,56 +63,83 @@ class Once:
         return all(int(self.race.get(name, 0)) > 0 for name in ("kept", "lost"))
 
 
-def get_job(name: str, seed: int) -> Job:
-    """Return the job of that name: a suite, `race` or `race-pinned`; UserError for others."""
+def get_jobs(name: str, seed: int) -> tuple[Job, ...]:
+    """Return the jobs that a name stands for: a suite's as a cell runs it, `race`, `race-pinned`,
+    `seek-plain-200.2.3` and `seek-pinned-200.2.3`.
+
+    Raises UserError for others.
+    """
     if match := _RACE.fullmatch(name):
         argv = (f"{PROGRAMS}/race", str(seed), str(ROUNDS), match[1] or "plain")
-        return Job(name, argv, timeout=60)
+        return (Job(name, argv, timeout=60),)
+    if match := _SEEK.fullmatch(name):
+        mode, rounds, mutators, points = match.groups()
+        words = (f"{PROGRAMS}/seek", str(seed), rounds, mode, mutators, points)
+        return (Job(name, words, timeout=60),)
     if name in SUITES:
-        return SUITES[name].job()
-    hint = f"the jobs are: race, race-pinned, {', '.join(SUITES)}"
+        return (ABIPROBE, SUITES[name].job())
+    hint = f"the jobs are: race, race-pinned, seek-pinned-200.2.3, {', '.join(SUITES)}"
     raise UserError(f"unknown job '{name}'", hint=hint)
 
 
-def get_replay_machine(abi: str, replay: Replay, smp: int) -> Machine:
-    """Return the machine on which runs repeat themselves.
+def get_replay_machine(arch: str, replay: Replay, smp: int) -> Machine:
+    """Return the machine of an arch on which runs repeat themselves.
 
     Its time limits are in the plan, which is in the root file system, which is in the token: so
     they are the same on every host.
     """
-    machine = get_machine(get_arch(ABIS[abi].arch), smp=smp, replay=replay)
+    machine = get_machine(get_arch(arch), smp=smp, replay=replay)
     return replace(machine, accel=machine.accel.model_copy(update={"scale": 20.0}))
 
 
-def run_once(made: Made, folder: Path, *, stop: threading.Event | None = None) -> tuple[Once, str]:
-    """Run it and return what came of it, and the digest of the root file system it ran on.
+def run_once(
+    made: Made,
+    folder: Path,
+    *,
+    stop: threading.Event | None = None,
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
+    remain: Callable[[Guest], None] | None = None,
+) -> Once:
+    """Run it and return what came of it.
 
-    Raises InfrastructureError when the guest cannot be started.
+    remain: as of run_guest().  Raises InfrastructureError when the guest cannot be started.
     """
     machine = made.machine
-    limit = (BOOT_SECONDS + made.job.timeout) * machine.accel.scale * 4 + SLACK
+    native = max(BOOT_SECONDS, limits.boot) + sum(job.timeout for job in made.jobs)
+    limit = native * machine.accel.scale * 4 + SLACK
     run = run_guest(
         made.kernel.boot,
         made.image,
-        [made.job],
+        made.jobs,
         machine,
         folder,
         deadline=Deadline.after(limit),
+        limits=limits,
         stop=stop,
-        keep_initrd=True,
+        remain=remain,
     )
-    initrd = folder / "initrd"
-    image = tokens.short_file(initrd)
-    initrd.unlink()
     if run.ending is Ending.KILLED:
         raise InfrastructureError(f"the run was lost: {run.reason}", log=run.console)
-    said = run.console.read_bytes() + b"\0" + (folder / "channel.bin").read_bytes()
-    return Once(run, tokens.short(said), _race(run), _bad(made.job, run)), image
+    return Once(run, fingerprint(folder), _race(run), _bad(made.job, run))
+
+
+def fingerprint(folder: Path) -> str:
+    """Return the digest of all that a run's guest said."""
+    console, channel = (folder / name for name in ("console.log", "channel.bin"))
+    return tokens.short(console.read_bytes() + b"\0" + channel.read_bytes())
+
+
+def image_digest(made: Made) -> str:
+    """Return the digest of the root file system with the plan in it."""
+    machine = made.machine
+    plan = jobs_plan(get_arch(machine.arch), made.jobs, machine.accel.scale)
+    with tempfile.TemporaryDirectory(prefix="pinrace-") as place:
+        return tokens.short_file(overlay(made.image, {PLAN_PATH: plan}, Path(place) / "initrd"))
 
 
 def _race(run: GuestRun) -> dict[str, str]:
     """Return what the race program counted."""
-    for line in run.jobs[0].recs if run.jobs else ():
+    for line in run.jobs[-1].recs if run.jobs else ():
         if match := _RECORD.match(line):
             return dict(word.split("=", 1) for word in match[1].split())
     return {}
@@ -112,12 +149,12 @@ def _bad(job: Job, run: GuestRun) -> tuple[str, ...]:
     """Return the cases of a suite that failed."""
     if job.name not in SUITES or not run.jobs:
         return ()
-    cases = ktap.parse(run.jobs[0].output.decode(errors="replace")).flatten()
+    cases = ktap.parse(run.jobs[-1].output.decode(errors="replace")).flatten()
     return tuple(case.name for case in cases if case.status.bad)
 
 
-def make_token(made: Made, once: Once, image: str, *, tree: str, patched: str, abi: str) -> Token:
-    """Return the token of a run."""
+def make_token(made: Made, fingerprint: str, *, tree: str, patched: str, abi: str) -> Token:
+    """Return the token of a run that left this fingerprint."""
     machine = made.machine
     assert machine.replay  # noqa: S101 (only such machines repeat themselves)
     return Token(
@@ -128,10 +165,10 @@ def make_token(made: Made, once: Once, image: str, *, tree: str, patched: str, a
         flavor=made.kernel.flavor,
         seed=tokens.seed_word(machine.replay, machine.smp),
         qemu=tokens.qemu_word(machine.qemu),
-        kernel=tokens.short_file(made.kernel.boot),
-        image=image,
+        kernel=tokens.short_kernel(made.kernel.boot),
+        image=image_digest(made),
         machine=tokens.machine_digest(machine),
-        fingerprint=once.fingerprint,
+        fingerprint=fingerprint,
     )
 
 

@@ -22,6 +22,8 @@ VERSION = "pr1"
 DIGITS = 10  # of a digest: 40 bits tell apart what one project ever builds
 
 _SEED = re.compile(r"s(\d+)\.(\d+)\.(\d+)")  # seed, icount shift, vCPUs
+# A note's header and content: include/uapi/linux/elf.h, with ld's --build-id=sha1
+_BUILD_ID = re.compile(rb"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0.{20}", re.DOTALL)
 _HEX = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
 
 
@@ -95,6 +97,15 @@ def short_file(path: Path) -> str:
     """Return the digest of a file, as tokens have it."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()[:DIGITS]
+
+
+def short_kernel(path: Path) -> str:
+    """Return the digest of a kernel's file, as tokens have it: without its build ids.
+
+    They are made of the debug information too, which names the folder of the build, so that the
+    same kernel built in another place has others.  The rest does not know where it was built.
+    """
+    return short(_BUILD_ID.sub(b"", path.read_bytes()))
 
 
 def machine_digest(machine: Machine) -> str:

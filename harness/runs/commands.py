@@ -13,6 +13,7 @@ from harness.paths import KERNEL
 from harness.request import Request
 from harness.values import CaseResult, Cell, Series, Tree
 
+REPLAY = "replay: "  # begins the note of a cell that holds how to have its very run again
 PLAIN = "plain"  # the flavor that goes without saying
 
 
@@ -24,8 +25,22 @@ class Again:
     test: tuple[str, ...] = ()  # those of `pinrace test` alone
 
 
+def replay(token: str, series: Series | None) -> str:
+    """Return the command that has a token's run again."""
+    named = _series(series)
+    words = ["pinrace", "repro", token, *(["--series", named] if named else [])]
+    return shlex.join(words)
+
+
 def again(
-    asked: Request, tree: Tree, series: Series | None, *, smp: int, only: str, with_base: bool
+    asked: Request,
+    tree: Tree,
+    series: Series | None,
+    *,
+    smp: int,
+    only: str,
+    with_base: bool,
+    seed: int | None = None,
 ) -> Again | None:
     """Return the options that repeat a request; None when no command line names its series."""
     named = _series(series)
@@ -37,6 +52,7 @@ def again(
     build += ["--kernel", str(asked.kernel.resolve())] if asked.kernel else []
     build += [f"--llvm={asked.llvm}"] if asked.llvm else []
     test = ["--smp", str(smp)]
+    test += ["--deterministic", "--seed", str(seed)] if seed is not None else []
     test += ["-k", only] if only else []
     test += [] if with_base else ["--no-baseline"]
     return Again(tuple(build), tuple(test))

@@ -86,6 +86,8 @@ def details(results: Sequence[CellResult]) -> list[str]:
         if where := _where(result):
             lines.append(f"  console  {where}")
         lines.append(f"  again    {commands.rerun(result.cell, commands.Again(), only=bad)}")
+        replays = (note for note in result.notes if note.startswith(commands.REPLAY))
+        lines += [f"  replay   {note.removeprefix(commands.REPLAY)}" for note in replays]
     return [*lines, ""] if lines else []
 
 
@@ -120,7 +122,7 @@ def new_cases(result: CellResult) -> list[CaseResult]:
 def _row(result: CellResult) -> dict[str, str]:
     """Return the texts of one row."""
     count = Counter(case.status for case in result.cases)
-    notes = list(result.notes)
+    notes = [note for note in result.notes if not note.startswith(commands.REPLAY)]
     if result.verdict is not Verdict.PASS:
         notes.insert(0, result.reason)
     return {

@@ -30,6 +30,7 @@ class Suite:
 
     timeout: seconds on a machine of native speed.
     brought_by_series: the unpatched tree does not have it, so that nothing of it is known there.
+    own_limits: its cases have time limits of their own, which a slow host misses now and then.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Suite:
     timeout: float
     about: str
     brought_by_series: bool = False
+    own_limits: bool = False
 
     def job(self, only: str = "") -> Job:
         """Return the job that runs it; `only` keeps the cases whose name holds that text."""
@@ -56,6 +58,12 @@ SUITES: dict[str, Suite] = {
             about="the race is lost unpinned and closed pinned",
         ),
         Suite(
+            "gates",
+            f"{PROGRAMS}/gates",
+            timeout=30,
+            about="every argument, with the kernel stopped in the midst of its read of it",
+        ),
+        Suite(
             "pin_args",
             f"{SELFTESTS}/seccomp_pin_args",
             timeout=60,
@@ -67,6 +75,7 @@ SUITES: dict[str, Suite] = {
             f"{SELFTESTS}/seccomp_bpf",
             timeout=120,
             about="the tree's own seccomp selftest: what the series must not break",
+            own_limits=True,
         ),
     )
 }

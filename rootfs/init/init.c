@@ -213,5 +213,7 @@ int main(void)
 	for (size_t i = 0; i < plan.nr_jobs; i++)
 		job_run(&plan.jobs[i]);
 	channel_sendf("done", "jobs=%zu\n", plan.nr_jobs);
+	if (plan.then && !strcmp(plan.then, "remain"))
+		run_shell(plan.console);
 	leave();
 }

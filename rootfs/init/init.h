@@ -26,6 +26,7 @@ struct job {
 struct plan {
 	const char *channel;	/* tty names without /dev/ */
 	const char *console;
+	const char *then;	/* NULL, or what to do when the jobs are done */
 	bool shell;
 	struct job *jobs;
 	size_t nr_jobs;

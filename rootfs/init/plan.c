@@ -9,6 +9,11 @@
  *   env KEY=VALUE
  *   arg WORD
  *   end
+ * and then
+ *   then reboot|remain
+ *
+ * The last word is not looked at until all is done, and both of its values are
+ * of one length: a run that remains is the same one until then.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -95,6 +100,8 @@ static bool take_line(struct plan *plan, bool *in_job, char *line)
 		return (plan->console = value);
 	if (!strcmp(line, "shell") && !value)
 		return (plan->shell = true);
+	if (!strcmp(line, "then") && value)
+		return (plan->then = value);
 	if (!strcmp(line, "job") && value)
 		return (*in_job = begin_job(plan, value));
 	return false;

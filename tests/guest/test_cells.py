@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,10 @@ def task(lab: Lab, cell: Cell) -> runner.Task:
     return runner.tasks(lab, [cell], machines)[0]
 
 
+def records(folder: Path) -> str:
+    return (folder / "records.txt").read_text()
+
+
 def cell_of(abi: str, flavor: str, suite: str) -> Cell:
     return Cell(ABIS[abi].arch, abi, flavor, suite)
 
@@ -40,7 +45,20 @@ def test_smoke_shows_both_sides_of_the_race(
     assert outcome.evidence.abi_ok, outcome.evidence.abi_note
     assert {case.status for case in outcome.cases} == {CaseStatus.PASS}, outcome.cases
     assert any("unpinned" in case.name for case in outcome.cases)
-    assert f"audit_arch={ABIS[abi].audit_arch:#x}" in (tmp_path / "records.txt").read_text()
+    assert f"audit_arch={ABIS[abi].audit_arch:#x}" in records(tmp_path)
+
+
+@pytest.mark.parametrize("abi", EVERY_ABI)
+def test_every_argument_is_lost_at_its_gate_and_kept_when_pinned(
+    abi: str, flavor: str, get_lab: GetLab, tmp_path: Path
+) -> None:
+    cell = cell_of(abi, flavor, "gates")
+    outcome = run_cell(cell, task(get_lab(abi, flavor), cell).patched, tmp_path)
+    assert outcome.evidence.ending is Ending.DONE
+    assert {case.status for case in outcome.cases} == {CaseStatus.PASS}, outcome.cases
+    found = re.search(r"gates tested=(\d+) total=\1 .*pinned=1", records(tmp_path))
+    assert found
+    assert int(found[1]) > 60
 
 
 @pytest.mark.parametrize("suite", ["pin_args", "seccomp_bpf"])
@@ -60,8 +78,9 @@ def test_the_selftests_pass_but_for_what_fails_unpatched(
 
 
 @pytest.mark.xdist_group("x86_64")
-def test_the_unpatched_tree_has_nothing_to_pin(get_lab: GetLab, tmp_path: Path) -> None:
-    cell = Cell("x86_64", "x86_64", "plain", "smoke")
+@pytest.mark.parametrize("suite", ["smoke", "gates"])
+def test_the_unpatched_tree_has_nothing_to_pin(suite: str, get_lab: GetLab, tmp_path: Path) -> None:
+    cell = Cell("x86_64", "x86_64", "plain", suite)
     base = task(get_lab("x86_64"), cell).base
     assert base is not None
     found = {case.name: case.status for case in run_cell(cell, base, tmp_path).cases}

@@ -3,16 +3,22 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from harness.arches import ABIS
+from harness.deadline import Deadline
 from harness.guest.machine import Replay
 from harness.replay import run as replays
+from harness.replay import stop as stops
 from harness.replay import token as tokens
-from harness.replay.run import Made, Once
+from harness.replay.run import Made
 from harness.stages import Lab
 
 EVERY_ABI = [pytest.param(abi, marks=pytest.mark.xdist_group(ABIS[abi].arch)) for abi in ABIS]
@@ -20,18 +26,18 @@ GetLab = Callable[..., Lab]
 
 
 def made(lab: Lab, abi: str, seed: int, job: str) -> Made:
-    machine = replays.get_replay_machine(abi, Replay(seed), 2)
+    machine = replays.get_replay_machine(ABIS[abi].arch, Replay(seed), 2)
     kernel = lab.patched.kernels[ABIS[abi].arch, "plain"]
-    return Made(kernel, lab.patched.images[abi], machine, replays.get_job(job, seed))
+    return Made(kernel, lab.patched.images[abi], machine, replays.get_jobs(job, seed))
 
 
 @pytest.mark.parametrize("abi", EVERY_ABI)
 def test_the_race_repeats_itself(abi: str, get_lab: GetLab, tmp_path: Path) -> None:
     lab = get_lab(abi)
-    ran: list[tuple[Once, str]] = []
-    for number, seed in enumerate((7, 7, 8)):
-        ran.append(replays.run_once(made(lab, abi, seed, "race"), tmp_path / str(number)))
-    first, second, other = (once for once, _ in ran)
+    first, second, other = (
+        replays.run_once(made(lab, abi, seed, "race"), tmp_path / str(number))
+        for number, seed in enumerate((7, 7, 8))
+    )
     assert first.race["fingerprint"] == second.race["fingerprint"]
     assert first.fingerprint == second.fingerprint
     assert other.fingerprint != first.fingerprint
@@ -39,8 +45,7 @@ def test_the_race_repeats_itself(abi: str, get_lab: GetLab, tmp_path: Path) -> N
     assert first.race["broken"] == "0"
     token = replays.make_token(
         made(lab, abi, 7, "race"),
-        first,
-        ran[0][1],
+        first.fingerprint,
         tree="debian:7.3",
         patched=lab.patched.tree.tree_id,
         abi=abi,
@@ -48,8 +53,44 @@ def test_the_race_repeats_itself(abi: str, get_lab: GetLab, tmp_path: Path) -> N
     assert tokens.parse(str(token)) == token
 
 
+@pytest.mark.skipif(not shutil.which("gdb-multiarch"), reason="no gdb-multiarch")
+@pytest.mark.parametrize("abi", [EVERY_ABI[0], EVERY_ABI[-1]])
+def test_a_replay_is_the_same_until_someone_stops_it(
+    abi: str, get_lab: GetLab, tmp_path: Path
+) -> None:
+    this = made(get_lab(abi), abi, 7, "race")
+    whole = replays.run_once(this, tmp_path / "whole")
+    at = int(whole.race["rounds"]) // 2
+    where = stops.place(whole, at)
+    socket = tmp_path / "gdb"
+    look = (f"x/gx {stops.PROGRESS:#x}", "p/x $pc", "kill")
+    argv = stops.gdb_line(this, socket, where, *look)
+
+    def attach() -> subprocess.CompletedProcess[str]:
+        deadline = Deadline.after(60)
+        while not socket.exists() and not deadline.expired:
+            time.sleep(0.05)
+        argv.insert(1, "--batch")
+        return subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
+
+    with ThreadPoolExecutor(1) as executor:
+        debugger = executor.submit(attach)
+        stops.with_gdb(this, tmp_path / "stopped", socket, where, print)
+        said = debugger.result().stdout
+    assert f"0x{whole.race['half']}" in said, said
+    assert f"= {stops.MARKS + at * stops.MARK_SIZE:#x}" in said, said
+
+    talked: list[bool] = []
+    stops.with_shell(
+        this,
+        tmp_path / "shell",
+        lambda _: talked.append(stops.same_until_done(tmp_path / "whole", tmp_path / "shell")),
+    )
+    assert talked == [True]
+
+
 @pytest.mark.parametrize("abi", EVERY_ABI)
 def test_what_is_pinned_is_never_lost(abi: str, get_lab: GetLab, tmp_path: Path) -> None:
-    once, _ = replays.run_once(made(get_lab(abi), abi, 7, "race-pinned"), tmp_path)
+    once = replays.run_once(made(get_lab(abi), abi, 7, "race-pinned"), tmp_path)
     assert once.race["lost"] == "0", once.race
     assert int(once.race["kept"]) > 0, once.race

@@ -18,8 +18,9 @@ def test_jobs() -> None:
     assert jobs_plan(X86, jobs, 10.0).decode() == (
         "channel ttyS1\nconsole ttyS0\n"
         "job a 15\nenv K=v=w\narg /bin/x\narg two words\narg \nend\n"
-        "job b 20\narg /bin/y\nend\n"
+        "job b 20\narg /bin/y\nend\nthen reboot\n"
     )
+    assert len(jobs_plan(X86, jobs, 10.0, remain=True)) == len(jobs_plan(X86, jobs, 10.0))
 
 
 def test_shell() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -61,13 +62,23 @@ def test_differences_name_what_is_not_the_same() -> None:
 
 
 def test_jobs() -> None:
-    assert run.get_job("race", 5).argv[1:] == ("5", str(run.ROUNDS), "plain")
-    assert run.get_job("race-pinned", 5).argv[-1] == "pinned"
-    assert run.get_job("smoke", 5).name == "smoke"
+    assert run.get_jobs("race", 5)[-1].argv[1:] == ("5", str(run.ROUNDS), "plain")
+    assert run.get_jobs("race-pinned", 5)[-1].argv[-1] == "pinned"
+    assert run.get_jobs("smoke", 5)[-1].name == "smoke"
     with pytest.raises(UserError, match="unknown job"):
-        run.get_job("races", 5)
+        run.get_jobs("races", 5)
 
 
 def test_agreeing() -> None:
     assert run.agreeing(["a", "b", "a"]) == 2
     assert run.agreeing([]) == 0
+
+
+def test_a_kernel_s_build_id_is_no_part_of_it(tmp_path: Path) -> None:
+    note = b"\4\0\0\0\x14\0\0\0\3\0\0\0GNU\0"
+    for name, kernel in {"a": b"1", "b": b"2", "c": b"1"}.items():
+        end = b"end" if name != "c" else b"END"
+        (tmp_path / name).write_bytes(b"start" + note + kernel * 20 + end)
+    a, b, c = (token.short_kernel(tmp_path / name) for name in "abc")
+    assert a == b
+    assert a != c

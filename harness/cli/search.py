@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`pinrace search`: look over many seeds for a run that fails, and name the smallest by a token."""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import stages, ui
+from harness.arches import get_abi
+from harness.cli import options
+from harness.errors import Exit, UserError
+from harness.guest.machine import Replay
+from harness.guest.outcome import Ending
+from harness.host.budget import Budget
+from harness.judge import splats
+from harness.replay import run as replays
+from harness.replay.run import Made
+from harness.runs.journal import Run, tree_facts
+from harness.search.search import Found, Search, Trial, hunt, minimise
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    options.build_options(parser)
+    parser.add_argument("--plain", action="store_true", help="the race without PIN_ARGS")
+    parser.add_argument("--runs", type=int, default=20, help="boots at most (default: 20)")
+    parser.add_argument("--tries", type=int, default=12, help="boots to make a failure smaller")
+    parser.add_argument("--seed", type=int, default=1, help="of the search (default: 1)")
+    parser.add_argument("--guests", type=int, default=0, help="guests at once")
+    parser.add_argument("--smp", type=int, default=2, help="CPUs of the guest (default: 2)")
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """What trials of one ABI run on."""
+
+    lab: stages.Lab
+    abi: str
+    flavor: str
+    mode: str
+    smp: int
+    folder: Path
+
+    def made(self, trial: Trial) -> Made:
+        """Return what the run of a trial is made of."""
+        arch = get_abi(self.abi).arch
+        machine = replays.get_replay_machine(arch, Replay(trial.seed, trial.shift), self.smp)
+        jobs = replays.get_jobs(trial.job(self.mode), trial.seed)
+        built = self.lab.patched
+        return Made(built.kernels[arch, self.flavor], built.images[self.abi], machine, jobs)
+
+    def place(self, trial: Trial) -> Path:
+        """Return the folder of a trial's run."""
+        return self.folder / f"{trial.job(self.mode)}-s{trial.seed}.{trial.shift}"
+
+    def run(self, trial: Trial) -> Found:
+        """Run a trial."""
+        once = replays.run_once(self.made(trial), self.place(trial))
+        reports = splats.find(splats.read(once.run.console))
+        kind = ""
+        if once.run.ending is not Ending.DONE:
+            kind = once.run.ending.value
+        elif reports:
+            kind = reports[0].rule
+        elif once.race.get("lost", "0") != "0" or not once.race:
+            kind = "lost" if once.race else "no record"
+        pairs = int(once.race.get("pairs", "0"), 16)
+        return Found(trial, kind, pairs, int(once.race.get("first_lost", "-1")))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Search on each ABI; exit 1 when a pinned run fails, 4 when the search proves to be blind."""
+    asked = options.request(args)
+    if min(args.runs, args.tries, args.smp) < 1 or min(args.seed, args.guests) < 0:
+        raise UserError("--runs, --tries and --smp take 1 or more", hint="--runs 20 --tries 12")
+    tree, series = options.request_tree(args)
+    lab = stages.prepare(asked, tree, series, with_base=False)
+    record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree))
+    codes = []
+    for abi in asked.abis:
+        mode = "plain" if args.plain else "pinned"
+        bench = _Bench(lab, abi, asked.flavors[0], mode, args.smp, record.folder / abi)
+        codes.append(_abi(bench, args, tree.spec))
+    code = next((c for c in (Exit.KERNEL, Exit.INFRA) if c in codes), Exit.OK)
+    record.finish([], exit_code=code)
+    return code
+
+
+def _abi(bench: _Bench, args: argparse.Namespace, tree: str) -> Exit:
+    """Search on one ABI and say what was found."""
+    if bench.mode == "pinned" and not _control(bench, args.seed):
+        return Exit.INFRA
+    # One host thread runs all vCPUs of a machine that repeats itself.
+    width = args.guests or Budget.of_host().guests_at_once(1, 512)
+    search = Search(random.Random(args.seed))  # noqa: S311 (no secret)
+    with ThreadPoolExecutor(width, thread_name_prefix="guest") as executor:
+
+        def several(trials: Sequence[Trial]) -> list[Found]:
+            return list(executor.map(bench.run, trials))
+
+        found = hunt(search, several, args.runs, width)
+    seen = f"{search.covered.bit_count()} pairs of steps seen"
+    if not found:
+        ui.say(f"{bench.abi:<7} nothing failed in {search.ran} {bench.mode} runs, {seen}")
+        return Exit.OK if bench.mode == "pinned" else Exit.INFRA
+    ui.say(f"{bench.abi:<7} {found.fails} in run {search.ran}, {seen}: {found.trial}")
+    least, used = minimise(found, bench.run, args.tries)
+    ui.say(f"        smallest of {used} more: {least.trial}")
+    again = replays.run_once(bench.made(least.trial), bench.folder / "again")
+    token = replays.make_token(
+        bench.made(least.trial),
+        again.fingerprint,
+        tree=tree,
+        patched=bench.lab.patched.tree.tree_id,
+        abi=bench.abi,
+    )
+    same = again.fingerprint == replays.fingerprint(bench.place(least.trial))
+    ui.say(f"        {'comes back' if same else 'does NOT come back'}: pinrace repro {token}")
+    return Exit.KERNEL if bench.mode == "pinned" else Exit.OK
+
+
+def _control(bench: _Bench, seed: int) -> bool:
+    """Whether the same actors lose the race without PIN_ARGS, as they must."""
+    plain = _Bench(bench.lab, bench.abi, bench.flavor, "plain", bench.smp, bench.folder)
+    found = plain.run(Trial(seed + 1))
+    if found.fails != "lost":
+        ui.say(f"{bench.abi:<7} INCONCLUSIVE: the race was not lost unpinned ({found.fails})")
+    return found.fails == "lost"

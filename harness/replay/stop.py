@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A replay that a person stops in: with gdb at a moment of it, or with a shell at its end.
+
+Up to that moment it is the run of the token, byte for byte; from there on it is somebody's.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.arches import get_arch
+from harness.errors import InfrastructureError, UserError
+from harness.guest.boot import Limits
+from harness.guest.process import Guest
+from harness.replay import run as replays
+from harness.replay.run import Made, Once
+
+# Where rootfs/programs/race.c has its fingerprint so far, and one instruction for each round; in
+# no other program there is anything.
+PROGRESS = 0x5EED0000
+MARKS = 0x5EED1000
+MARK_SIZE = 4  # bytes
+PANIC = "panic"  # the kernel's function
+FOREVER = Limits(boot=1e7, step=1e7)  # seconds; who debugs is not hurried
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where gdb stops."""
+
+    what: str  # for people
+    spec: str  # for gdb: what `thbreak` takes
+
+
+def place(once: Once | None, at: int | None) -> Place:
+    """Return where to stop a run: before round `at` of the race, or where it failed.
+
+    once: what came of the run.  Without a round, that is the first one that was lost, and a panic
+    in any other job.  Raises UserError for a round that the run does not have.
+    """
+    race = once.race if once else {}
+    if at is not None:
+        rounds = int(race.get("rounds", 0))
+        if not 0 <= at < rounds:
+            what = f"its rounds are 0 to {rounds - 1}" if rounds else "its job is no race"
+            raise UserError(f"the token's run has no round {at}: {what}")
+    elif int(race.get("first_lost", -1)) >= 0:
+        at = int(race["first_lost"])
+    if at is None:
+        return Place("at a panic", PANIC)
+    return Place(f"before round {at}", f"*{MARKS + at * MARK_SIZE:#x}")
+
+
+def gdb_line(made: Made, socket: Path, where: Place, *more: str) -> list[str]:
+    """Return the command that attaches gdb and runs the guest up to that place.
+
+    more: further commands for gdb.  Raises InfrastructureError when no gdb knows the arch.
+    """
+    arch = get_arch(made.machine.arch)
+    names = ["gdb-multiarch", *(["gdb"] if arch.host_machine == os.uname().machine else [])]
+    gdb = next((name for name in names if shutil.which(name)), None)
+    if not gdb:
+        raise InfrastructureError(f"no gdb for {arch.name}", hint="apt-get install gdb-multiarch")
+    commands = (f"target remote {socket}", f"thbreak {where.spec}", "continue", *more)
+    return [gdb, "-q", str(made.kernel.vmlinux), *(w for c in commands for w in ("-ex", c))]
+
+
+def with_gdb(
+    made: Made, folder: Path, socket: Path, where: Place, say: Callable[[str], None]
+) -> Once:
+    """Start the guest stopped, say how to attach, and return what came of the run.
+
+    It comes to its end when gdb lets it; a gdb that leaves with `kill` ends it at once.
+    """
+    stub = ("-S", "-gdb", f"unix:path={socket},server=on,wait=off")
+    watched = replace(made, machine=replace(made.machine, qemu_args=stub))
+    say(f"the guest stands at its first instruction; this goes on, and stops {where.what}:")
+    say(f"  {shlex.join(gdb_line(made, socket, where))}")
+    return replays.run_once(watched, folder, limits=FOREVER)
+
+
+def with_shell(made: Made, folder: Path, talk: Callable[[Guest], None]) -> Once:
+    """Run it to its end, and then give its console to `talk`."""
+    return replays.run_once(made, folder, limits=FOREVER, remain=talk)
+
+
+def same_until_done(one: Path, other: Path) -> bool:
+    """Whether two runs' folders have the same results, each with its time in nanoseconds."""
+    name = "channel.bin"
+    return (one / name).read_bytes() == (other / name).read_bytes()
