@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The task whose openat() a supervisor decides about. */
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "pinrace.h"
+#include "hold.h"
+
+static int orders_fd, answers_fd;
+
+void use_cpu(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		die("sched_setaffinity");
+}
+
+char open_and_tell(const char *path)
+{
+	char first = OTHER;
+	int fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		(void)!pread(fd, &first, 1, 0);
+		close(fd);
+		return first;
+	}
+	switch (errno) {
+	case ENOENT:
+		return NOT_FOUND;
+	case EACCES:
+		return DENIED;
+	case EINTR:
+		return INTERRUPTED;
+	case ENOSYS:
+		return NO_LISTENER;
+	}
+	return OTHER;
+}
+
+/* Twice: what comes after the race shows whether something was left behind. */
+static void two_calls(const char *path, int answers)
+{
+	for (int i = 0; i < 2; i++) {
+		char what = open_and_tell(path);
+
+		if (write(answers, &what, 1) != 1)
+			_exit(1);
+	}
+	for (;;)
+		pause();
+}
+
+static void *take_orders(void *unused)
+{
+	char order, number[16];
+
+	(void)unused;
+	if (read(orders_fd, &order, 1) != 1)
+		return NULL;
+	if (order == ORDER_EXIT)
+		syscall(SYS_exit_group, 7);
+	snprintf(number, sizeof(number), "%d", answers_fd);
+	execl("/proc/self/exe", CHILD, number, NULL);
+	_exit(3);
+}
+
+int child_main(int answers)
+{
+	static char path[] __attribute__((aligned(16))) = GOOD;
+
+	two_calls(path, answers);
+	return 0;
+}
+
+static void do_nothing(int number)
+{
+	(void)number;
+}
+
+__attribute__((noreturn))
+static void tracee(int sock, int answers, int orders, bool two_threads)
+{
+	struct sigaction action = { .sa_handler = do_nothing };	/* no SA_RESTART */
+	pthread_t thread;
+	int listener;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	use_cpu(1);
+	sigaction(SIGUSR1, &action, NULL);
+	listener = pr_listen(SYS_openat);
+	if (listener < 0 || pr_send_fd(sock, listener))
+		_exit(2);
+	close(listener);
+	close(sock);
+	answers_fd = answers;
+	orders_fd = orders;
+	if (two_threads && pthread_create(&thread, NULL, take_orders, NULL))
+		_exit(2);
+	two_calls(shared_path, answers);
+	_exit(0);
+}
+
+void start_tracee(struct round *r, bool two_threads)
+{
+	int pair[2], answers[2], orders[2];
+	struct seccomp_notif req;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || pipe(answers) || pipe(orders))
+		die("cannot make pipes");
+	r->pid = fork();
+	if (r->pid < 0)
+		die("fork");
+	if (!r->pid) {
+		close(pair[0]);
+		close(answers[0]);
+		close(orders[1]);
+		tracee(pair[1], answers[1], orders[0], two_threads);
+	}
+	close(pair[1]);
+	close(answers[1]);
+	close(orders[0]);
+	r->answers = answers[0];
+	r->orders = orders[1];
+	r->listener = pr_recv_fd(pair[0]);
+	close(pair[0]);
+	if (r->listener < 0 || pr_recv(r->listener, &req, WAIT_MS))
+		die("no notification came");
+	r->id = req.id;
+}
+
+char wait_answer(struct round *r)
+{
+	struct pollfd fd = { .fd = r->answers, .events = POLLIN };
+	char what = DEAD;
+
+	if (poll(&fd, 1, WAIT_MS) <= 0)
+		die("no answer from the tracee");
+	(void)!read(r->answers, &what, 1);
+	return what;
+}
+
+void end_tracee(struct round *r)
+{
+	if (r->pid) {
+		kill(r->pid, SIGKILL);
+		waitpid(r->pid, NULL, 0);
+	}
+	if (r->listener >= 0)
+		close(r->listener);
+	close(r->answers);
+	close(r->orders);
+}
