@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Holds: one vCPU stopped at an instruction of a window while another runs, over QEMU's gdb stub."""
+"""Holds: one CPU stopped in a window while another one runs, by QEMU's gdb stub."""

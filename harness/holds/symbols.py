@@ -8,7 +8,6 @@ information of the file that its neighbours come from, and has no address but ra
 from __future__ import annotations
 
 import bisect
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,9 +142,7 @@ class Symbols:
         aranges = dwarf.get_aranges()
         if aranges is None:
             return []
-        alike = sorted(
-            self._functions, key=lambda each: len(os.path.commonprefix((each, name))), reverse=True
-        )
+        alike = sorted(self._functions, key=lambda each: _alike(each, name), reverse=True)
         units: dict[int, None] = {}
         for each in alike[: FILES * 8]:
             for low, _ in self._functions[each]:
@@ -187,10 +184,15 @@ class Symbols:
         return (*places, *self._cold(name.split(".")[0]))
 
 
+def _alike(one: str, two: str) -> int:
+    """How many characters two names begin with that are the same."""
+    return next((n for n, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), len(one))
+
+
 def _clone_of(symbol: str, name: str) -> bool:
     """Whether a symbol is a function with its arguments changed: .constprop.0, .isra.0."""
     head, _, tail = symbol.partition(".")
-    return head == name and tail.split(".")[0] in ("constprop", "isra")  and "cold" not in tail
+    return head == name and tail.split(".")[0] in ("constprop", "isra") and "cold" not in tail
 
 
 def _name_of(die: Any) -> str:
