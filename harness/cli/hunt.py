@@ -40,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " (default: every window of the list)",
     )
     parser.add_argument("--scenario", help="what the sides do, of rootfs/hold/scenarios.c")
-    parser.add_argument("--side", choices=spec.SIDES, default="a", help="the one that is held")
+    parser.add_argument(
+        "--side", choices=list(spec.SIDES), default="a", help="the one that is held"
+    )
     parser.add_argument(
         "--until", default=spec.DONE, help="how far the other one runs (default: done)"
     )

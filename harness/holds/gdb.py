@@ -84,6 +84,7 @@ class Stub:
         self._owe_ack = False
         self._acks = True
         self._selected = 0  # the thread whose registers are read
+        self._registers: dict[tuple[int, int], int] = {}  # read since the last stop
 
     def __enter__(self) -> Stub:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -131,12 +132,16 @@ class Stub:
 
     def read_register(self, thread: int, number: int) -> int:
         """Return a register of a vCPU, by the stub's number."""
-        self._select(thread)
-        return int.from_bytes(self._hex(f"p{number:x}"), "little")
+        if (thread, number) not in self._registers:
+            self._select(thread)
+            value = int.from_bytes(self._hex(f"p{number:x}"), "little")
+            self._registers[thread, number] = value
+        return self._registers[thread, number]
 
     def write_register(self, thread: int, number: int, value: int, size: int = 8) -> None:
         """Set a register of a vCPU; size is the register's, in bytes."""
         self._select(thread)
+        self._registers.clear()
         self._ok(f"P{number:x}={value.to_bytes(size, 'little').hex()}")
 
     def read_memory(self, thread: int, address: int, size: int) -> bytes:
@@ -171,6 +176,7 @@ class Stub:
 
     def _resume(self, packet: str, seconds: float) -> Stop:
         """Let something run and return why it stopped; stop it when the time is over."""
+        self._registers.clear()
         self._send(packet)
         payload = self._next(Deadline.after(seconds))
         if payload is None:

@@ -15,7 +15,7 @@ from harness.guest.outcome import Ending, GuestRun
 from harness.holds.gdb import StubGoneError
 from harness.holds.session import Lab, run_script
 from harness.holds.spec import DONE, Hold, Move, pair
-from harness.holds.stage import ROUND_SECONDS, LostError, Played, Stage
+from harness.holds.stage import ANOTHER_WAY, ROUND_SECONDS, LostError, Played, Stage
 from harness.holds.windows import Window
 from harness.judge import splats
 
@@ -215,6 +215,10 @@ class _Play:
         stage.leave()
 
     def _play(self, stage: Stage, hold: Hold) -> Played:
+        played = self._once(stage, hold)
+        return self._once(stage, hold) if played.stopped == ANOTHER_WAY else played
+
+    def _once(self, stage: Stage, hold: Hold) -> Played:
         stage.next_round()
         self.rounds += 1
         return stage.play(hold)

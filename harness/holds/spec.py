@@ -2,13 +2,14 @@
 """What a hold is, and how it is written.
 
 A hold is a list of moves.  In each, one side of the guest program runs alone, on its own vCPU, up
-to a point; after the last, everything runs freely.  A side is `a` or `b`; what they do is the
-scenario's (rootfs/hold/).  Written, the moves follow each other with a comma:
+to a point; after the last, everything runs freely.  A side is `a`, on the first CPU, or `b`, on the
+second; what they do is the scenario's (rootfs/hold/).  `t` is the tracee, on the second CPU too: it
+gets there when `b` waits for it.  Written, the moves follow each other with a comma:
 
     MOVE  = SIDE.POINT
     POINT = FUNCTION        its first instruction
           | FUNCTION+N      N instructions of its own later, what it calls not counted
-          | done            the side's operation has returned to user space
+          | done            the operation of `a` or `b` has returned to user space
 
 `a.seccomp_notify_send+12,b.done` holds side a twelve instructions into seccomp_notify_send() while
 side b does all of its operation.  `a.F+3,b.G+5,a.done` is a pair of preemptions.
@@ -22,11 +23,13 @@ from dataclasses import dataclass
 from harness.errors import UserError
 
 DONE = "done"
-SIDES = ("a", "b")
+SIDES = {"a": 1, "b": 2, "t": 2}  # and the CPU that each runs on, from 1
 MOST_MOVES = 8
 
 _FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[a-z0-9.]+)?")
-_MOVE = re.compile(rf"(?P<side>[ab])\.(?P<function>{_FUNCTION.pattern})(?:\+(?P<count>\d{{1,5}}))?")
+_MOVE = re.compile(
+    rf"(?P<side>[abt])\.(?P<function>{_FUNCTION.pattern})(?:\+(?P<count>\d{{1,5}}))?"
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Hold:
 
 def other(side: str) -> str:
     """Return the side that this one is held against."""
-    return SIDES[1 - SIDES.index(side)]
+    return "b" if side == "a" else "a"
 
 
 def single(side: str, function: str, count: int) -> Hold:
@@ -82,7 +85,7 @@ def parse(text: str) -> Hold:
     moves = []
     for word in words:
         match = _MOVE.fullmatch(word)
-        if not match or (match["function"] == DONE and match["count"]):
+        if not match or (match["function"] == DONE and (match["count"] or match["side"] == "t")):
             raise UserError(f"'{word}' is no move of a hold", hint=hint)
         moves.append(Move(match["side"], match["function"], int(match["count"] or 0)))
     return Hold(tuple(moves))

@@ -38,6 +38,8 @@ ALONE_SECONDS = 6.0  # host seconds for one vCPU alone; what no blocker shows en
 ROUND_SECONDS = 120.0  # for everything else of a round
 MOST_STEPS = 20_000  # instructions of one window
 MOST_STOPS = 1000  # of others on the way to one point
+ANOTHER_WAY = "it went another way than in the round before"  # to be played again
+NEAR = 8192  # bytes: half of the smallest kernel stack of a task
 LONGEST = 16  # bytes, of an instruction: what a call returns to is no further
 
 
@@ -110,6 +112,10 @@ class Stage:
         self._inserted: set[int] = set()
         self._told: dict[int, int] = {}  # by thread, the breakpoint whose stop was seen
         self._traps = re.compile(arch.debug.traps)
+        # By side and function, its own instructions in the order in which they were made: where,
+        # and how far down the stack.
+        self._ways: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        self._home = {1: 0, 2: 0}  # by thread, a stack pointer of the side's task
         marker = symbols.address(MARKER)
         if marker is None:
             raise InfrastructureError(f"this kernel has no {MARKER}")
@@ -143,11 +149,13 @@ class Stage:
         """
         self._ready()
         stopped, over = "", False
+        added = self._insert(self._blockers)
         try:
             for move in hold.moves:
                 self._make(move)
         except _CutError as cut:
             stopped, over = cut.why, cut.over
+        self._remove(added)
         return Played(decode(self._until_mark(Mark.END, ROUND_SECONDS)), stopped, over)
 
     # ---- moves ----
@@ -164,47 +172,75 @@ class Stage:
                 if time.monotonic() > until:
                     raise LostError("the sides of a round did not get ready")
                 continue
-            if waiting.pop(mark[0]) != stop:
-                raise LostError(f"{mark[0].name} came from CPU {(stop or 0) - 1}")
+            if stop is None or waiting.pop(mark[0]) != stop:
+                raise LostError(f"{mark[0].name} came from another CPU")
+            self._home[stop] = self._register(stop, self._debug.sp)
             threads = list(waiting.values())
 
     def _make(self, move: Move) -> None:
         """Have one side run alone up to its point."""
-        thread = SIDES.index(move.side) + 1
         if move.function == DONE:
-            self._alone(thread, (), until_done=True)
+            self._alone(move.side, (), until_done=True)
             return
         function = self.find(move.function)
-        self._alone(thread, function.entries)
-        self._advance(thread, function, move.count)
+        self._alone(move.side, function.entries)
+        self._advance(move.side, function, move.count)
 
-    def _advance(self, thread: int, function: Function, count: int) -> None:
-        """Have a vCPU make so many instructions of a function; calls count as one."""
-        made = 0
+    def _advance(self, side: str, function: Function, count: int) -> None:
+        """Have a vCPU make so many instructions of a function; calls count as one.
+
+        What is known of the way from earlier rounds is run, the rest is stepped.
+        """
+        thread = SIDES[side]
+        way = self._ways.setdefault((side, function.name), [])
+        top = self._register(thread, self._debug.sp)
+        made = self._run_along(side, way, count, top)
         for _ in range(MOST_STEPS):
             pc = self._pc(thread)
             if function.owns(pc):
+                if made == len(way):
+                    way.append((pc, top - self._register(thread, self._debug.sp)))
                 if made == count:
                     return
                 made += 1
-            self._step(thread, function, pc)
+            self._step(side, function, pc)
         raise _CutError(f"{function.name} took more than {MOST_STEPS} steps")
 
-    def _step(self, thread: int, function: Function, before: int) -> None:
+    def _run_along(self, side: str, way: list[tuple[int, int]], count: int, top: int) -> int:
+        """Run along a known way as far as it is known and wanted; return how far that is."""
+        last = min(count, len(way) - 1)
+        if last < 0:
+            return 0
+        pc, down = way[last]
+        if way[0][0] != self._pc(SIDES[side]):
+            way.clear()
+            return 0
+        try:
+            for _ in range(way[1 : last + 1].count(way[last])):
+                self._alone(side, (pc,), sp=top - down)
+        except _CutError as cut:
+            if not cut.over:
+                raise
+            way.clear()
+            raise _CutError(ANOTHER_WAY) from cut
+        return last
+
+    def _step(self, side: str, function: Function, before: int) -> None:
         """Make one instruction, and all of what it calls."""
+        thread = SIDES[side]
         self._told.pop(thread, None)
         self._stub.step(thread)
         pc = self._pc(thread)
         if function.holds(pc):
             return
         if self._traps.fullmatch(self._symbols.name_at(pc)):
-            self._alone(thread, (before,))
+            self._alone(side, (before,))
             return
         back = self._return_address(thread)
         if not before < back <= before + LONGEST:
             raise _CutError(f"{function.name} was left before that", over=True)
         sp = self._register(thread, self._debug.sp) + self._debug.pushed
-        self._alone(thread, (back,), sp=sp)
+        self._alone(side, (back,), sp=sp)
 
     def _return_address(self, thread: int) -> int:
         """Return where a function that has just been entered returns to."""
@@ -214,43 +250,43 @@ class Stage:
         return int.from_bytes(self._stub.read_memory(thread, sp, self._debug.pushed), "little")
 
     def _alone(
-        self,
-        thread: int,
-        targets: Iterable[int],
-        *,
-        sp: int | None = None,
-        until_done: bool = False,
+        self, side: str, targets: Iterable[int], *, sp: int | None = None, until_done: bool = False
     ) -> None:
-        """Run one vCPU alone to one of these addresses; cut the hold when it cannot get there.
+        """Run one side's CPU alone to one of these addresses; cut the hold when it gets nowhere.
 
-        sp: the stack pointer there, when it tells a call's return from another task's.
+        sp: the stack pointer there, when it is known; else any of the side's own task will do.
         until_done: run to the marker of its operation's end instead.
         """
-        done = (Mark.DONE_A, Mark.DONE_B)[thread - 1]
-        wanted = set(targets)
-        if self._pc(thread) in wanted and sp is None:
+        thread, wanted = SIDES[side], set(targets)
+        if sp is None and self._pc(thread) in wanted and self._is(side):
             self._told[thread] = self._pc(thread)
             return
-        added = self._insert([*wanted, *self._blockers])
+        added = self._insert(wanted)
         until = time.monotonic() + ALONE_SECONDS
         try:
             for _ in range(MOST_STOPS):
-                stop = self._go([thread], until - time.monotonic())
-                if stop is None:
+                if self._go([thread], until - time.monotonic()) is None:
                     raise _CutError(f"no end after {ALONE_SECONDS:.0f} s")
                 pc = self._pc(thread)
-                if pc in wanted and sp in (None, self._register(thread, self._debug.sp)):
+                if pc in wanted and self._is(side, sp):
                     return
                 if pc in self._blockers and pc not in wanted:
                     raise _CutError(f"blocked in {self._blockers[pc]}")
-                mark = self._mark(thread) if pc == self._marker else None
-                if mark and mark[0] is done:
+                mark = self._mark(thread)
+                if mark and mark[0] in (Mark.DONE_A, Mark.DONE_B):
                     if until_done:
                         return
                     raise _CutError("its operation ended before that", over=True)
             raise _CutError("too many stops on the way")
         finally:
             self._remove(added)
+
+    def _is(self, side: str, sp: int | None = None) -> bool:
+        """Whether it is the side's own task that its CPU runs; sp: and that deep in its stack."""
+        here = self._register(SIDES[side], self._debug.sp)
+        if sp is not None:
+            return here == sp
+        return (abs(here - self._home[SIDES[side]]) < NEAR) == (side in ("a", "b"))
 
     # ---- running ----
 

@@ -23,7 +23,7 @@ class Window(BaseModel):
     name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
     scenario: str = Field(pattern=r"^[a-z]+$")  # of rootfs/hold/scenarios.c
     window: str  # the function
-    side: str = Field(default="a", pattern="^[ab]$")  # the one that is held
+    side: str = Field(default="a", pattern="^[abt]$")  # the one that is held
     first: int = Field(default=0, ge=0)  # instructions into the function, the first to hold at
     last: int | None = None  # and the last; None for all
     until: str = spec.DONE  # how far the other side runs meanwhile
