@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import threading
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from harness.cells import BOOT_SECONDS
 from harness.deadline import Deadline
 from harness.errors import InfrastructureError
 from harness.guest.boot import run_guest
+from harness.guest.channel import Record
 from harness.guest.machine import REPLAY_CMDLINE, Machine, Replay, get_machine
 from harness.guest.outcome import GuestRun
 from harness.holds.gdb import Stub
@@ -23,7 +25,11 @@ from harness.suites.suite import PROGRAMS
 from harness.values import Image, Job, Kernel
 
 SEED = 7  # of the machine that counts instructions
+BOOTS = 3  # of a guest that does not get as far as its program
+POLL = 0.1  # seconds between looks for the end of a guest that never begins
 SLACK = 120.0  # host seconds on top of the script's, for a round that is under way
+
+log = logging.getLogger("pinrace.holds")
 
 Script = Callable[[Stage], None]
 
@@ -59,36 +65,53 @@ def run_script(
     """Boot the guest, let a script play holds of one scenario, and return how the guest ended.
 
     seconds: how long the script may take, on the host's clock.  What the script raises is raised,
-    after the guest has ended; when QEMU ends under it, that is StubGoneError.
+    after the guest has ended; when QEMU ends under it, that is StubGoneError.  A guest that does
+    not get as far as the script is booted again, a few times; then InfrastructureError.
     """
-    with tempfile.TemporaryDirectory(prefix="pinrace-") as place:
-        path = Path(place) / "gdb"
-        stub = f"unix:path={path},server=on,wait=off"
-        machine = replace(lab.machine, qemu_args=(*lab.machine.qemu_args, "-gdb", stub))
-        scale = machine.accel.scale
-        whole = BOOT_SECONDS * scale + seconds + 2 * SLACK
-        job = Job("hold", (f"{PROGRAMS}/hold", scenario), timeout=(seconds + SLACK) / scale)
-        with _Player(path, lab, script) as player:
-            try:
-                run = run_guest(
-                    lab.kernel.boot,
-                    lab.image,
-                    [job],
-                    machine,
-                    folder,
-                    deadline=Deadline.after(whole),
-                    stop=player.failed,
-                )
-            except KeyboardInterrupt:
-                if not player.failed.is_set():
-                    raise
-                run = None
-    player.join()
-    if player.error:
-        raise player.error
-    if run is None:
-        raise InfrastructureError("the guest was ended and nothing says why")
-    return run
+    for boot in range(1, BOOTS + 1):
+        with tempfile.TemporaryDirectory(prefix="pinrace-") as place:
+            player = _Player(Path(place) / "gdb", lab, script)
+            run = _boot(lab, scenario, player, folder, seconds)
+        if player.playing:
+            if player.error:
+                raise player.error
+            if run is not None:
+                return run
+        log.info("boot %d: the guest did not get to the holds: %s", boot, player.error)
+    raise InfrastructureError(
+        f"no guest got as far as the holds, in {BOOTS} boots: {player.error or 'it ended'}",
+        log=folder / "console.log",
+        hint="pinrace boot",
+    )
+
+
+def _boot(
+    lab: Lab, scenario: str, player: _Player, folder: Path, seconds: float
+) -> GuestRun | None:
+    """Run one guest with its player; None when it was ended because the player failed."""
+    stub = f"unix:path={player.path},server=on,wait=off"
+    machine = replace(lab.machine, qemu_args=(*lab.machine.qemu_args, "-gdb", stub))
+    scale = machine.accel.scale
+    job = Job("hold", (f"{PROGRAMS}/hold", scenario), timeout=(seconds + SLACK) / scale)
+    player.start()
+    try:
+        return run_guest(
+            lab.kernel.boot,
+            lab.image,
+            [job],
+            machine,
+            folder,
+            deadline=Deadline.after(BOOT_SECONDS * scale + seconds + 2 * SLACK),
+            on_record=player.see,
+            stop=player.failed,
+        )
+    except KeyboardInterrupt:
+        if not player.failed.is_set():
+            raise
+        return None
+    finally:
+        player.over.set()
+        player.join(SLACK)
 
 
 class _Player(threading.Thread):
@@ -96,27 +119,28 @@ class _Player(threading.Thread):
 
     def __init__(self, path: Path, lab: Lab, script: Script) -> None:
         super().__init__(name="holds", daemon=True)
-        self._path, self._lab, self._script = path, lab, script
+        self.path, self._lab, self._script = path, lab, script
+        self._begun = threading.Event()
+        self.over = threading.Event()  # the guest has ended
         self.failed = threading.Event()
+        self.playing = False
         self.error: Exception | None = None
 
-    def __enter__(self) -> _Player:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.join(ANSWERS)
+    def see(self, record: Record) -> None:
+        """Learn that the program has begun: only then is there something to stop."""
+        if record.type == "start":
+            self._begun.set()
 
     def run(self) -> None:
-        """Connect, play, and leave."""
+        """Wait for the program, connect, play, and leave."""
+        while not self._begun.wait(POLL):
+            if self.over.is_set():
+                return
         try:
-            with Stub(self._path, Deadline.after(SLACK)) as stub:
-                arch = get_arch(self._lab.machine.arch)
-                stage = Stage(stub, arch, self._lab.symbols)
+            with Stub(self.path, Deadline.after(SLACK)) as stub:
+                stage = Stage(stub, get_arch(self._lab.machine.arch), self._lab.symbols)
+                self.playing = True
                 self._script(stage)
         except Exception as error:
             self.error = error
             self.failed.set()
-
-
-ANSWERS = 60.0  # host seconds for the player to see that QEMU is gone

@@ -52,6 +52,7 @@ class Mark(IntEnum):
     DONE_A = 4
     DONE_B = 5
     END = 6
+    HELLO = 7
 
 
 _MARKS = frozenset(int(mark) for mark in Mark)
@@ -124,6 +125,8 @@ class Stage:
         self._threads = stub.threads()
         self._stub_thread = self._threads[0]  # the one that stands at the last marker
         self._insert([marker])
+        self._until_mark(Mark.HELLO, ROUND_SECONDS)
+        self._answer()
 
     def find(self, name: str) -> Function:
         """Return a function of this kernel."""
@@ -135,12 +138,15 @@ class Stage:
 
     def leave(self) -> None:
         """End the rounds, from where next_round() has led, and let the guest be."""
-        thread = self._stub_thread
-        self._stub.write_register(thread, self._debug.first, INIT_PID)
+        self._answer()
         for address in tuple(self._inserted):
             self._stub.remove(address)
         self._inserted.clear()
         self._stub.detach()
+
+    def _answer(self) -> None:
+        """Tell the guest program that its marker was seen: its call succeeds."""
+        self._stub.write_register(self._stub_thread, self._debug.first, INIT_PID)
 
     def play(self, hold: Hold) -> Played:
         """Make the moves of a hold in the round that is about to begin, and see it end.

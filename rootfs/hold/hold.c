@@ -6,8 +6,8 @@
  *
  * A system call that fails anyway, getpgid() of a number that is no process,
  * tells the debugger where a side is: it sees the number in a register of
- * find_task_by_vpid(). When the debugger replaces the number of MARK_NEXT by
- * that of a process, the rounds are over.
+ * find_task_by_vpid(). When it replaces the number by that of a process, it has
+ * said something: at MARK_HELLO that it is there, at MARK_NEXT that it is enough.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -25,7 +25,8 @@
 #define MAGIC		0x5a000000
 #define MAX_ERR		63
 
-enum mark { MARK_NEXT = 1, MARK_READY_A, MARK_READY_B, MARK_DONE_A, MARK_DONE_B, MARK_END };
+enum mark { MARK_NEXT = 1, MARK_READY_A, MARK_READY_B, MARK_DONE_A, MARK_DONE_B, MARK_END,
+	    MARK_HELLO };
 
 char *shared_path;
 
@@ -126,6 +127,8 @@ int main(int argc, char **argv)
 	use_cpu(0);
 	if (pthread_create(&thread, NULL, side_b, NULL))
 		die("pthread_create");
+	while (!mark(MARK_HELLO, 0))
+		usleep(10000);
 	for (unsigned int number = 0; !mark(MARK_NEXT, number & 0xfffff); number++)
 		one_round(number);
 	return 0;

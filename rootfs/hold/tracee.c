@@ -100,7 +100,6 @@ static void tracee(int sock, int answers, int orders, bool two_threads)
 	int listener;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	use_cpu(1);
 	sigaction(SIGUSR1, &action, NULL);
 	listener = pr_listen(SYS_openat);
 	if (listener < 0 || pr_send_fd(sock, listener))
@@ -122,6 +121,11 @@ void start_tracee(struct round *r, bool two_threads)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || pipe(answers) || pipe(orders))
 		die("cannot make pipes");
+	/*
+	 * Its memory is never used on CPU 0: taking it down would have to wait
+	 * for that CPU, which may be held.
+	 */
+	use_cpu(1);
 	r->pid = fork();
 	if (r->pid < 0)
 		die("fork");
@@ -131,6 +135,7 @@ void start_tracee(struct round *r, bool two_threads)
 		close(orders[1]);
 		tracee(pair[1], answers[1], orders[0], two_threads);
 	}
+	use_cpu(0);
 	close(pair[1]);
 	close(answers[1]);
 	close(orders[0]);
