@@ -131,7 +131,8 @@ def replay(lab: Lab, scenario: str, hold: Hold, folder: Path, *, times: int) -> 
             run_script(lab, scenario, script, place, seconds=ROUND_SECONDS * times)
         except (StubGoneError, LostError) as exc:
             console = place / "console.log"
-            if not splats.find(splats.read(console)):
+            died = isinstance(exc, StubGoneError)
+            if not died or not splats.find(splats.read(console)):
                 raise InfrastructureError(f"the guest was lost: {exc}", log=console) from exc
             verdicts.append(CRASHED)
         if len(verdicts) >= times:
@@ -262,7 +263,8 @@ def _lost(lab: Lab, hunt: Hunt, play: _Play, folder: Path, exc: Exception) -> No
     carry, hold = play.carry, play.carry.hold
     before = len(hunt.reports)
     play.settle(None, folder)
-    if len(hunt.reports) > before and hold is not None:
+    died = isinstance(exc, StubGoneError)  # one that only hangs reports stalls because of the hold
+    if died and len(hunt.reports) > before and hold is not None:
         why = hunt.reports.pop(before)
         verdicts = replay(lab, hunt.window.scenario, hold, folder / "again", times=CONFIRM)
         hunt.found.append(Found(hold, CRASHED, why, verdicts.count(CRASHED), console))

@@ -35,7 +35,7 @@ BLOCKERS = (
 )
 
 ALONE_SECONDS = 6.0  # host seconds for one vCPU alone; what no blocker shows ends here
-ROUND_SECONDS = 120.0  # for everything else of a round
+ROUND_SECONDS = 60.0  # for everything else of a round
 MOST_STEPS = 20_000  # instructions of one window
 MOST_STOPS = 1000  # of others on the way to one point
 ANOTHER_WAY = "it went another way than in the round before"  # to be played again

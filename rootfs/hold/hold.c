@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,10 +30,12 @@ enum mark { MARK_NEXT = 1, MARK_READY_A, MARK_READY_B, MARK_DONE_A, MARK_DONE_B,
 	    MARK_HELLO };
 
 char *shared_path;
+int shared_memory;
 
 static struct round round_now;
 static const struct scenario *scenario;
 static sem_t begin_b, end_b;
+static atomic_bool b_is_there;
 
 void die(const char *what)
 {
@@ -57,6 +60,7 @@ static void *side_b(void *unused)
 	use_cpu(1);
 	for (;;) {
 		wait_for(&begin_b);
+		b_is_there = true;
 		mark(MARK_READY_B, 0);
 		scenario->b(&round_now);
 		mark(MARK_DONE_B, 0);
@@ -81,7 +85,10 @@ static void one_round(unsigned int number)
 		start_tracee(r, scenario->two_threads);
 	if (scenario->prepare && !scenario->prepare(r))
 		die("cannot prepare a round");
+	b_is_there = false;
 	sem_post(&begin_b);
+	while (!b_is_there)
+		;	/* once held, neither side may need the other's CPU to get ready */
 	mark(MARK_READY_A, 0);
 	scenario->a(r);
 	mark(MARK_DONE_A, 0);
@@ -107,6 +114,8 @@ int main(int argc, char **argv)
 {
 	pthread_t thread;
 
+	if (argc == 6 && !strcmp(argv[0], TRACEE))
+		return tracee_main(argv);
 	if (argc == 2 && !strcmp(argv[0], CHILD))
 		return child_main(atoi(argv[1]));
 	for (scenario = scenarios; argc == 2 && scenario->name; scenario++)
@@ -119,7 +128,10 @@ int main(int argc, char **argv)
 	write_file(GOOD);
 	write_file(EVIL);
 	write_file(THIRD);
-	shared_path = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared_memory = memfd_create("hold", 0);
+	if (shared_memory < 0 || ftruncate(shared_memory, SHARED_SIZE))
+		die("memfd_create");
+	shared_path = mmap(NULL, SHARED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, shared_memory, 0);
 	if (shared_path == MAP_FAILED)
 		die("mmap");
 	sem_init(&begin_b, 0, 0);
@@ -127,6 +139,8 @@ int main(int argc, char **argv)
 	use_cpu(0);
 	if (pthread_create(&thread, NULL, side_b, NULL))
 		die("pthread_create");
+	if (mlockall(MCL_CURRENT))	/* no page changes its place later */
+		die("mlockall");
 	while (!mark(MARK_HELLO, 0))
 		usleep(10000);
 	for (unsigned int number = 0; !mark(MARK_NEXT, number & 0xfffff); number++)

@@ -17,7 +17,9 @@
 #define GOOD		"/tmp/goodgoodgo"
 #define EVIL		"/tmp/evilevilev"
 #define THIRD		"/tmp/thirdthird"
-#define CHILD		"hold-child"	/* argv[0] of the program that a tracee starts */
+#define TRACEE		"hold-tracee"	/* argv[0] of a tracee, and */
+#define CHILD		"hold-child"	/* of the program that it starts */
+#define SHARED_SIZE	4096
 #define WAIT_MS		20000	/* for anything; the clock stands still while all is held */
 
 /* How a call of the tracee's went: the first letter of the file, or one of these. */
@@ -52,6 +54,7 @@ extern const struct scenario scenarios[];
 
 /* The path that is approved and mutated; shared with tracees. */
 extern char *shared_path;
+extern int shared_memory;
 
 /* What a tracee's second thread does when told. */
 enum { ORDER_EXIT = 'x', ORDER_EXEC = 'e' };
@@ -62,6 +65,7 @@ void use_cpu(int cpu);
 void start_tracee(struct round *r, bool two_threads);
 void end_tracee(struct round *r);
 char wait_answer(struct round *r);
+int tracee_main(char **argv);
 int child_main(int answers);
 
 #endif

@@ -174,8 +174,10 @@ static void addfd_b(struct round *r)
 static void receive_twice_b(struct round *r)
 {
 	struct seccomp_notif req;
-	void *wall = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	static void *wall;
 
+	if (!wall)
+		wall = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (wall == MAP_FAILED)
 		die("mmap");
 	r->b.err = ioctl(r->listener, SECCOMP_IOCTL_NOTIF_RECV, wall) ? errno : 0;

@@ -5,9 +5,11 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -92,26 +94,49 @@ static void do_nothing(int number)
 	(void)number;
 }
 
-__attribute__((noreturn))
-static void tracee(int sock, int answers, int orders, bool two_threads)
+/* What start_tracee() has started: descriptors, and whether there are two threads. */
+int tracee_main(char **argv)
 {
 	struct sigaction action = { .sa_handler = do_nothing };	/* no SA_RESTART */
+	int memory = atoi(argv[1]), sock = atoi(argv[2]), listener;
 	pthread_t thread;
-	int listener;
 
+	answers_fd = atoi(argv[3]);
+	orders_fd = atoi(argv[4]);
+	shared_path = mmap(NULL, SHARED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+	if (shared_path == MAP_FAILED)
+		return 2;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	sigaction(SIGUSR1, &action, NULL);
 	listener = pr_listen(SYS_openat);
 	if (listener < 0 || pr_send_fd(sock, listener))
-		_exit(2);
+		return 2;
 	close(listener);
 	close(sock);
-	answers_fd = answers;
-	orders_fd = orders;
-	if (two_threads && pthread_create(&thread, NULL, take_orders, NULL))
-		_exit(2);
-	two_calls(shared_path, answers);
-	_exit(0);
+	if (atoi(argv[5]) && pthread_create(&thread, NULL, take_orders, NULL))
+		return 2;
+	two_calls(shared_path, answers_fd);
+	return 0;
+}
+
+/*
+ * Its memory is its own and never used on CPU 0, and the supervisor's is not
+ * copied on write: either would have a side wait for the other side's CPU.
+ */
+static void spawn(struct round *r, const int *fds, bool two_threads)
+{
+	char words[5][16], *argv[7] = { TRACEE };
+
+	for (int i = 0; i < 4; i++)
+		snprintf(words[i], sizeof(words[i]), "%d", fds[i]);
+	snprintf(words[4], sizeof(words[4]), "%d", two_threads);
+	for (int i = 0; i < 5; i++)
+		argv[i + 1] = words[i];
+	use_cpu(1);
+	errno = posix_spawn(&r->pid, "/proc/self/exe", NULL, NULL, argv, environ);
+	if (errno)
+		die("posix_spawn");
+	use_cpu(0);
 }
 
 void start_tracee(struct round *r, bool two_threads)
@@ -121,21 +146,10 @@ void start_tracee(struct round *r, bool two_threads)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || pipe(answers) || pipe(orders))
 		die("cannot make pipes");
-	/*
-	 * Its memory is never used on CPU 0: taking it down would have to wait
-	 * for that CPU, which may be held.
-	 */
-	use_cpu(1);
-	r->pid = fork();
-	if (r->pid < 0)
-		die("fork");
-	if (!r->pid) {
-		close(pair[0]);
-		close(answers[0]);
-		close(orders[1]);
-		tracee(pair[1], answers[1], orders[0], two_threads);
-	}
-	use_cpu(0);
+	fcntl(answers[0], F_SETFD, FD_CLOEXEC);
+	fcntl(orders[1], F_SETFD, FD_CLOEXEC);
+	fcntl(pair[0], F_SETFD, FD_CLOEXEC);
+	spawn(r, (int[]){ shared_memory, pair[1], answers[1], orders[0] }, two_threads);
 	close(pair[1]);
 	close(answers[1]);
 	close(orders[0]);
