@@ -54,10 +54,10 @@ char open_and_tell(const char *path)
 	return OTHER;
 }
 
-/* Twice: what comes after the race shows whether something was left behind. */
-static void two_calls(const char *path, int answers)
+/* One call for what comes before the race, one for it, one to see what was left behind. */
+static void make_calls(const char *path, int answers)
 {
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 3; i++) {
 		char what = open_and_tell(path);
 
 		if (write(answers, &what, 1) != 1)
@@ -85,7 +85,7 @@ int child_main(int answers)
 {
 	static char path[] __attribute__((aligned(16))) = GOOD;
 
-	two_calls(path, answers);
+	make_calls(path, answers);
 	return 0;
 }
 
@@ -115,7 +115,7 @@ int tracee_main(char **argv)
 	close(sock);
 	if (atoi(argv[5]) && pthread_create(&thread, NULL, take_orders, NULL))
 		return 2;
-	two_calls(shared_path, answers_fd);
+	make_calls(shared_path, answers_fd);
 	return 0;
 }
 
