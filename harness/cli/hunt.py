@@ -157,6 +157,9 @@ def _report_found(found: Found, lab: Lab, tree: Tree, patched: str, scenario: st
     """Print a violation and its token."""
     ui.say(f"  VIOLATION  {found.hold}  {found.verdict}: {found.why}")
     ui.say(f"    again    {found.again} of {CONFIRM}   console  {found.console}")
+    if not found.certain:
+        ui.say("    replay   none: it is not the same each time, as what was freed can be anything")
+        return
     token = tokens.make(
         lab,
         tree=tree.spec,

@@ -14,7 +14,7 @@ from harness.errors import InfrastructureError
 from harness.guest.outcome import Ending, GuestRun
 from harness.holds.gdb import StubGoneError
 from harness.holds.session import Lab, run_script
-from harness.holds.spec import DONE, Hold, Move, pair
+from harness.holds.spec import DONE, Hold, Move, pair, single
 from harness.holds.stage import ANOTHER_WAY, ROUND_SECONDS, LostError, Played, Stage
 from harness.holds.windows import Window
 from harness.judge import splats
@@ -70,7 +70,7 @@ def singles(hunt: Hunt, window: Window) -> Sweep:
     """One preemption: at each instruction of a window, until it is left."""
     side, function, count = window.side, window.window, window.first
     while window.last is None or count <= window.last:
-        hold = Hold((Move(side, function, count), Move(window.runner, window.until)))
+        hold = single(side, function, count, window.until, settle=window.settle)
         played = yield hold
         if played is not None:
             if played.over:

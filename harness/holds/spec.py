@@ -9,10 +9,11 @@ gets there when `b` waits for it.  Written, the moves follow each other with a c
     MOVE  = SIDE.POINT
     POINT = FUNCTION        its first instruction
           | FUNCTION+N      N instructions of its own later, what it calls not counted
-          | done            the operation of `a` or `b` has returned to user space
+          | done            the operation of `a` or `b` has returned to user space; of `t`, there
+                            is nothing left to run on its CPU
 
-`a.seccomp_notify_send+12,b.done` holds side a twelve instructions into seccomp_notify_send() while
-side b does all of its operation.  `a.F+3,b.G+5,a.done` is a pair of preemptions.
+`a.seccomp_notify_send+12,b.done,a.done` holds side a twelve instructions into seccomp_notify_send()
+while side b does all of its operation.  `a.F+3,b.G+5,a.done,b.done` is a pair of preemptions.
 """
 
 from __future__ import annotations
@@ -59,14 +60,26 @@ def other(side: str) -> str:
     return "b" if side == "a" else "a"
 
 
-def single(side: str, function: str, count: int) -> Hold:
-    """Return the hold with one preemption: the other side does all of its operation in it."""
-    return Hold((Move(side, function, count), Move(other(side), DONE)))
+def single(
+    side: str, function: str, count: int, until: str = DONE, *, settle: bool = False
+) -> Hold:
+    """Return the hold with one preemption: the other side runs in it, and then this one ends.
+
+    settle: what the other side has woken runs in it, too.
+    """
+    runner, holder = other(side), "a" if side == "a" else "b"
+    moves = [Move(side, function, count), Move(runner, until)]
+    if settle:
+        moves.append(Move("t", DONE))
+    moves.append(Move(holder, DONE))
+    if until != DONE:
+        moves.append(Move(runner, DONE))
+    return Hold(tuple(moves))
 
 
 def pair(first: Move, second: Move) -> Hold:
     """Return the hold with two: the first side does the rest while the second one is held."""
-    return Hold((first, second, Move(first.side, DONE)))
+    return Hold((first, second, *(Move(move.side, DONE) for move in (first, second))))
 
 
 def parse_function(text: str) -> str:
@@ -78,14 +91,14 @@ def parse_function(text: str) -> str:
 
 def parse(text: str) -> Hold:
     """Return the hold; UserError says what is wrong with a text that is none."""
-    hint = "for example a.seccomp_notify_send+12,b.done; see pinrace hunt --help"
+    hint = "for example a.seccomp_notify_send+12,b.done,a.done; see pinrace hunt --help"
     words = text.split(",")
     if len(words) > MOST_MOVES:
         raise UserError(f"a hold has {MOST_MOVES} moves at the most, not {len(words)}", hint=hint)
     moves = []
     for word in words:
         match = _MOVE.fullmatch(word)
-        if not match or (match["function"] == DONE and (match["count"] or match["side"] == "t")):
+        if not match or (match["function"] == DONE and match["count"]):
             raise UserError(f"'{word}' is no move of a hold", hint=hint)
         moves.append(Move(match["side"], match["function"], int(match["count"] or 0)))
     return Hold(tuple(moves))

@@ -25,8 +25,9 @@ INIT_PID = 1  # a process that there always is
 
 # Where a vCPU that runs alone goes when it can go no further: it has nothing to run, or waits
 # for what a stopped one holds.
+IDLE = "arch_cpu_idle"
 BLOCKERS = (
-    "arch_cpu_idle",
+    IDLE,
     "queued_spin_lock_slowpath",
     "native_queued_spin_lock_slowpath",
     "mutex_spin_on_owner",
@@ -121,6 +122,7 @@ class Stage:
         if marker is None:
             raise InfrastructureError(f"this kernel has no {MARKER}")
         self._marker = marker
+        self._idle = symbols.find(IDLE).entries[0]
         self._blockers = {a: name for name in BLOCKERS if (a := symbols.address(name)) is not None}
         self._threads = stub.threads()
         self._stub_thread = self._threads[0]  # the one that stands at the last marker
@@ -186,7 +188,8 @@ class Stage:
     def _make(self, move: Move) -> None:
         """Have one side run alone up to its point."""
         if move.function == DONE:
-            self._alone(move.side, (), until_done=True)
+            idle = (self._idle,) if move.side == "t" else ()
+            self._alone(move.side, idle, until_done=True)
             return
         function = self.find(move.function)
         self._alone(move.side, function.entries)
@@ -261,7 +264,7 @@ class Stage:
         """Run one side's CPU alone to one of these addresses; cut the hold when it gets nowhere.
 
         sp: the stack pointer there, when it is known; else any of the side's own task will do.
-        until_done: run to the marker of its operation's end instead.
+        until_done: the marker of its operation's end is such a place, unless there is another.
         """
         thread, wanted = SIDES[side], set(targets)
         if sp is None and self._pc(thread) in wanted and self._is(side):
@@ -280,8 +283,10 @@ class Stage:
                     raise _CutError(f"blocked in {self._blockers[pc]}")
                 mark = self._mark(thread)
                 if mark and mark[0] in (Mark.DONE_A, Mark.DONE_B):
-                    if until_done:
+                    if until_done and not wanted:
                         return
+                    if until_done:
+                        continue
                     raise _CutError("its operation ended before that", over=True)
             raise _CutError("too many stops on the way")
         finally:

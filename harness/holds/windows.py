@@ -27,6 +27,7 @@ class Window(BaseModel):
     first: int = Field(default=0, ge=0)  # instructions into the function, the first to hold at
     last: int | None = None  # and the last; None for all
     until: str = spec.DONE  # how far the other side runs meanwhile
+    settle: bool = False  # the tracee that it has woken runs meanwhile, too
     against: str = ""  # for pairs of preemptions: the other side's window
     control: bool = False  # loses by its nature: shows that holds find what there is
 

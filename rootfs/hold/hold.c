@@ -11,6 +11,7 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -56,8 +57,13 @@ static void wait_for(sem_t *sem)
 
 static void *side_b(void *unused)
 {
+	const struct sched_param first = { .sched_priority = 1 };
+
 	(void)unused;
 	use_cpu(1);
+	/* A tracee that it wakes runs when it waits, and not at some other time. */
+	if (sched_setscheduler(0, SCHED_FIFO, &first))
+		die("sched_setscheduler");
 	for (;;) {
 		wait_for(&begin_b);
 		b_is_there = true;

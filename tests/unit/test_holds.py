@@ -29,7 +29,7 @@ GOOD = HoldToken(
     kernel="a" * 10,
     image="b" * 10,
     scenario="answers",
-    hold="a.seccomp_notify_send+12,b.done",
+    hold="a.seccomp_notify_send+12,b.done,a.done",
     verdict="violated.n.0.3",
 )
 
@@ -60,7 +60,6 @@ def test_a_hold_is_read_as_it_is_written(made: tuple[Move, ...]) -> None:
         "a.f,",
         "a.f b.done",
         "a.1f",
-        "t.done",
     ],
 )
 def test_what_is_no_hold_is_refused(text: str) -> None:
@@ -74,8 +73,11 @@ def test_a_hold_is_bounded() -> None:
 
 
 def test_one_and_two_preemptions() -> None:
-    assert str(spec.single("b", "f", 3)) == "b.f+3,a.done"
-    assert str(spec.pair(Move("a", "f", 3), Move("b", "g"))) == "a.f+3,b.g,a.done"
+    assert str(spec.single("b", "f", 3)) == "b.f+3,a.done,b.done"
+    assert str(spec.single("t", "f", 0)) == "t.f,a.done,b.done"
+    assert str(spec.single("a", "f", 3, settle=True)) == "a.f+3,b.done,t.done,a.done"
+    assert str(spec.single("a", "f", 3, "g")) == "a.f+3,b.g,a.done,b.done"
+    assert str(spec.pair(Move("a", "f", 3), Move("b", "g"))) == "a.f+3,b.g,a.done,b.done"
 
 
 def test_a_token_is_read_as_it_is_written() -> None:
