@@ -85,10 +85,13 @@ static void one_round(unsigned int number)
 	struct round *r = &round_now;
 	const char *why;
 
-	*r = (struct round){ .listener = -1, .what = NOTHING };
+	r->a = r->b = (struct side){ 0 };
+	r->what = NOTHING;
 	memcpy(shared_path, GOOD, PATH_ROOM);
+	if (!scenario->alone && !r->pid)
+		start_tracee(r, scenario);
 	if (!scenario->alone)
-		start_tracee(r, scenario->two_threads);
+		next_call(r);
 	if (scenario->prepare && !scenario->prepare(r))
 		die("cannot prepare a round");
 	b_is_there = false;
@@ -100,7 +103,7 @@ static void one_round(unsigned int number)
 	mark(MARK_DONE_A, 0);
 	wait_for(&end_b);
 	why = scenario->check(r);
-	if (!scenario->alone)
+	if (!scenario->alone && (why || !scenario->again))
 		end_tracee(r);
 	rec("hold round=%u scenario=%s violated=%d what=%c a=%d b=%d why=%s", number,
 	    scenario->name, !!why, r->what, r->a.err, r->b.err, why ? why : "");
@@ -120,7 +123,7 @@ int main(int argc, char **argv)
 {
 	pthread_t thread;
 
-	if (argc == 6 && !strcmp(argv[0], TRACEE))
+	if (argc == 7 && !strcmp(argv[0], TRACEE))
 		return tracee_main(argv);
 	if (argc == 2 && !strcmp(argv[0], CHILD))
 		return child_main(atoi(argv[1]));

@@ -33,7 +33,7 @@ struct side {
 };
 
 struct round {
-	pid_t pid;		/* of the tracee, 0 when it is reaped */
+	pid_t pid;		/* of the tracee, 0 when there is none */
 	int listener, answers, orders;
 	uint64_t id;
 	struct side a, b;
@@ -48,6 +48,7 @@ struct scenario {
 	const char *(*check)(struct round *r);	/* what is violated, or NULL */
 	bool alone;		/* needs no tracee */
 	bool two_threads;	/* the tracee has a thread that takes orders */
+	bool again;		/* the tracee's next call can be the next round's */
 };
 
 extern const struct scenario scenarios[];
@@ -62,7 +63,8 @@ enum { ORDER_EXIT = 'x', ORDER_EXEC = 'e' };
 void die(const char *what) __attribute__((noreturn));
 char open_and_tell(const char *path);
 void use_cpu(int cpu);
-void start_tracee(struct round *r, bool two_threads);
+void start_tracee(struct round *r, const struct scenario *scenario);
+void next_call(struct round *r);
 void end_tracee(struct round *r);
 char wait_answer(struct round *r);
 int tracee_main(char **argv);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The task whose openat() a supervisor decides about. */
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -18,6 +19,8 @@
 
 #include "pinrace.h"
 #include "hold.h"
+
+#define FEW_CALLS	3	/* before the race, in it, and after, to see what is left behind */
 
 static int orders_fd, answers_fd;
 
@@ -54,10 +57,9 @@ char open_and_tell(const char *path)
 	return OTHER;
 }
 
-/* One call for what comes before the race, one for it, one to see what was left behind. */
-static void make_calls(const char *path, int answers)
+static void make_calls(const char *path, int answers, int count)
 {
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < count; i++) {
 		char what = open_and_tell(path);
 
 		if (write(answers, &what, 1) != 1)
@@ -85,7 +87,7 @@ int child_main(int answers)
 {
 	static char path[] __attribute__((aligned(16))) = GOOD;
 
-	make_calls(path, answers);
+	make_calls(path, answers, FEW_CALLS);
 	return 0;
 }
 
@@ -94,7 +96,7 @@ static void do_nothing(int number)
 	(void)number;
 }
 
-/* What start_tracee() has started: descriptors, and whether there are two threads. */
+/* What start_tracee() has started: descriptors, whether there are two threads, calls. */
 int tracee_main(char **argv)
 {
 	struct sigaction action = { .sa_handler = do_nothing };	/* no SA_RESTART */
@@ -115,7 +117,7 @@ int tracee_main(char **argv)
 	close(sock);
 	if (atoi(argv[5]) && pthread_create(&thread, NULL, take_orders, NULL))
 		return 2;
-	make_calls(shared_path, answers_fd);
+	make_calls(shared_path, answers_fd, atoi(argv[6]));
 	return 0;
 }
 
@@ -123,14 +125,15 @@ int tracee_main(char **argv)
  * Its memory is its own and never used on CPU 0, and the supervisor's is not
  * copied on write: either would have a side wait for the other side's CPU.
  */
-static void spawn(struct round *r, const int *fds, bool two_threads)
+static void spawn(struct round *r, const int *fds, const struct scenario *scenario)
 {
-	char words[5][16], *argv[7] = { TRACEE };
+	char words[6][16], *argv[8] = { TRACEE };
 
 	for (int i = 0; i < 4; i++)
 		snprintf(words[i], sizeof(words[i]), "%d", fds[i]);
-	snprintf(words[4], sizeof(words[4]), "%d", two_threads);
-	for (int i = 0; i < 5; i++)
+	snprintf(words[4], sizeof(words[4]), "%d", scenario->two_threads);
+	snprintf(words[5], sizeof(words[5]), "%d", scenario->again ? INT_MAX : FEW_CALLS);
+	for (int i = 0; i < 6; i++)
 		argv[i + 1] = words[i];
 	use_cpu(1);
 	errno = posix_spawn(&r->pid, "/proc/self/exe", NULL, NULL, argv, environ);
@@ -139,17 +142,16 @@ static void spawn(struct round *r, const int *fds, bool two_threads)
 	use_cpu(0);
 }
 
-void start_tracee(struct round *r, bool two_threads)
+void start_tracee(struct round *r, const struct scenario *scenario)
 {
 	int pair[2], answers[2], orders[2];
-	struct seccomp_notif req;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || pipe(answers) || pipe(orders))
 		die("cannot make pipes");
 	fcntl(answers[0], F_SETFD, FD_CLOEXEC);
 	fcntl(orders[1], F_SETFD, FD_CLOEXEC);
 	fcntl(pair[0], F_SETFD, FD_CLOEXEC);
-	spawn(r, (int[]){ shared_memory, pair[1], answers[1], orders[0] }, two_threads);
+	spawn(r, (int[]){ shared_memory, pair[1], answers[1], orders[0] }, scenario);
 	close(pair[1]);
 	close(answers[1]);
 	close(orders[0]);
@@ -157,7 +159,15 @@ void start_tracee(struct round *r, bool two_threads)
 	r->orders = orders[1];
 	r->listener = pr_recv_fd(pair[0]);
 	close(pair[0]);
-	if (r->listener < 0 || pr_recv(r->listener, &req, WAIT_MS))
+	if (r->listener < 0)
+		die("no listener came");
+}
+
+void next_call(struct round *r)
+{
+	struct seccomp_notif req;
+
+	if (pr_recv(r->listener, &req, WAIT_MS))
 		die("no notification came");
 	r->id = req.id;
 }
@@ -183,4 +193,5 @@ void end_tracee(struct round *r)
 		close(r->listener);
 	close(r->answers);
 	close(r->orders);
+	r->pid = 0;
 }
