@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections import Counter
 from collections.abc import Generator
@@ -14,7 +13,7 @@ from harness.errors import InfrastructureError
 from harness.guest.outcome import Ending, GuestRun
 from harness.holds.gdb import StubGoneError
 from harness.holds.session import Lab, run_script
-from harness.holds.spec import DONE, Hold, Move, pair, single
+from harness.holds.spec import Hold, Move, pair, single
 from harness.holds.stage import ANOTHER_WAY, ROUND_SECONDS, LostError, Played, Stage
 from harness.holds.windows import Window
 from harness.judge import splats
@@ -22,7 +21,8 @@ from harness.judge import splats
 CRASHED = "crashed"  # the verdict of a hold under which the kernel died
 CONFIRM = 3  # times that a violation is played again before it counts as one
 MOST_LOST = 3  # guests lost in one sweep
-SHUFFLE = 1  # of pairs: any order is as good, and one that is fixed repeats itself
+STRIDES = (16, 4, 1)  # of pairs: there are too many to wait for the last of them
+LONGEST_WINDOW = 5000  # instructions
 
 # What a sweep does: gives holds, and is sent what came of each.
 Sweep = Generator[Hold, Played | None, None]
@@ -83,21 +83,23 @@ def singles(hunt: Hunt, window: Window) -> Sweep:
 
 
 def pairs(hunt: Hunt, window: Window) -> Sweep:
-    """Two preemptions: each instruction of one window with each of the other.
+    """Two preemptions: instructions of one window with those of the other, coarse steps first.
 
-    Of the first, only where the other side got through alone: elsewhere it waits for a lock.
+    Of the first window, only where the other side got through alone: elsewhere it waits for a lock.
+    Where the second one ends depends on where the first side is held.
     """
-    runner = window.runner
-    turned = {"side": runner, "window": window.against, "first": 0, "last": None, "until": DONE}
-    yield from singles(hunt, window.model_copy(update=turned))
-    ones, twos = (
-        [count for (s, count), word in hunt.by_count.items() if s == side and _free(word)]
-        for side in (window.side, runner)
-    )
-    both = [(one, two) for one in ones for two in twos]
-    random.Random(SHUFFLE).shuffle(both)  # noqa: S311 (no secret)
-    for one, two in both:
-        yield pair(Move(window.side, window.window, one), Move(runner, window.against, two))
+    free = [n for (side, n), word in hunt.by_count.items() if side == window.side and _free(word)]
+    tried: set[tuple[int, int]] = set()
+    for stride in STRIDES:
+        for first in free[::stride]:
+            for second in range(0, LONGEST_WINDOW, stride):
+                if (first, second) in tried:
+                    continue
+                tried.add((first, second))
+                one = Move(window.side, window.window, first)
+                played = yield pair(one, Move(window.runner, window.against, second))
+                if played is not None and played.over:
+                    break
 
 
 def _free(word: str) -> bool:
