@@ -56,6 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-k", dest="only", default="", help="windows whose name holds this")
     parser.add_argument("--for", dest="seconds", type=float, default=0.0, help="seconds, of all")
     parser.add_argument("--icount", action="store_true", help="on a machine that counts time")
+    parser.add_argument(
+        "--every", action="store_true", help="also before instructions that nobody can notice"
+    )
     parser.add_argument("--keep-going", action="store_true", help="also after a violation")
 
 
@@ -82,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
             seconds=share,
             with_pairs=args.pairs,
             keep_going=args.keep_going or window.control,
+            every=args.every or window.control,
         )
         worst = max(worst, _report(abi, found, labs[abi], tree, lab.patched.tree.tree_id))
     record.finish([], exit_code=worst)

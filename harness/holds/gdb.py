@@ -71,7 +71,8 @@ class Packets:
 
 
 class Stub:
-    """A connection to QEMU's stub.  A context manager; connecting stops the machine.
+    """A connection to QEMU's stub.  A context manager; connecting stops the machine, and what is
+    raised in the context ends QEMU.
 
     Nothing waits without an end.  Raises InfrastructureError for answers that are none or do not
     come, and StubGoneError when QEMU ends.
@@ -114,6 +115,9 @@ class Stub:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if kind is not None:
+            with contextlib.suppress(InfrastructureError):
+                self._write(b"+" + frame(b"k"))
         self._socket.close()
 
     def ask(self, text: str) -> str:

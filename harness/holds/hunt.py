@@ -9,8 +9,10 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.arches import get_arch
 from harness.errors import InfrastructureError
 from harness.guest.outcome import Ending, GuestRun
+from harness.holds.disasm import noticeable
 from harness.holds.gdb import StubGoneError
 from harness.holds.session import Lab, run_script
 from harness.holds.spec import Hold, Move, pair, single
@@ -77,6 +79,7 @@ def singles(hunt: Hunt, window: Window) -> Sweep:
                 if hunt.length is None and function == hunt.window.window:
                     hunt.length = count
                 return
+            count = played.hold.moves[0].count
             word = f"given up: {played.stopped}" if played.stopped else str(played.verdict)
             hunt.by_count[side, count] = word
         count += 1
@@ -150,13 +153,17 @@ def hunt_window(
     seconds: float,
     with_pairs: bool = False,
     keep_going: bool = False,
+    every: bool = False,
 ) -> Hunt:
     """Sweep a window until its end, a violation (unless keep_going) or the end of the time.
 
-    The folder gets one folder a guest.  Raises UserError when the kernel lacks the functions, and
+    every: hold before instructions that nobody else can notice, too.  The folder gets one folder a
+    guest.  Raises UserError when the kernel lacks the functions, and
     InfrastructureError when guests cannot be run.
     """
-    lab.symbols.find(window.window)
+    function = lab.symbols.find(window.window)
+    arch = get_arch(lab.machine.arch)
+    slide = None if every else noticeable(lab.kernel.vmlinux, arch, function)
     if with_pairs and window.against:
         lab.symbols.find(window.against)
     hunt = Hunt(window)
@@ -170,6 +177,7 @@ def hunt_window(
         if left <= 0:
             break
         play = _Play(hunt, sweep, carry, time.monotonic() + left, keep_going)
+        play.slide = slide
         place = folder / str(boot)
         try:
             run = run_script(lab, window.scenario, play, place, seconds=left)
@@ -198,6 +206,7 @@ class _Play:
     ) -> None:
         self.hunt, self.sweep, self.carry = hunt, sweep, carry
         self.until, self.keep_going = until, keep_going
+        self.slide: frozenset[int] | None = None
         self.enough = False
         self.rounds = 0
         self._bad: list[tuple[int, Hold, str, int]] = []  # round, hold, verdict, times again
@@ -207,7 +216,7 @@ class _Play:
         while self.carry.hold is not None and not self.enough:
             hold = self.carry.hold
             played = self._play(stage, hold)
-            self._note(stage, hold, played)
+            self._note(stage, played)
             try:
                 self.carry.hold = self.sweep.send(played)
             except StopIteration:
@@ -224,11 +233,11 @@ class _Play:
     def _once(self, stage: Stage, hold: Hold) -> Played:
         stage.next_round()
         self.rounds += 1
-        return stage.play(hold)
+        return stage.play(hold, slide=self.slide)
 
-    def _note(self, stage: Stage, hold: Hold, played: Played) -> None:
+    def _note(self, stage: Stage, played: Played) -> None:
         """Count it; play a violation again."""
-        hunt = self.hunt
+        hunt, hold = self.hunt, played.hold
         if played.over and not played.verdict.violated:
             return
         hunt.tried += 1

@@ -75,8 +75,7 @@ def run_script(
         if player.playing:
             if player.error:
                 raise player.error
-            if run is not None:
-                return run
+            return run
         log.info("boot %d: the guest did not get to the holds: %s", boot, player.error)
     raise InfrastructureError(
         f"no guest got as far as the holds, in {BOOTS} boots: {player.error or 'it ended'}",
@@ -85,10 +84,8 @@ def run_script(
     )
 
 
-def _boot(
-    lab: Lab, scenario: str, player: _Player, folder: Path, seconds: float
-) -> GuestRun | None:
-    """Run one guest with its player; None when it was ended because the player failed."""
+def _boot(lab: Lab, scenario: str, player: _Player, folder: Path, seconds: float) -> GuestRun:
+    """Run one guest with its player."""
     stub = f"unix:path={player.path},server=on,wait=off"
     machine = replace(lab.machine, qemu_args=(*lab.machine.qemu_args, "-gdb", stub))
     scale = machine.accel.scale
@@ -103,12 +100,7 @@ def _boot(
             folder,
             deadline=Deadline.after(BOOT_SECONDS * scale + seconds + 2 * SLACK),
             on_record=player.see,
-            stop=player.failed,
         )
-    except KeyboardInterrupt:
-        if not player.failed.is_set():
-            raise
-        return None
     finally:
         player.over.set()
         player.join(SLACK)
@@ -122,7 +114,6 @@ class _Player(threading.Thread):
         self.path, self._lab, self._script = path, lab, script
         self._begun = threading.Event()
         self.over = threading.Event()  # the guest has ended
-        self.failed = threading.Event()
         self.playing = False
         self.error: Exception | None = None
 
@@ -137,10 +128,9 @@ class _Player(threading.Thread):
             if self.over.is_set():
                 return
         try:
-            with Stub(self.path, Deadline.after(SLACK)) as stub:
+            with Stub(self.path, Deadline.after(SLACK)) as stub:  # ends QEMU if this fails
                 stage = Stage(stub, get_arch(self._lab.machine.arch), self._lab.symbols)
                 self.playing = True
                 self._script(stage)
         except Exception as error:
             self.error = error
-            self.failed.set()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from harness.arches import Arch
@@ -74,12 +74,13 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Played:
-    """What came of a hold.
+    """What came of a hold; `hold` is the one that was played, which slides may have changed.
 
     stopped: why the moves went no further, "" when all were made.  `over` says that a window was
     left before its count, so that larger counts need no try.
     """
 
+    hold: Hold
     verdict: Verdict
     stopped: str = ""
     over: bool = False
@@ -150,21 +151,25 @@ class Stage:
         """Tell the guest program that its marker was seen: its call succeeds."""
         self._stub.write_register(self._stub_thread, self._debug.first, INIT_PID)
 
-    def play(self, hold: Hold) -> Played:
+    def play(self, hold: Hold, *, slide: frozenset[int] | None = None) -> Played:
         """Make the moves of a hold in the round that is about to begin, and see it end.
 
+        slide: have the first move go on to one of these instructions, which it then ends before.
         Raises LostError when the round does not end, and StubGoneError when QEMU does.
         """
         self._ready()
         stopped, over = "", False
         added = self._insert(self._blockers)
         try:
-            for move in hold.moves:
+            first, *others = hold.moves
+            count = self._make(first, slide)
+            hold = replace(hold, moves=(replace(first, count=count), *others))
+            for move in others:
                 self._make(move)
         except _CutError as cut:
             stopped, over = cut.why, cut.over
         self._remove(added)
-        return Played(decode(self._until_mark(Mark.END, ROUND_SECONDS)), stopped, over)
+        return Played(hold, decode(self._until_mark(Mark.END, ROUND_SECONDS)), stopped, over)
 
     # ---- moves ----
 
@@ -185,18 +190,20 @@ class Stage:
             self._home[stop] = self._register(stop, self._debug.sp)
             threads = list(waiting.values())
 
-    def _make(self, move: Move) -> None:
-        """Have one side run alone up to its point."""
+    def _make(self, move: Move, slide: frozenset[int] | None = None) -> int:
+        """Have one side run alone up to its point; return the count of that."""
         if move.function == DONE:
             idle = (self._idle,) if move.side == "t" else ()
             self._alone(move.side, idle, until_done=True)
-            return
+            return 0
         function = self.find(move.function)
         self._alone(move.side, function.entries)
-        self._advance(move.side, function, move.count)
+        return self._advance(move.side, function, move.count, slide)
 
-    def _advance(self, side: str, function: Function, count: int) -> None:
-        """Have a vCPU make so many instructions of a function; calls count as one.
+    def _advance(
+        self, side: str, function: Function, count: int, slide: frozenset[int] | None
+    ) -> int:
+        """Have a vCPU make so many instructions of a function, calls count as one; return how many.
 
         What is known of the way from earlier rounds is run, the rest is stepped.
         """
@@ -209,8 +216,8 @@ class Stage:
             if function.owns(pc):
                 if made == len(way):
                     way.append((pc, top - self._register(thread, self._debug.sp)))
-                if made == count:
-                    return
+                if made >= count and (slide is None or pc in slide):
+                    return made
                 made += 1
             self._step(side, function, pc)
         raise _CutError(f"{function.name} took more than {MOST_STEPS} steps")

@@ -39,9 +39,8 @@ def sweep(in_lab: Lab, window: Window, folder: Path) -> Hunt:
 def test_a_plain_open_is_torn_between_two_loads(abi: str, get_lab: GetLab, tmp_path: Path) -> None:
     """Before the window it is mutated, in it torn, behind it kept; and nothing else."""
     window = next(window for window in windows.load() if window.control)
-    hunt = hunts.hunt_window(
-        lab(get_lab(abi), abi), window, tmp_path, seconds=SECONDS, keep_going=True
-    )
+    in_lab = lab(get_lab(abi), abi)
+    hunt = hunts.hunt_window(in_lab, window, tmp_path, seconds=SECONDS, keep_going=True, every=True)
     said = [hunt.by_count[window.side, count] for count in range(hunt.tried)]
     order = list(dict.fromkeys(said))
     assert order == ["violated.e.0.0", "violated.n.0.0", "kept.g.0.0"], said
@@ -61,11 +60,11 @@ def test_a_pin_is_held_and_nothing_is_lost(
     abi: str, icount: bool, get_lab: GetLab, tmp_path: Path
 ) -> None:
     in_lab = lab(get_lab(abi), abi, icount=icount)
-    for name, first, last in (("attach-pin", 0, 4), ("attach-kill", 0, 2)):
+    for name, first, last in (("attach-pin", 0, 8), ("attach-kill", 0, 4)):
         window = next(window for window in windows.load() if window.name == name)
         part = window.model_copy(update={"first": first, "last": last})
         hunt = sweep(in_lab, part, tmp_path / name)
-        assert hunt.tried == last - first + 1
+        assert 2 <= hunt.tried <= last - first + 1
         assert not hunt.violations
         assert not hunt.given_up
     hold = spec.parse("a.seccomp_notify_pin_args,b.done,a.done")
