@@ -109,6 +109,17 @@ def test_a_stub_that_goes_raises(tmp_path: Path) -> None:
             stub.ask("?")
 
 
+def test_what_is_raised_ends_qemu(tmp_path: Path) -> None:
+    arch, path = ARCHES["arm64"], tmp_path / "gdb"
+    argv = [arch.qemu, "-nodefaults", "-display", "none", "-machine", arch.machine, "-S"]
+    argv += ["-cpu", arch.cpus[0]]
+    argv += ["-gdb", f"unix:path={path},server=on,wait=off"]
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL) as process:
+        with pytest.raises(ValueError, match="because"), Stub(path, Deadline.after(60)):
+            raise ValueError("because")
+        assert process.wait(60) == 0
+
+
 def test_a_stub_that_never_comes_raises(tmp_path: Path) -> None:
     with (
         pytest.raises(InfrastructureError, match="did not come up"),

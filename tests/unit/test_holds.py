@@ -12,12 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.arches import ARCHES, Arch
+from harness.cli import hunt as command
+from harness.cli.main import parser
 from harness.errors import InfrastructureError, UserError
 from harness.holds import spec, stage, token, windows
+from harness.holds.disasm import noticeable
 from harness.holds.spec import DONE, Hold, Move
 from harness.holds.stage import Verdict
 from harness.holds.symbols import Symbols
 from harness.holds.token import HoldToken
+from harness.holds.windows import Window
 from harness.paths import ROOTFS
 
 GOOD = HoldToken(
@@ -179,7 +184,60 @@ def test_functions_are_found_inlined_or_not(tmp_path: Path) -> None:
         symbols.find("fold_none")
 
 
+@pytest.mark.parametrize("arch", ARCHES.values(), ids=list(ARCHES))
+def test_only_what_others_can_notice_is_held_before(arch: Arch, tmp_path: Path) -> None:
+    source = """
+    extern int other(int);
+    int touch(int *p, int a) { int b = a * 3 ^ 5; b += *p; b <<= a; *p = b; return other(b) + 1; }
+    int still(int a, int b) { return (a ^ b) + (a > b ? a : b << 3); }
+    int other(int a) { return a; }
+    void _start(void) { }
+    """
+    (tmp_path / "t.c").write_text(source)
+    program = tmp_path / "t"
+    flags = ("-O2", "-fno-ipa-icf", "-fno-inline", "-fno-ipa-pure-const", "-nostdlib", "-static")
+    subprocess.run([f"{arch.cross}gcc", *flags, "-o", program, tmp_path / "t.c"], check=True)
+    symbols = Symbols(program)
+    busy = symbols.find("touch")
+    found = noticeable(program, arch, busy)
+    assert 3 <= len(found) < sum(high - low for low, high in busy.ranges) / 4
+    assert all(busy.owns(address) for address in found)
+    assert len(noticeable(program, arch, symbols.find("still"))) == 1  # the return
+
+
 def test_what_is_no_kernel_is_refused(tmp_path: Path) -> None:
     (tmp_path / "vmlinux").write_text("no ELF file")
     with pytest.raises(InfrastructureError, match="cannot read the symbols"):
         Symbols(tmp_path / "vmlinux")
+
+
+def asked(*words: str) -> tuple[Window, ...]:
+    return command._windows(parser("hunt").parse_args(["hunt", *words]))
+
+
+def test_a_window_is_asked_for() -> None:
+    (one,) = asked("--window", "f+3..9", "--scenario", "pin", "--side", "t", "--until", "g")
+    assert (one.window, one.first, one.last) == ("f", 3, 9)
+    assert (one.side, one.runner, one.until) == ("t", "a", "g")
+    (one,) = asked("--window", "f", "--scenario", "pin")
+    assert (one.first, one.last) == (0, None)
+    (one,) = asked("--window", "f+3", "--scenario", "pin")
+    assert (one.first, one.last) == (3, 3)
+    assert asked("-k", "attach-pin")[0].name == "attach-pin"
+    assert len(asked()) == len(windows.load())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--window", "f"),
+        ("--window", "f+x", "--scenario", "pin"),
+        ("--window", "f", "--scenario", "pin", "--pairs"),
+        ("--window", "f", "--scenario", "pin", "--until", "1"),
+        ("-k", "no such window"),
+        ("--for", "-1"),
+    ],
+)
+def test_what_cannot_be_swept_is_refused(words: tuple[str, ...]) -> None:
+    with pytest.raises(UserError):
+        asked(*words)
