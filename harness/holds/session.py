@@ -25,6 +25,7 @@ from harness.suites.suite import PROGRAMS
 from harness.values import Image, Job, Kernel
 
 SEED = 7  # of the machine that counts instructions
+TCG_SCALE = 20.0  # how much slower than native, where it was not measured; as for replays
 BOOTS = 3  # of a guest that does not get as far as its program
 POLL = 0.1  # seconds between looks for the end of a guest that never begins
 SLACK = 120.0  # host seconds on top of the script's, for a round that is under way
@@ -54,7 +55,8 @@ def get_lab(kernel: Kernel, image: Image, *, icount: bool = False) -> Lab:
     cmdline = () if icount else (REPLAY_CMDLINE,)
     machine = get_machine(arch, smp=2, cmdline=cmdline, replay=replay)
     if machine.accel.name != "tcg":  # single steps take no interrupts in TCG alone
-        accel = machine.accel.model_copy(update={"name": "tcg", "reason": "holds need TCG"})
+        update = {"name": "tcg", "reason": "holds need TCG", "scale": TCG_SCALE}
+        accel = machine.accel.model_copy(update=update)
         machine = replace(machine, accel=accel)
     return Lab(kernel, image, machine, Symbols(kernel.vmlinux))
 
