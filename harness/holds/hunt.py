@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,10 +91,9 @@ def pairs(hunt: Hunt, window: Window) -> Sweep:
     Of the first window, only where the other side got through alone: elsewhere it waits for a lock.
     Where the second one ends depends on where the first side is held.
     """
-    free = [n for (side, n), word in hunt.by_count.items() if side == window.side and _free(word)]
     tried: set[tuple[int, int]] = set()
-    for stride in STRIDES:
-        for first in free[::stride]:
+    for some, stride in _coarse_first(hunt, window.side):
+        for first in some:
             for second in range(0, LONGEST_WINDOW, stride):
                 if (first, second) in tried:
                     continue
@@ -103,6 +102,22 @@ def pairs(hunt: Hunt, window: Window) -> Sweep:
                 played = yield pair(one, Move(window.runner, window.against, second))
                 if played is not None and played.over:
                     break
+
+
+def _coarse_first(hunt: Hunt, side: str) -> Iterator[tuple[list[int], int]]:
+    """Yield counts to hold the first side at, and the step for the second one.
+
+    One of each run of counts with the same verdict comes first: a run is what lies between two
+    places where a lock is taken or dropped, or where the outcome changes.
+    """
+    counts = [(n, word) for (each, n), word in hunt.by_count.items() if each == side]
+    words = ["", *(word for _, word in counts)]
+    starts = [n for (n, word), before in zip(counts, words, strict=False) if word != before]
+    free = [n for n, word in counts if _free(word)]
+    for stride in STRIDES:
+        yield [n for n in starts if n in free], stride
+    for stride in STRIDES:
+        yield free[::stride], stride
 
 
 def _free(word: str) -> bool:
