@@ -31,6 +31,22 @@ class Abi:
 
 
 @dataclass(frozen=True)
+class Debug:
+    """What a debugger of kernel code needs; numbers are those of QEMU's gdb stub.
+
+    Sources: QEMU's gdb-xml/i386-64bit.xml and aarch64-core.xml, and each arch's calling convention.
+    """
+
+    pc: int
+    sp: int
+    first: int  # holds the first argument of a function when it begins
+    link: int | None  # holds where a function returns to when it begins; None: the stack does
+    pushed: int  # bytes that a call leaves on the stack, 0 when it uses a register
+    traps: str  # names of what an exception or an interrupt enters, as a regular expression
+    quiet: str  # instructions that touch nothing but registers and call nothing, as objdump prints
+
+
+@dataclass(frozen=True)
 class Arch:
     """One architecture that kernels are built for and guests boot on."""
 
@@ -55,6 +71,7 @@ class Arch:
     cmdline: str
     kvm_cpu: str  # the model under KVM, which cannot run any model on any host
     probe_rom: bytes = field(repr=False)  # firmware that tells whether guests run, and how fast
+    debug: Debug
     packages: tuple[str, ...]
     abis: tuple[Abi, ...]
 
@@ -142,6 +159,17 @@ _X86_64 = Arch(
     cmdline="",
     kvm_cpu="qemu64",
     probe_rom=_X86_PROBE_ROM,
+    debug=Debug(
+        pc=16,
+        sp=7,
+        first=5,
+        link=None,
+        pushed=8,
+        traps=r"asm_(exc|sysvec|common)_\w+",
+        quiet=r"(lea|nop\w*|endbr64)\b.*|xchg %ax,%ax"
+        r"|(mov[a-z]*|test|cmp|xor|and|or|add|sub|sh[lr]|sar|inc|dec|neg|not|imul|cmov\w+|set\w+"
+        r"|j\w+|cltq|cltd|cqto)[bwlq]?( [^(:*]*)?",
+    ),
     packages=("gcc", "libc6-dev"),
     abis=(
         Abi(
@@ -193,6 +221,17 @@ _ARM64 = Arch(
     cmdline="",
     kvm_cpu="max",
     probe_rom=_ARM64_PROBE_ROM,
+    debug=Debug(
+        pc=32,
+        sp=31,
+        first=0,
+        link=30,
+        pushed=0,
+        traps=r"vectors",
+        quiet=r"(nop|bti|paciasp|autiasp)\b.*"
+        r"|(mov[kzn]?|mvn|neg|adrp?|adds?|subs?|cmp|cmn|tst|ands?|orr|orn|eor|bics?|lsl|lsr|asr|madd"
+        r"|mul|[su]bfx|[su]bfiz|bfi|bfxil|[su]xt[bhw]|cs\w+|cinc|ccmp|b|b\.\w+|cbn?z|tbn?z) [^\[]*",
+    ),
     packages=("gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"),
     abis=(
         Abi(

@@ -29,6 +29,7 @@ COMMANDS = {
     "nightly": "run a matrix every night and say what is new",
     "contract": "which statements of the contract a series keeps, on every ABI",
     "price": "instructions a system call, with the series and without",
+    "hunt": "hold CPUs in windows of kernel functions, and see what that breaks",
     "determinism": "prove that runs repeat themselves on this host",
     "repro": "have the very same run again, from its token",
     "search": "look over many seeds for a run that fails",

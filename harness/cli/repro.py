@@ -9,10 +9,11 @@ from pathlib import Path
 
 from harness import stages, ui
 from harness.arches import get_abi
-from harness.cli import options
+from harness.cli import hunt, options
 from harness.errors import Exit, InfrastructureError, UserError
 from harness.guest.outcome import Ending
 from harness.guest.process import Guest
+from harness.holds import token as hold_tokens
 from harness.replay import run as replays
 from harness.replay import stop as stops
 from harness.replay import token as tokens
@@ -26,7 +27,7 @@ from harness.trees.series import load
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument("token", help="as a run printed it: pr1:…")
+    parser.add_argument("token", help="as a run printed it: pr1:… or ph1:…")
     parser.add_argument("--times", type=int, default=1, help="replay it that often (default: 1)")
     parser.add_argument(
         "--shell", action="store_true", help="then run it once more, with a shell at its end"
@@ -50,6 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fetch and build what is missing, refuse what is not the same, and compare fingerprints."""
+    if hold_tokens.is_token(args.token):
+        return hunt.repro(args)
     token = tokens.parse(args.token)
     if args.times < 1:
         raise UserError("--times takes 1 or more")

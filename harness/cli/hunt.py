@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`pinrace hunt`: hold one CPU at each instruction of a window while another one runs."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from pathlib import Path
+
+from harness import stages, ui
+from harness.arches import ABIS, get_abi
+from harness.cli import options
+from harness.errors import Exit, InfrastructureError, UserError
+from harness.holds import hunt as hunts
+from harness.holds import spec
+from harness.holds import token as tokens
+from harness.holds import windows as lists
+from harness.holds.hunt import CONFIRM, Found, Hunt
+from harness.holds.session import Lab, get_lab
+from harness.holds.windows import Window
+from harness.request import Request
+from harness.runs.journal import Run, tree_facts
+from harness.trees.fetch import resolve
+from harness.trees.series import load
+from harness.values import Tree
+
+SECONDS = 3600.0  # for one window where --for says nothing
+
+_RANGE = re.compile(r"(?P<function>[^+]+)(?:\+(?P<first>\d+)(?:\.\.(?P<last>\d+))?)?")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    options.build_options(parser)
+    parser.add_argument(
+        "--window",
+        metavar="FUNC[+N[..M]]",
+        help="hold at each instruction of this kernel function, or at those from N to M"
+        " (default: every window of the list)",
+    )
+    parser.add_argument("--scenario", help="what the sides do, of rootfs/hold/scenarios.c")
+    parser.add_argument(
+        "--side", choices=list(spec.SIDES), default="a", help="the one that is held"
+    )
+    parser.add_argument(
+        "--until", default=spec.DONE, help="how far the other one runs (default: done)"
+    )
+    parser.add_argument(
+        "--against", default="", metavar="FUNC", help="with --pairs: the other side's window"
+    )
+    parser.add_argument("--pairs", action="store_true", help="hold both sides, one in the other")
+    parser.add_argument(
+        "--list", type=Path, default=lists.WINDOWS, help="windows to sweep (default: %(default)s)"
+    )
+    parser.add_argument("-k", dest="only", default="", help="windows whose name holds this")
+    parser.add_argument("--for", dest="seconds", type=float, default=0.0, help="seconds, of all")
+    parser.add_argument("--icount", action="store_true", help="on a machine that counts time")
+    parser.add_argument(
+        "--every", action="store_true", help="also before instructions that nobody can notice"
+    )
+    parser.add_argument("--keep-going", action="store_true", help="also after a violation")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Sweep the windows and print a line for each; exit 1 for a violation, 4 for a lost guest."""
+    asked = options.request(args)
+    wanted = _windows(args)
+    tree, series = options.request_tree(args)
+    lab = stages.prepare(asked, tree, series, with_base=False)
+    record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree))
+    began, jobs = time.monotonic(), [(abi, w) for abi in asked.abis for w in wanted]
+    worst = Exit.OK
+    labs: dict[str, Lab] = {}
+    for number, (abi, window) in enumerate(jobs):
+        kernel = lab.patched.kernels[ABIS[abi].arch, asked.flavors[0]]
+        if abi not in labs:
+            labs[abi] = get_lab(kernel, lab.patched.images[abi], icount=args.icount)
+        left = began + args.seconds - time.monotonic()
+        share = max(left, 1.0) / (len(jobs) - number) if args.seconds else SECONDS
+        found = hunts.hunt_window(
+            labs[abi],
+            window,
+            record.folder / abi / window.name,
+            seconds=share,
+            with_pairs=args.pairs,
+            keep_going=args.keep_going or window.control,
+            every=args.every or window.control,
+        )
+        worst = max(worst, _report(abi, found, labs[abi], tree, lab.patched.tree.tree_id))
+    record.finish([], exit_code=worst)
+    ui.say(f"consoles  {record.folder}")
+    return worst
+
+
+def _windows(args: argparse.Namespace) -> tuple[Window, ...]:
+    """Return the windows to sweep: the one of the options, or those of the list."""
+    if args.seconds < 0:
+        raise UserError("--for takes seconds")
+    if not args.window:
+        found = tuple(w for w in lists.load(args.list) if args.only in w.name)
+        if not found:
+            raise UserError(f"no window of {args.list} has '{args.only}' in its name")
+        return found
+    match = _RANGE.fullmatch(args.window)
+    if not match or not args.scenario:
+        raise UserError(
+            "a window is FUNC, FUNC+N or FUNC+N..M, and needs --scenario",
+            hint="--window seccomp_notify_send+0..40 --scenario answers",
+        )
+    names = (match["function"], *filter(None, (args.against,)))
+    for name in (*names, *([] if args.until == spec.DONE else [args.until])):
+        spec.parse_function(name)
+    if args.pairs and not args.against:
+        raise UserError("--pairs needs the other side's window", hint="--against FUNC")
+    first = int(match["first"] or 0)
+    last = int(match["last"]) if match["last"] else first if match["first"] else None
+    return (
+        Window(
+            name="window",
+            scenario=args.scenario,
+            window=match["function"],
+            side=args.side,
+            first=first,
+            last=last,
+            until=args.until,
+            against=args.against,
+        ),
+    )
+
+
+def _report(abi: str, hunt: Hunt, lab: Lab, tree: Tree, patched: str) -> Exit:
+    """Print what a sweep came to; return its exit code."""
+    window = hunt.window
+    given_up = sum(hunt.given_up.values())
+    end = "" if hunt.complete or hunt.violations else ", not to its end"
+    length = f" of {hunt.length} instructions" if hunt.length is not None else ""
+    ui.say(
+        f"hunt    {abi:<7} {window.name:<20} {hunt.tried} holds{length}{end}, {given_up} given up,"
+        f" {hunt.violations} violations  {hunt.seconds:.0f} s"
+    )
+    for reason, count in hunt.given_up.most_common():
+        ui.say(f"          {count} {reason}")
+    if window.control:
+        for verdict, count in hunt.verdicts.most_common():
+            ui.say(f"          {count} {verdict}")
+    for text in hunt.lost:
+        ui.say(f"          LOST  {text}")
+    for text in hunt.reports:
+        ui.say(f"          REPORT  {text}")
+    for one in () if window.control else hunt.found:
+        _report_found(one, lab, tree, patched, window.scenario)
+    if window.control:
+        return Exit.OK if hunt.found and not hunt.lost and not hunt.reports else Exit.INFRA
+    if hunt.violations:
+        return Exit.KERNEL
+    return Exit.INFRA if hunt.lost or not hunt.tried else Exit.OK
+
+
+def _report_found(found: Found, lab: Lab, tree: Tree, patched: str, scenario: str) -> None:
+    """Print a violation and its token."""
+    ui.say(f"  VIOLATION  {found.hold}  {found.verdict}: {found.why}")
+    ui.say(f"    again    {found.again} of {CONFIRM}   console  {found.console}")
+    if not found.certain:
+        ui.say("    replay   none: it is not the same each time, as what was freed can be anything")
+        return
+    token = tokens.make(
+        lab,
+        tree=tree.spec,
+        patched=patched,
+        scenario=scenario,
+        hold=found.hold,
+        verdict=found.verdict,
+    )
+    ui.say(f"    replay   pinrace repro {token}")
+
+
+def repro(args: argparse.Namespace) -> int:
+    """Play the hold of a token again and compare verdicts; `pinrace repro` calls this."""
+    token = tokens.parse(args.token)
+    if args.times < 1:
+        raise UserError("--times takes 1 or more")
+    abi = get_abi(token.abi)
+    tree = resolve(args.tree or token.tree, say=ui.say)
+    series = load(args.series, say=ui.say)
+    asked = Request((abi.arch,), (abi.name,), (token.flavor,))
+    built = stages.prepare(asked, tree, series, with_base=False).patched
+    lab = get_lab(built.kernels[abi.arch, token.flavor], built.images[abi.name])
+    have = tokens.make(
+        lab,
+        tree=token.tree,
+        patched=built.tree.tree_id,
+        scenario=token.scenario,
+        hold=token.spec,
+        verdict=token.verdict,
+    )
+    if wrong := tokens.differences(token, have):
+        listed = "".join(f"\n  {line}" for line in wrong)
+        raise InfrastructureError(
+            f"this is not what the token was made of:{listed}",
+            hint="name the series and the tree that it ran on: --series, --tree",
+        )
+    if have.qemu != token.qemu:
+        ui.say(f"QEMU is {have.qemu} here and was {token.qemu}; a hold should not mind")
+    record = Run.create(["pinrace", *args.words], tree=tree_facts(built.tree))
+    began = time.monotonic()
+    verdicts = hunts.replay(lab, token.scenario, token.spec, record.folder, times=args.times)
+    same = verdicts.count(token.verdict)
+    code = Exit.OK if same == args.times else Exit.INFRA
+    record.finish([], exit_code=code)
+    said = f"same verdict, {token.verdict}" if code == Exit.OK else f"NOT the token's: {verdicts}"
+    seconds = (time.monotonic() - began) / args.times
+    ui.say(f"{said} ({same}/{args.times}) · {seconds:.1f} s a hold, boot included")
+    ui.say(f"  {token.hold}\n  console  {record.folder / '1' / 'console.log'}")
+    return code

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Two operations that meet in the kernel, for a debugger that decides how.
+ *
+ * Side a runs on CPU 0, side b on CPU 1, each in a thread of the supervisor; a
+ * tracee runs on CPU 1. What the sides do is the scenario's.
+ */
+#ifndef HOLD_H
+#define HOLD_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define PATH_ROOM	16	/* read in two words, or four */
+#define GOOD		"/tmp/goodgoodgo"
+#define EVIL		"/tmp/evilevilev"
+#define THIRD		"/tmp/thirdthird"
+#define TRACEE		"hold-tracee"	/* argv[0] of a tracee, and */
+#define CHILD		"hold-child"	/* of the program that it starts */
+#define SHARED_SIZE	4096
+#define WAIT_MS		20000	/* for anything; the clock stands still while all is held */
+
+/* How a call of the tracee's went: the first letter of the file, or one of these. */
+enum { NOT_FOUND = 'n', DENIED = 'a', INTERRUPTED = 'i', NO_LISTENER = 's', DEAD = 'k',
+       OTHER = '?', NOTHING = '-' };
+
+/* What a side did: the errno of its operation, and what its PIN_ARGS showed. */
+struct side {
+	int err;
+	char text[PATH_ROOM];
+};
+
+struct round {
+	pid_t pid;		/* of the tracee, 0 when there is none */
+	int listener, answers, orders;
+	uint64_t id;
+	struct side a, b;
+	char what;		/* how the tracee's call went */
+};
+
+struct scenario {
+	const char *name;
+	bool (*prepare)(struct round *r);
+	void (*a)(struct round *r);
+	void (*b)(struct round *r);
+	const char *(*check)(struct round *r);	/* what is violated, or NULL */
+	bool alone;		/* needs no tracee */
+	bool two_threads;	/* the tracee has a thread that takes orders */
+	bool again;		/* the tracee's next call can be the next round's */
+};
+
+extern const struct scenario scenarios[];
+
+/* The path that is approved and mutated; shared with tracees. */
+extern char *shared_path;
+extern int shared_memory;
+
+/* What a tracee's second thread does when told. */
+enum { ORDER_EXIT = 'x', ORDER_EXEC = 'e' };
+
+void die(const char *what) __attribute__((noreturn));
+char open_and_tell(const char *path);
+void use_cpu(int cpu);
+void start_tracee(struct round *r, const struct scenario *scenario);
+void next_call(struct round *r);
+void end_tracee(struct round *r);
+char wait_answer(struct round *r);
+int tracee_main(char **argv);
+int child_main(int answers);
+
+#endif
