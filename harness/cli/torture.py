@@ -16,7 +16,7 @@ from threading import Event
 from harness import runner, stages, ui
 from harness.arches import get_abi, get_arch
 from harness.cli import options
-from harness.errors import Exit, InfrastructureError, UserError
+from harness.errors import InfrastructureError, UserError
 from harness.guest.machine import get_machine
 from harness.host.budget import Budget
 from harness.runs import commands, junit, summary

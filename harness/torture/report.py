@@ -20,7 +20,9 @@ RESULT = "torture.json"
 
 def by_kind(result: TortureResult, family: str, *, free: bool) -> Count:
     """Return a family's counts with free-running mutators, or with staged ones."""
-    found = (c for (name, _, is_free), c in result.counts.items() if (name, is_free) == (family, free))
+    found = (
+        c for (name, _, is_free), c in result.counts.items() if (name, is_free) == (family, free)
+    )
     return sum(found, Count())
 
 

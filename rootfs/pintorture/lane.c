@@ -27,6 +27,7 @@ static pid_t start(struct lane *lane, void (*fn)(struct lane *, int), int sock, 
 		bail("fork");
 	if (!pid) {
 		setpgid(0, 0);
+		chaos_join();
 		close(other);
 		fn(lane, sock);
 		_exit(0);

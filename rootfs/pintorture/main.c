@@ -164,6 +164,8 @@ static void show_rest(void)
 {
 	uint32_t retried = 0, murky = 0, refused = 0, generations = 0, deaths = 0;
 	uint32_t replies[NR_REPLIES] = { 0 };
+	char acts[200] = "";
+	size_t used = 0;
 
 	for (int i = 0; i < torture->nr_lanes; i++) {
 		const struct lane *lane = &torture->lanes[i];
@@ -176,9 +178,12 @@ static void show_rest(void)
 		for (int j = 0; j < NR_REPLIES; j++)
 			replies[j] += lane->replies[j];
 	}
+	for (int j = 0; j < 16 && used < sizeof(acts); j++)
+		used += snprintf(acts + used, sizeof(acts) - used, "%s%u", j ? "," : "",
+				 torture->nr_chaos[j]);
 	rec("torture rest generations=%u deaths=%u retried=%u refused=%u murky=%u "
-	    "deny=%u spoof=%u plain=%u addfd=%u", generations, deaths, retried, refused, murky,
-	    replies[R_DENY], replies[R_SPOOF], replies[R_PLAIN], replies[R_ADDFD]);
+	    "deny=%u spoof=%u plain=%u addfd=%u chaos=%s", generations, deaths, retried, refused, murky,
+	    replies[R_DENY], replies[R_SPOOF], replies[R_PLAIN], replies[R_ADDFD], acts);
 }
 
 /* Have the kernel say what all tasks are at. */
@@ -270,6 +275,7 @@ int main(int argc, char **argv, char **envp)
 			snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s",
 				 *list ? "," : "", family_names[i]);
 	}
+	chaos_groups();
 	leaks_begin();
 	torture->began = now_ns();
 	rec("torture begin seed=%llu lanes=%d cpus=%ld seconds=%llu families=%s",
@@ -277,6 +283,11 @@ int main(int argc, char **argv, char **envp)
 	    sysconf(_SC_NPROCESSORS_ONLN), (unsigned long long)seconds, list);
 	for (int i = 0; i < torture->nr_lanes; i++)
 		leaders[i] = lane_start(&torture->lanes[i]);
+	if (torture->chaos) {
+		chaos_pid = fork();
+		if (!chaos_pid)
+			chaos(torture->seed);
+	}
 	watch();
 	end_lanes();
 	show_violations();

@@ -34,11 +34,11 @@ void ops_init(void)
 /* In T, in its own folder. */
 void ops_lane_setup(struct lane *lane)
 {
+	mount_setup();	/* first: what is opened before belongs to another namespace */
 	path_setup();
 	change_setup();
 	data_setup();
 	socket_setup(lane);
-	mount_setup();
 	exec_setup();
 }
 

@@ -31,6 +31,11 @@ enum step { GO_ON, GONE, REFUSE };
 static struct lane *lane;
 static struct trial *trial;
 static pthread_t tracer;	/* the thread that holds S */
+/*
+ * Both threads wait for notifications, and one of them at a time deals with
+ * the trial: after a signal the other may have it again before this one knows.
+ */
+static pthread_mutex_t dealing = PTHREAD_MUTEX_INITIALIZER;
 
 /* Whether an error only says that the notification, or the task, is gone; or that memory is. */
 static bool is_gone(void)
@@ -40,7 +45,37 @@ static bool is_gone(void)
 
 static bool is_pressure(void)
 {
-	return (errno == ENOMEM || errno == EINTR) && torture->pressure;
+	return (errno == ENOMEM || errno == EFAULT) && under_pressure(trial);
+}
+
+/* A signal that stops V for a while has its calls fail before they have begun. */
+#define again_if_interrupted(expr) ({			\
+	int ret_;					\
+							\
+	do {						\
+		ret_ = (expr);				\
+	} while (ret_ < 0 && errno == EINTR);		\
+	ret_;						\
+})
+
+static int go_on(uint64_t id, uint32_t flags)
+{
+	return again_if_interrupted(pr_continue(lane->listener, id, flags));
+}
+
+static int deny(uint64_t id, int error)
+{
+	return again_if_interrupted(pr_deny(lane->listener, id, error));
+}
+
+static int send_it(struct seccomp_notif_resp *resp)
+{
+	return again_if_interrupted(ioctl(lane->listener, SECCOMP_IOCTL_NOTIF_SEND, resp));
+}
+
+static int take_into(struct seccomp_notif_pin_args *pin, uint64_t id, void *buf, uint32_t size)
+{
+	return again_if_interrupted(pr_pin(lane->listener, pin, id, buf, size));
 }
 
 /* Do something that has to fail like that. */
@@ -75,7 +110,7 @@ static void describe(struct seccomp_notif_pin_args *pin)
 
 static int take(struct seccomp_notif_pin_args *pin, uint64_t id, unsigned char *buf)
 {
-	return pr_pin(lane->listener, pin, id, buf, PIN_ROOM);
+	return take_into(pin, id, buf, PIN_ROOM);
 }
 
 /* ---- before ---- */
@@ -84,21 +119,29 @@ static enum step truncated(uint64_t id)
 {
 	struct seccomp_notif_pin_args pin;
 
+	/* What is zero for a moment is short enough, and a whole snapshot is not replaced. */
+	if (lane->spoiled || (trial->free && is_mapping(trial->mutator)))
+		return GO_ON;
 	describe(&pin);
 	for (uint32_t i = 0; i < pin.nr_args; i++) {
 		uint32_t size = trial->slots[pin.args[i].arg_idx].size;
 
 		pin.args[i].max_bytes = size > 1 ? size - 1 : 1;
 	}
-	/* A free actor may make the string short enough, or take it away. */
-	if (take(&pin, id, lane->pin_buf))
-		return trial->free ? GO_ON : must_fail("C8", "a short snapshot", -1, 0);
+	if (take(&pin, id, lane->pin_buf)) {
+		if (is_gone())
+			return GONE;
+		if (!is_pressure())
+			violation(lane, "C8", "a short snapshot gave errno %d", errno);
+		return GO_ON;
+	}
 	for (uint32_t i = 0; i < pin.nr_args; i++) {
-		if (!pin.args[i].truncated)
-			return GO_ON;
+		if (!pin.args[i].truncated && trial->slots[pin.args[i].arg_idx].size > 1)
+			violation(lane, "C8", "a short snapshot of slot %u is not truncated",
+				  pin.args[i].arg_idx);
 	}
 	return must_fail("C8", "a reply with a truncated snapshot",
-			 pr_continue(lane->listener, id, PR_PINNED), EMSGSIZE);
+			 go_on(id, PR_PINNED), EMSGSIZE);
 }
 
 static enum step wrong(uint64_t id)
@@ -143,13 +186,13 @@ static enum step wrong(uint64_t id)
 		expected = ENOSPC;
 		size = 1;
 		/* Memory that went away is noticed before the buffer's size. */
-		if (trial->free && is_mapping(trial->mutator))
+		if (lane->spoiled || (trial->free && is_mapping(trial->mutator)))
 			return GO_ON;
 		if (trial->mask == 0 || trial->slots[pin.args[0].arg_idx].size < 2)
 			return GO_ON;
 	}
 	return must_fail(statement, "a wrong request",
-			 pr_pin(lane->listener, &pin, id, lane->pin_buf, size), expected);
+			 take_into(&pin, id, lane->pin_buf, size), expected);
 }
 
 static enum step bad_flags(uint64_t id)
@@ -159,7 +202,7 @@ static enum step bad_flags(uint64_t id)
 	resp.flags = trial->seq % 2 ? SECCOMP_USER_NOTIF_FLAG_CONTINUE_PINNED : PR_PINNED;
 	resp.error = trial->seq % 2 ? 0 : -EPERM;
 	return must_fail("C3", "a reply with bad flags",
-			 ioctl(lane->listener, SECCOMP_IOCTL_NOTIF_SEND, &resp), EINVAL);
+			 send_it(&resp), EINVAL);
 }
 
 static enum step do_before(uint64_t id)
@@ -168,7 +211,7 @@ static enum step do_before(uint64_t id)
 	case B_NOTHING:
 		return GO_ON;
 	case B_NO_PIN:
-		if (!pr_continue(lane->listener, id, PR_PINNED)) {
+		if (!go_on(id, PR_PINNED)) {
 			violation(lane, "C3", "a pinned reply without a snapshot was accepted");
 			return GONE;
 		}
@@ -203,7 +246,7 @@ static enum step see(const struct seccomp_notif_pin_args *pin, const unsigned ch
 		off += arg->actual_size;
 		if (letter == '?') {
 			/* Zeroes, or half of each, where the mapping is being changed. */
-			if (trial->free && is_mapping(trial->mutator))
+			if (lane->spoiled || (trial->free && is_mapping(trial->mutator)))
 				return REFUSE;
 			violation(lane, "C14", "slot %u of the snapshot is not what T wrote "
 				  "(%u bytes of %u, truncated %u)", arg->arg_idx,
@@ -266,7 +309,7 @@ static enum step take_snapshot(uint64_t id)
 		return see(&lane->pin, lane->pin_buf);
 	if (is_gone())
 		return GONE;
-	if (errno == EFAULT && trial->free && is_mapping(trial->mutator))
+	if (errno == EFAULT && (lane->spoiled || (trial->free && is_mapping(trial->mutator))))
 		return REFUSE;
 	if (!is_pressure())
 		violation(lane, "C6", "no snapshot: errno %d", errno);
@@ -347,7 +390,8 @@ static void mutate(const struct seccomp_notif *req)
 		lane->outcome.exposed = is_mapping(trial->mutator) && lane->mutated ? true :
 					mutate_is_exposed(lane, trial, req->pid);
 	else
-		lane->outcome.exposed = mutate_staged(lane, trial, req->pid, tracer_here);
+		lane->outcome.exposed = lane->spoiled =
+			mutate_staged(lane, trial, req->pid, tracer_here);
 }
 
 /* ---- the reply ---- */
@@ -360,7 +404,7 @@ static bool add_fd(uint64_t id)
 	int fd;
 
 	/* T reads the number, so V has to be through with it before T goes on: see busy. */
-	fd = ioctl(lane->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
+	fd = again_if_interrupted(ioctl(lane->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add));
 	lane->outcome.fd = fd;
 	return fd >= 0;
 }
@@ -371,17 +415,17 @@ static bool send_reply(uint64_t id, uint8_t reply)
 
 	switch (reply) {
 	case R_PINNED:
-		return !pr_continue(lane->listener, id, torture->break_plain ?
+		return !go_on(id, torture->break_plain ?
 				    SECCOMP_USER_NOTIF_FLAG_CONTINUE : PR_PINNED);
 	case R_DENY:
-		return !pr_deny(lane->listener, id, trial->error);
+		return !deny(id, trial->error);
 	case R_SPOOF:
 		resp.val = trial->spoof;
-		return !ioctl(lane->listener, SECCOMP_IOCTL_NOTIF_SEND, &resp);
+		return !send_it(&resp);
 	case R_ADDFD:
 		return add_fd(id);
 	default:
-		return !pr_continue(lane->listener, id, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+		return !go_on(id, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
 	}
 }
 
@@ -417,7 +461,7 @@ static void reply(const struct seccomp_notif *req, uint8_t what)
 	}
 	if (!is_pressure())
 		violation(lane, "C3", "reply %d failed: errno %d", what, errno);
-	pr_deny(lane->listener, req->id, ENOMEM);
+	deny(req->id, ENOMEM);
 }
 
 static bool is_expected(const struct seccomp_notif *req)
@@ -440,7 +484,7 @@ static void handle(const struct seccomp_notif *req)
 	if (!is_expected(req)) {
 		violation(lane, "C21", "call %d trapped with other arguments than T's",
 			  req->data.nr);
-		pr_deny(lane->listener, req->id, EPERM);
+		deny(req->id, EPERM);
 		return;
 	}
 	memset(&lane->outcome, 0, sizeof(lane->outcome));
@@ -497,7 +541,9 @@ static void *listen_main(void *unused)
 			continue;
 		}
 		lane->busy++;
+		pthread_mutex_lock(&dealing);
 		handle(&req);
+		pthread_mutex_unlock(&dealing);
 		lane->busy--;
 	}
 	return unused;

@@ -26,7 +26,7 @@
 #include "pinrace.h"
 
 #define MAX_LANES	8
-#define SLOTS		SECCOMP_PIN_MAX_ARGS
+#define SLOTS		6
 #define SLOT_BYTES	8192u
 #define AREA_BYTES	(SLOTS * SLOT_BYTES)
 #define PIN_ROOM	(64u << 10)	/* of V's buffer */
@@ -142,6 +142,7 @@ struct trial {
 	uint32_t late_us;
 	int error;		/* for R_DENY */
 	uint32_t spoof;
+	uint32_t pressure;	/* torture->pressure when it began */
 	int out_slot;		/* a slot that is not an input, for B_WRONG_SLOT */
 	unsigned long area;	/* the address that the arguments point into */
 };
@@ -184,6 +185,7 @@ struct lane {
 	unsigned long private;	/* the area in T's own memory */
 	unsigned long spare;	/* where a mutator moves it to */
 	uint32_t letter_off;	/* of every letter, in its slot */
+	bool spoiled;		/* V has had the source of this trial changed before */
 	_Atomic bool mutated;	/* state of the private area in a free run */
 	bool nested, two_vs;
 	uint64_t pin_id;	/* for the second thread */
@@ -209,7 +211,7 @@ struct torture {
 	bool break_plain;	/* replies are plain on purpose: the check has to fail */
 	bool chaos, stop_at_first;
 	_Atomic bool stop;
-	_Atomic bool pressure;	/* memory is short on purpose */
+	_Atomic uint32_t pressure;	/* odd: memory is short on purpose */
 	_Atomic uint32_t nr_violations;
 	_Atomic uint32_t nr_chaos[16];
 	struct violation violations[MAX_VIOLATIONS];
@@ -254,6 +256,7 @@ __attribute__((format(printf, 3, 4)))
 void violation(struct lane *lane, const char *statement, const char *fmt, ...);
 void bail(const char *what) __attribute__((noreturn));
 bool write_text(const char *path, const char *text);
+bool under_pressure(const struct trial *trial);
 
 /* slots.c: arguments */
 void slot_bytes(struct lane *lane, struct trial *trial, int slot, const void *bytes,
@@ -299,6 +302,8 @@ void tracee(struct lane *lane, int sock) __attribute__((noreturn));
 void supervisor(struct lane *lane, int sock) __attribute__((noreturn));
 pid_t lane_start(struct lane *lane);
 void chaos(uint64_t seed) __attribute__((noreturn));
+void chaos_groups(void);
+void chaos_join(void);
 bool has_pin_mapping(const char *maps);
 void leaks_begin(void);
 int leaks_end(void);

@@ -68,7 +68,7 @@ void actor_do(struct actor *actor, uint32_t what, bool wait)
 	actor->what = what;
 	actor->cmd = cmd;
 	futex_wake(&actor->cmd);
-	while (wait && (seen = actor->ack) != cmd)
+	while (wait && (int32_t)((seen = actor->ack) - cmd) < 0)
 		futex_wait(&actor->ack, seen, 1000);
 }
 
@@ -131,4 +131,12 @@ bool write_text(const char *path, const char *text)
 	good = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
 	close(fd);
 	return good;
+}
+
+/* Whether memory was short on purpose at any time since the trial began. */
+bool under_pressure(const struct trial *trial)
+{
+	uint32_t now = torture->pressure;
+
+	return now % 2 || now != trial->pressure;
 }
