@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeat", type=int, default=1, help="the same again, this many times")
     parser.add_argument("--guests", type=int, default=0, help="guests at once")
     parser.add_argument("--smp", type=int, default=SMP, help=f"CPUs of a guest (default: {SMP})")
-    parser.add_argument("--lanes", type=int, default=0, help="races at once (default: one a CPU)")
+    parser.add_argument("--lanes", type=int, default=0, help="races at once (default: two a CPU)")
     parser.add_argument("--no-chaos", action="store_true", help="races alone, nothing beside them")
     parser.add_argument(
         "--stop-at-first", action="store_true", help="end a guest at its first violation"

@@ -163,9 +163,15 @@ void mutate_restore(struct lane *lane)
 
 /* ---- actors ---- */
 
+/*
+ * Now and then let others run: those who wait for this CPU would else do so
+ * for a whole time slice, and there would be fewer trials to spoil.
+ */
 static void spin(uint64_t *random)
 {
 	*random = mix(*random, 1);
+	if (*random >> 62 == 0)
+		sched_yield();
 	for (volatile uint32_t i = *random % LONGEST_SPIN; i; i--)
 		;
 }
@@ -336,7 +342,7 @@ bool mutate_is_exposed(struct lane *lane, struct trial *trial, pid_t pid)
 		struct iovec here, there = { (void *)at, 1 };
 		char letter;
 
-		if (!(trial->mask & 1u << i) || !trial->slots[i].lettered)
+		if (!(trial->pinned & 1u << i) || !trial->slots[i].lettered)
 			continue;
 		here = (struct iovec){ &letter, 1 };
 		if (!trial->private)

@@ -102,7 +102,7 @@ static void describe(struct seccomp_notif_pin_args *pin)
 	for (int i = 0; i < SLOTS; i++) {
 		const struct slot *slot = &trial->slots[i];
 
-		if (!(trial->mask & 1u << i))
+		if (!(trial->pinned & 1u << i))
 			continue;
 		/* Exactly what is needed, or room for more where there may be. */
 		pr_pin_add(pin, i, slot->kind, slot->kind == SECCOMP_PIN_FIXED ? slot->size :

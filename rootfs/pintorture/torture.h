@@ -134,6 +134,7 @@ struct trial {
 	const char *call_name;
 	struct call call;
 	uint32_t mask;		/* of the slots */
+	uint32_t pinned;	/* of those of them that V pins */
 	struct slot slots[SLOTS];
 	uint8_t mutator;	/* enum mutator */
 	bool free;		/* it runs by itself, else V has it done */
