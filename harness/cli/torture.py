@@ -22,12 +22,11 @@ from harness.host.budget import Budget
 from harness.runs import commands, junit, summary
 from harness.runs.journal import Run, tree_facts
 from harness.torture import report
-from harness.torture.run import TorturePlan, TortureResult, torture
+from harness.torture.run import SMP, TorturePlan, TortureResult, torture
 from harness.values import Cell, CellResult, Verdict
 
 _FOR = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|)")
 _UNITS = {"s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
-SMP = 2  # CPUs of a guest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
