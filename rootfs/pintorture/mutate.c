@@ -230,9 +230,8 @@ static void fork_and_look(struct lane *lane)
 void mutate_thread(struct lane *lane)
 {
 	struct actor *me = &lane->thread;
-	uint32_t cmd = me->cmd;
+	uint32_t cmd = 0;	/* not me->cmd: there may be something to do already */
 
-	me->ack = cmd;
 	for (;;) {
 		cmd = actor_next(me, cmd);
 		if (me->what == DO_FREE) {
@@ -257,9 +256,8 @@ void mutate_thread(struct lane *lane)
 void mutate_vmproc(struct lane *lane)
 {
 	struct actor *me = &lane->vmproc;
-	uint32_t cmd = me->cmd;
+	uint32_t cmd = 0;	/* not me->cmd: there may be something to do already */
 
-	me->ack = cmd;
 	for (;;) {
 		cmd = actor_next(me, cmd);
 		if (me->what == DO_MUTATE)
@@ -274,9 +272,8 @@ void mutate_vmproc(struct lane *lane)
 void mutate_outside(struct lane *lane)
 {
 	struct actor *me = &lane->outside;
-	uint32_t cmd = me->cmd;
+	uint32_t cmd = 0;	/* not me->cmd: there may be something to do already */
 
-	me->ack = cmd;
 	for (;;) {
 		cmd = actor_next(me, cmd);
 		actor_done(me, cmd);

@@ -527,10 +527,9 @@ static void handle(struct seccomp_notif *req)
 static void *second_main(void *unused)
 {
 	struct actor *me = &lane->second;
-	uint32_t cmd = me->cmd;
+	uint32_t cmd = 0;
 
 	(void)unused;
-	me->ack = cmd;
 	for (;;) {
 		cmd = actor_next(me, cmd);
 		lane->pin_result = take(&lane->pin2, lane->pin_id, lane->pin_buf2) ? errno : 0;

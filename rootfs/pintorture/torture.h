@@ -175,6 +175,7 @@ struct count {
 struct lane {
 	int number;
 	uint32_t generation;
+	uint32_t first;		/* the last trial before this generation */
 	uint64_t random;	/* T's stream */
 	_Atomic uint32_t seq;	/* trials so far, over all generations */
 	_Atomic int busy;	/* V's threads that are at it */

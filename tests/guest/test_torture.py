@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A short torture of each arch: sound with the series, and failing once the supervisor is broken."""
+"""A short torture of each arch: sound with the series, failing with a broken supervisor."""
 
 from __future__ import annotations
 
