@@ -23,6 +23,7 @@ from harness.runs import commands, junit, summary
 from harness.runs.journal import Run, tree_facts
 from harness.torture import report
 from harness.torture.run import SMP, TorturePlan, TortureResult, torture
+from harness.torture.values import BREAKAGES
 from harness.values import Cell, CellResult, Verdict
 
 _FOR = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|)")
@@ -46,9 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--stop-at-first", action="store_true", help="end a guest at its first violation"
     )
     parser.add_argument(
-        "--break-plain",
-        action="store_true",
-        help="break the supervisor on purpose, with plain replies: the torture has to FAIL",
+        "--break",
+        dest="broken",
+        choices=BREAKAGES,
+        default="",
+        help="break it on purpose: the torture has to FAIL",
     )
 
 
@@ -74,7 +77,7 @@ def make_plan(args: argparse.Namespace) -> TorturePlan:
         stop_at_first=args.stop_at_first,
         chaos=not args.no_chaos,
         lanes=args.lanes,
-        break_plain=args.break_plain,
+        broken=args.broken,
     )
 
 

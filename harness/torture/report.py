@@ -76,7 +76,7 @@ def plan_options(plan: TorturePlan) -> list[str]:
     words += ["--lanes", str(plan.lanes)] if plan.lanes else []
     words += ["--stop-at-first"] if plan.stop_at_first else []
     words += [] if plan.chaos else ["--no-chaos"]
-    words += ["--break-plain"] if plan.break_plain else []
+    words += ["--break", plan.broken] if plan.broken else []
     return words
 
 

@@ -35,7 +35,6 @@ RECORDS = "records.txt"
 # The guest program has the lanes a CPU as its default; the CPUs are this:
 SMP = 2
 
-STALL = 45  # guest seconds without a trial in some lane, and it hangs; a busy host has made it 12
 AFTER = 60.0  # guest seconds for the lanes to end, and for the kernel to say what all tasks do
 _WHOLE_SLACK = 60.0  # host seconds on top of everything, for a host that is busy
 CONSOLE_LIMIT = 64 << 20  # bytes; the list of all tasks is long
@@ -43,13 +42,22 @@ CONSOLE_LIMIT = 64 << 20  # bytes; the list of all tasks is long
 
 def job(plan: TorturePlan, scale: float) -> Job:
     """Return the job of a plan; its time is that of the guest, whatever the accelerator."""
-    words = ["--seed", str(plan.seed), "--seconds", f"{plan.seconds:.0f}", "--stall", str(STALL)]
+    words = [
+        "--seed",
+        str(plan.seed),
+        "--seconds",
+        f"{plan.seconds:.0f}",
+        "--stall",
+        f"{plan.stall:.0f}",
+    ]
     words += ["--lanes", str(plan.lanes)] if plan.lanes else []
     words += ["--families", ",".join(plan.families)] if plan.families else []
     words += ["--stop-at-first"] if plan.stop_at_first else []
     words += [] if plan.chaos else ["--no-chaos"]
-    words += ["--break-plain"] if plan.break_plain else []
-    return Job(NAME, (f"{PROGRAMS}/pintorture", *words), (plan.seconds + STALL + AFTER) / scale)
+    words += ["--break", plan.broken] if plan.broken else []
+    return Job(
+        NAME, (f"{PROGRAMS}/pintorture", *words), (plan.seconds + plan.stall + AFTER) / scale
+    )
 
 
 def torture(

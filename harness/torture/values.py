@@ -9,6 +9,10 @@ from pathlib import Path
 
 from harness.values import Splat, Verdict
 
+# What can be broken on purpose: a supervisor that replies plainly where a pinned reply is meant, one
+# that stops replying, a process that stays, a program that ends without its last word.
+BREAKAGES = ("plain", "hang", "leak", "lost")
+
 
 @dataclass(frozen=True)
 class TorturePlan:
@@ -24,7 +28,8 @@ class TorturePlan:
     stop_at_first: bool = False  # end at the first violation
     chaos: bool = True  # signals, freezes, hotplug and so on beside the races
     lanes: int = 0  # tracees with their supervisors; 0: two a CPU of the guest
-    break_plain: bool = False  # reply plainly where a pinned reply is meant: must FAIL
+    stall: float = 45.0  # guest seconds without a trial in some lane, and it hangs
+    broken: str = ""  # one of BREAKAGES, which has to FAIL
 
 
 @dataclass(frozen=True)

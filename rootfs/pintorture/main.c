@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * pintorture --seed N --seconds N [--lanes N] [--families a,b] [--stall N]
- *            [--no-chaos] [--break-plain] [--stop-at-first]
+ *            [--no-chaos] [--stop-at-first] [--break plain|hang|leak|lost]
  *
  * Starts the lanes, tells each second how far they are, and sees when nothing
  * goes on any more.  Records (see harness/torture/records.py):
@@ -53,6 +53,18 @@ static void choose_families(const char *list)
 	}
 }
 
+static enum breakage breakage(const char *name)
+{
+	static const char *const names[] = { "nothing", "plain", "hang", "leak", "lost" };
+
+	for (int i = 0; i < 5; i++) {
+		if (!strcmp(name, names[i]))
+			return i;
+	}
+	printf("cannot break '%s'\n", name);
+	exit(2);
+}
+
 static void options(int argc, char **argv)
 {
 	const char *families = "";
@@ -64,9 +76,6 @@ static void options(int argc, char **argv)
 
 		if (!strcmp(argv[i], "--no-chaos")) {
 			torture->chaos = false;
-			continue;
-		} else if (!strcmp(argv[i], "--break-plain")) {
-			torture->break_plain = true;
 			continue;
 		} else if (!strcmp(argv[i], "--stop-at-first")) {
 			torture->stop_at_first = true;
@@ -82,6 +91,8 @@ static void options(int argc, char **argv)
 			stall = atoi(value);
 		else if (!strcmp(argv[i], "--families"))
 			families = value;
+		else if (!strcmp(argv[i], "--break"))
+			torture->broken = breakage(value);
 		else
 			i = argc;
 		i++;
@@ -295,6 +306,13 @@ int main(int argc, char **argv, char **envp)
 	show_second();
 	show_table();
 	show_rest();
+	if (torture->broken == BREAK_LOST)
+		return 0;
+	if (torture->broken == BREAK_LEAK && !fork()) {
+		chaos_join();
+		for (;;)
+			pause();
+	}
 	leaks = leaks_end();
 	rec("torture end violations=%u leaks=%d ns=%llu", torture->nr_violations, leaks,
 	    (unsigned long long)(now_ns() - torture->began));

@@ -201,6 +201,14 @@ struct lane {
 	uint32_t retried, murky, refused, generations, deaths;
 };
 
+enum breakage {
+	BREAK_NOTHING,
+	BREAK_PLAIN,		/* V replies plainly where a pinned reply is meant */
+	BREAK_HANG,		/* V stops replying */
+	BREAK_LEAK,		/* a process stays */
+	BREAK_LOST,		/* the program ends without a word */
+};
+
 struct violation {
 	_Atomic bool ready;
 	char text[448];
@@ -211,7 +219,7 @@ struct torture {
 	uint64_t began;		/* ns */
 	int nr_lanes;
 	bool families[MAX_FAMILIES];
-	bool break_plain;	/* replies are plain on purpose: the check has to fail */
+	enum breakage broken;	/* on purpose: the check has to fail */
 	bool chaos, stop_at_first;
 	_Atomic bool stop;
 	_Atomic uint32_t pressure;	/* odd: memory is short on purpose */
@@ -300,6 +308,9 @@ void mutate_vmproc(struct lane *lane);
 void mutate_outside(struct lane *lane);
 bool mutate_attach(pid_t pid);
 struct actor *mutate_actor(struct lane *lane, enum mutator m);
+
+/* judge.c */
+void judge(struct lane *lane, const struct op *op, long ret, int signals);
 
 /* tracee.c, supervisor.c, lane.c, chaos.c, leaks.c */
 void tracee(struct lane *lane, int sock) __attribute__((noreturn));

@@ -231,140 +231,6 @@ static void wait_idle(void)
 		sched_yield();
 }
 
-/* ---- what became of it ---- */
-
-/* What the kernel acted on and what V saw, as far as they differ; "" otherwise. */
-static void compare(const char *letters, const char *expected, char *text, size_t size)
-{
-	const struct trial *trial = &lane->trial;
-	size_t used = 0;
-
-	text[0] = '\0';
-	for (int i = 0; i < SLOTS; i++) {
-		if (trial->pinned & 1u << i && letters[i] != expected[i])
-			used += snprintf(text + used, size - used, "%sslot %d did %c and not %c",
-					 used ? ", " : "", i, letters[i], expected[i]);
-	}
-}
-
-/*
- * Without memory calls fail, and so does looking at what they did.  Even then
- * the opposite letter is never excused.
- */
-static bool is_excused(const struct trial *trial, long ret, const char *letters)
-{
-	bool any = false;
-
-	for (int i = 0; i < SLOTS; i++) {
-		char other = lane->outcome.letters[i] == 'T' ? 'M' : 'T';
-
-		if (!(trial->pinned & 1u << i))
-			continue;
-		if (letters[i] == other)
-			return false;
-		any = any || letters[i] != '0';
-	}
-	/* EINTR: a signal in the call itself */
-	return under_pressure(trial) || (!any && ret == -EINTR);
-}
-
-static void judge_pinned(const struct trial *trial, long ret, const char *letters)
-{
-	char text[160];
-
-	compare(letters, lane->outcome.letters, text, sizeof(text));
-	if (!text[0])
-		return;
-	if (is_excused(trial, ret, letters))
-		lane->murky++;
-	else
-		violation(lane, "C5", "%s, result %ld", text, ret);
-}
-
-static void judge_nothing(const struct trial *trial, long ret, long expected,
-			  const char *letters)
-{
-	if (under_pressure(trial))
-		return;
-	if (ret != expected)
-		violation(lane, "C4", "the reply was %ld, the call gave %ld", expected, ret);
-	for (int i = 0; i < SLOTS; i++) {
-		/* A positive result without an effect looks like one to calls that only look. */
-		if (expected < 0 && trial->mask & 1u << i && letters[i] != '0')
-			violation(lane, "C4", "slot %d did %c in a call that was not to be", i,
-				  letters[i]);
-	}
-}
-
-static void count(struct trial *trial, const char *letters)
-{
-	struct count *c = &lane->counts[trial->family][trial->mutator][trial->free];
-	const struct outcome *out = &lane->outcome;
-
-	if (!out->replied)
-		return;
-	lane->replies[out->reply]++;
-	lane->befores[trial->before]++;
-	lane->betweens[trial->between]++;
-	if (out->reply == R_PINNED) {
-		c->pinned++;
-		c->exposed += out->exposed;
-	} else if (out->reply == R_CONTROL) {
-		char text[160];
-
-		compare(letters, out->letters, text, sizeof(text));
-		c->control++;
-		c->lost += !!text[0];
-	}
-}
-
-static void judge(struct trial *trial, long ret, int signals)
-{
-	const struct outcome *out = &lane->outcome;
-	char letters[SLOTS] = { 0 };
-	long result = ret;
-
-	/* A made-up result is none that a probe should take for a descriptor. */
-	if (!out->replied || (out->reply != R_PINNED && out->reply != R_CONTROL &&
-			      out->reply != R_PLAIN))
-		result = -ENOSYS;
-	op->probe(lane, trial, result, letters);
-	if (!trap_kept_registers(&trial->call) && op->run == NULL)
-		violation(lane, "C21", "the call changed a register of its arguments");
-	count(trial, letters);
-	if (!out->replied) {
-		if (ret == -EINTR && lane->signals != signals && trial->between == W_INTR)
-			judge_nothing(trial, ret, -EINTR, letters);
-		else if (ret != -ENOSYS)
-			violation(lane, "C3", "nobody replied, and the call gave %ld", ret);
-		return;
-	}
-	switch (out->reply) {
-	case R_PINNED:
-		judge_pinned(trial, ret, letters);
-		break;
-	case R_PLAIN:
-		/* The snapshot is gone: the call runs on what is there. */
-		for (int i = 0; i < SLOTS && out->exposed && !trial->free; i++) {
-			if (trial->mask & 1u << i && trial->slots[i].lettered &&
-			    letters[i] == 'T')
-				violation(lane, "C4", "slot %d of a plain CONTINUE did T", i);
-		}
-		break;
-	case R_DENY:
-		judge_nothing(trial, ret, -trial->error, letters);
-		break;
-	case R_SPOOF:
-		judge_nothing(trial, ret, trial->spoof, letters);
-		break;
-	case R_ADDFD:
-		judge_nothing(trial, ret, out->fd, letters);
-		break;
-	}
-	if (out->reply == R_ADDFD && !op->run)
-		close(out->fd);
-}
-
 /* Make the call.  A mapping that changes by itself does so only meanwhile. */
 static long call(struct trial *trial)
 {
@@ -429,10 +295,10 @@ void tracee(struct lane *which, int sock)
 		/* Nobody listens any more, after what V was to do or after its death. */
 		if (ret == -ENOSYS) {
 			lane->outcome.replied = false;
-			judge(trial, ret, signals);
+			judge(lane, op, ret, signals);
 			break;
 		}
-		judge(trial, ret, signals);
+		judge(lane, op, ret, signals);
 		if (trial->seq % LOOK_AT_MAPS == 0 && has_pin_mapping("/proc/self/maps"))
 			violation(lane, "C4", "the mapping of a snapshot outlived its call");
 	}

@@ -56,18 +56,39 @@ def test_a_broken_supervisor_is_found(
 ) -> None:
     cell = cell_of(abi, flavor)
     on = bench(get_lab(abi, flavor), cell)
-    plan = TorturePlan(seed=5, seconds=60, stop_at_first=True, break_plain=True)
+    plan = TorturePlan(seed=5, seconds=60, stop_at_first=True, broken="plain")
     result = torture(cell, on, plan, tmp_path)
     assert result.verdict is Verdict.FAIL
     assert {violation.statement for violation in result.violations} == {"C5"}
     assert result.seconds < plan.seconds
 
 
+@pytest.mark.parametrize(
+    ("broken", "why"),
+    [
+        ("hang", "the lanes hang: lane=0 seconds=5"),
+        ("leak", "something leaks: processes are left"),
+        ("lost", "results are lost: the program ended early, with status 0"),
+    ],
+)
+@pytest.mark.xdist_group("x86_64")
+def test_what_goes_wrong_is_seen(broken: str, why: str, get_lab: GetLab, tmp_path: Path) -> None:
+    cell = cell_of("x86_64", "plain")
+    plan = TorturePlan(
+        seed=5, seconds=20 if broken == "hang" else 2, lanes=1, chaos=False, stall=5, broken=broken
+    )
+    result = torture(cell, bench(get_lab("x86_64"), cell), plan, tmp_path)
+    assert result.verdict is Verdict.FAIL
+    assert result.reason.startswith(why)
+    if broken == "hang":
+        assert "task:pintorture" in (tmp_path / "console.log").read_text(errors="replace")
+
+
 @pytest.mark.xdist_group("x86_64")
 def test_the_same_seed_draws_the_same_trials(get_lab: GetLab, tmp_path: Path) -> None:
     cell = cell_of("x86_64", "plain")
     on = bench(get_lab("x86_64"), cell)
-    plan = TorturePlan(seed=9, seconds=2, lanes=1, chaos=False, break_plain=True)
+    plan = TorturePlan(seed=9, seconds=2, lanes=1, chaos=False, broken="plain")
     plans = []
     for number in ("1", "2"):
         result = torture(cell, on, plan, tmp_path / number)
