@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import secrets
 import shlex
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 
 from harness import runner, stages, ui
 from harness.arches import get_abi, get_arch
@@ -22,6 +23,7 @@ from harness.host.budget import Budget
 from harness.runs import commands, junit, summary
 from harness.runs.journal import Run, tree_facts
 from harness.torture import report
+from harness.torture.records import Told
 from harness.torture.run import SMP, TorturePlan, TortureResult, torture
 from harness.torture.values import BREAKAGES
 from harness.values import Cell, CellResult, Verdict
@@ -89,6 +91,22 @@ class _Work:
     record: Run
     stop: Event
     again: commands.Again | None
+    progress: _Progress
+
+
+class _Progress:
+    """How far all cells are together, in seconds of guests; called by several threads."""
+
+    def __init__(self, meter: ui.Meter, cells: int, seconds: float) -> None:
+        self._meter, self._whole = meter, math.ceil(cells * seconds)
+        self._seconds: dict[Cell, float] = {}
+        self._lock = Lock()
+
+    def __call__(self, cell: Cell, told: Told) -> None:
+        """Note how far a cell is."""
+        with self._lock:
+            self._seconds[cell] = told.seconds
+            self._meter(min(int(sum(self._seconds.values())), self._whole), self._whole)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -124,7 +142,9 @@ def run(args: argparse.Namespace) -> int:
         f"torture {len(work)} cells of {plan.seconds:.0f} s, {guests} guests of {args.smp} CPUs"
         f" at once, results in {record.folder}"
     )
-    done = _torture_all(work, _Work(plan, record, Event(), how), guests)
+    with ui.meter("seconds") as meter:
+        progress = _Progress(meter, len(work), plan.seconds)
+        done = _torture_all(work, _Work(plan, record, Event(), how, progress), guests)
     results = [report.cell_result(cell, one) for cell, one in done.items()]
     code = summary.exit_code(results)
     record.finish(results, exit_code=code)
@@ -160,7 +180,14 @@ def _torture_all(
 
 def _one(task: runner.Task, shared: _Work) -> TortureResult:
     folder = shared.record.cell_start(task.cell)
-    return torture(task.cell, task.patched, shared.plan, folder, stop=shared.stop)
+    return torture(
+        task.cell,
+        task.patched,
+        shared.plan,
+        folder,
+        stop=shared.stop,
+        on_second=lambda told: shared.progress(task.cell, told),
+    )
 
 
 def _judged(cell: Cell, future: Future[TortureResult], shared: _Work) -> TortureResult:

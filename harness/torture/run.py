@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -61,18 +62,24 @@ def job(plan: TorturePlan, scale: float) -> Job:
 
 
 def torture(
-    cell: Cell, bench: Bench, plan: TorturePlan, folder: Path, *, stop: Event | None = None
+    cell: Cell,
+    bench: Bench,
+    plan: TorturePlan,
+    folder: Path,
+    *,
+    stop: Event | None = None,
+    on_second: Callable[[Told], None] | None = None,
 ) -> TortureResult:
     """Torture a cell and judge it; everything that was printed stays in the folder.
 
-    Setting `stop` ends it early: what was found so far is kept, and the verdict is MISS where that
+    on_second sees each second what has been told so far.  Setting `stop` ends it early: what was found so far is kept, and the verdict is MISS where that
     is no failure.  Raises InfrastructureError when the guest cannot be started at all.
     """
     scale = bench.machine.accel.scale
     work = job(plan, scale)
     limit = (BOOT_SECONDS + ABIPROBE.timeout + work.timeout) * scale + _WHOLE_SLACK
     folder.mkdir(parents=True, exist_ok=True)
-    live = Live(folder / RECORDS)
+    live = Live(folder / RECORDS, on_second)
     try:
         ran = run_guest(
             bench.kernel.boot,
@@ -161,8 +168,10 @@ def stopped(told: Told, folder: Path) -> TortureResult:
 class Live:
     """Keeps the records as they come, so that nothing is lost with the guest."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, on_second: Callable[[Told], None] | None = None) -> None:
         self.path = path
+        self._on_second = on_second
+        self._told, self._rest = Told(), ""
         path.write_bytes(b"")
 
     def take(self, record: Record) -> None:
@@ -170,8 +179,13 @@ class Live:
         if record.type == "rec":
             with self.path.open("ab") as stream:
                 stream.write(record.payload)
+            text = self._rest + record.payload.decode(errors="replace")
+            *lines, self._rest = text.split("\n")
+            for line in lines:
+                self._told.feed(line)
+                if self._on_second and line.startswith("torture second"):
+                    self._on_second(self._told)
 
     def told(self) -> Told:
         """Return what there is; the last line may be half a one."""
-        text = self.path.read_text(errors="replace")
-        return parse(text.split("\n")[:-1])
+        return self._told

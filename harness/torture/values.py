@@ -9,8 +9,8 @@ from pathlib import Path
 
 from harness.values import Splat, Verdict
 
-# What can be broken on purpose: a supervisor that replies plainly where a pinned reply is meant, one
-# that stops replying, a process that stays, a program that ends without its last word.
+# What can be broken on purpose: a supervisor that replies plainly where a pinned reply is meant,
+# one that stops replying, a process that stays, a program that ends without its last word.
 BREAKAGES = ("plain", "hang", "leak", "lost")
 
 

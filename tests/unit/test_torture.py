@@ -12,6 +12,7 @@ import pytest
 
 from harness.cli import torture as command
 from harness.errors import UserError
+from harness.guest.channel import Record
 from harness.judge.verdict import Ending, Evidence
 from harness.runs import commands
 from harness.torture import report, run
@@ -220,10 +221,13 @@ def test_durations_that_are_none(text: str) -> None:
 
 
 def test_a_stopped_run_keeps_what_it_has(tmp_path: Path) -> None:
-    live = run.Live(tmp_path / "records.txt")
-    for line in GOOD[:-1]:
-        live.path.write_bytes(live.path.read_bytes() + f"{line}\n".encode())
-    live.path.write_bytes(live.path.read_bytes() + b"torture cou")
+    seen: list[int] = []
+    live = run.Live(tmp_path / "records.txt", lambda told: seen.append(told.trials))
+    said = "".join(f"{line}\n" for line in GOOD[:-1]).encode() + b"torture cou"
+    for at in range(0, len(said), 50):
+        live.take(Record("rec", at, said[at : at + 50]))
+    assert live.path.read_bytes() == said
+    assert seen == [100]
     result = run.stopped(live.told(), tmp_path)
     assert result.verdict is Verdict.MISS
     assert result.reason.startswith("stopped after 9 s; so far 0 violations in 60 exposed trials")
