@@ -43,14 +43,8 @@ CONSOLE_LIMIT = 64 << 20  # bytes; the list of all tasks is long
 
 def job(plan: TorturePlan, scale: float) -> Job:
     """Return the job of a plan; its time is that of the guest, whatever the accelerator."""
-    words = [
-        "--seed",
-        str(plan.seed),
-        "--seconds",
-        f"{plan.seconds:.0f}",
-        "--stall",
-        f"{plan.stall:.0f}",
-    ]
+    words = ["--seed", str(plan.seed), "--seconds", f"{plan.seconds:.0f}"]
+    words += ["--stall", f"{plan.stall:.0f}"]
     words += ["--lanes", str(plan.lanes)] if plan.lanes else []
     words += ["--families", ",".join(plan.families)] if plan.families else []
     words += ["--stop-at-first"] if plan.stop_at_first else []
@@ -72,8 +66,8 @@ def torture(
 ) -> TortureResult:
     """Torture a cell and judge it; everything that was printed stays in the folder.
 
-    on_second sees each second what has been told so far.  Setting `stop` ends it early: what was found so far is kept, and the verdict is MISS where that
-    is no failure.  Raises InfrastructureError when the guest cannot be started at all.
+    on_second sees each second what has been told so far.  Setting `stop` ends it early: what was
+    found so far is kept, and the verdict is MISS where that is no failure.  Raises InfrastructureError when the guest cannot be started at all.
     """
     scale = bench.machine.accel.scale
     work = job(plan, scale)

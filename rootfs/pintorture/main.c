@@ -194,8 +194,8 @@ static void show_rest(void)
 		used += snprintf(acts + used, sizeof(acts) - used, "%s%u", j ? "," : "",
 				 torture->nr_chaos[j]);
 	rec("torture rest generations=%u deaths=%u retried=%u refused=%u murky=%u "
-	    "deny=%u spoof=%u plain=%u addfd=%u chaos=%s", generations, deaths, retried, refused, murky,
-	    replies[R_DENY], replies[R_SPOOF], replies[R_PLAIN], replies[R_ADDFD], acts);
+	    "deny=%u spoof=%u plain=%u addfd=%u aborted=%u chaos=%s", generations, deaths, retried, refused, murky,
+	    replies[R_DENY], replies[R_SPOOF], replies[R_PLAIN], replies[R_ADDFD], torture->aborted, acts);
 }
 
 /* Have the kernel say what all tasks are at. */

@@ -224,6 +224,7 @@ struct torture {
 	_Atomic bool stop;
 	_Atomic uint32_t pressure;	/* odd: memory is short on purpose */
 	_Atomic uint32_t nr_violations;
+	_Atomic uint32_t aborted;	/* generations that chaos kept from beginning */
 	_Atomic uint32_t nr_chaos[16];
 	struct violation violations[MAX_VIOLATIONS];
 	struct lane lanes[MAX_LANES];
