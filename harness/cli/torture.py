@@ -17,12 +17,12 @@ from threading import Event, Lock
 from harness import runner, stages, ui
 from harness.arches import get_abi, get_arch
 from harness.cli import options
-from harness.errors import InfrastructureError, UserError
+from harness.errors import Exit, InfrastructureError, UserError
 from harness.guest.machine import get_machine
 from harness.host.budget import Budget
 from harness.runs import commands, junit, summary
 from harness.runs.journal import Run, tree_facts
-from harness.torture import report
+from harness.torture import bench, report
 from harness.torture.records import Told
 from harness.torture.run import SMP, TorturePlan, TortureResult, torture
 from harness.torture.values import BREAKAGES
@@ -45,6 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--smp", type=int, default=SMP, help=f"CPUs of a guest (default: {SMP})")
     parser.add_argument("--lanes", type=int, default=0, help="races at once (default: two a CPU)")
     parser.add_argument("--no-chaos", action="store_true", help="races alone, nothing beside them")
+    parser.add_argument(
+        "--bench",
+        action="store_true",
+        help="how soon a broken kernel is found (or --break plain), against the naive loop",
+    )
     parser.add_argument(
         "--stop-at-first", action="store_true", help="end a guest at its first violation"
     )
@@ -142,6 +147,8 @@ def run(args: argparse.Namespace) -> int:
         f"torture {len(work)} cells of {plan.seconds:.0f} s, {guests} guests of {args.smp} CPUs"
         f" at once, results in {record.folder}"
     )
+    if args.bench:
+        return _bench(work, record, plan, args.repeat)
     with ui.meter("seconds") as meter:
         progress = _Progress(meter, len(work), plan.seconds)
         done = _torture_all(work, _Work(plan, record, Event(), how, progress), guests)
@@ -151,6 +158,21 @@ def run(args: argparse.Namespace) -> int:
     junit.write(record.folder / "junit.xml", results, record.manifest["tree"])
     _show_repeats(cells, done)
     ui.say(f"exit {int(code)}: see pinrace help exits · results in {record.folder}")
+    return code
+
+
+def _bench(work: Sequence[runner.Task], record: Run, plan: TorturePlan, times: int) -> int:
+    """Compare with the naive loop, one cell after the other; exit 4 when nothing was caught."""
+    code = Exit.OK
+    for task in work:
+        if task.cell.repeat > 1:
+            continue
+        catches = bench.compare(task.patched, plan, times, record.cell_folder(task.cell))
+        record.event("bench", cell=task.cell.name, catches=list(catches))
+        ui.say("\n  ".join([task.cell.name, *bench.summarize(catches)]))
+        if not any(catch.caught for catch in catches):
+            code = Exit.INFRA
+    record.finish([], exit_code=code)
     return code
 
 

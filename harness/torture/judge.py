@@ -38,9 +38,18 @@ def inconclusive(told: Told) -> dict[str, str]:
 
 
 def judge(
-    told: Told, evidence: Evidence, splats: Sequence[Splat], rules: Rules | None = None
+    told: Told,
+    evidence: Evidence,
+    splats: Sequence[Splat],
+    rules: Rules | None = None,
+    *,
+    promised: bool = False,
 ) -> tuple[Verdict, str]:
-    """Return the verdict and its reason, the gravest first."""
+    """Return the verdict and its reason, the gravest first.
+
+    promised: the series brings PIN_ARGS, so that a kernel without it is a failure and not one to
+    skip.
+    """
     rules = rules or load_rules()
     severity = {splat: rules.severity(splat.rule) for splat in splats}
     setup = [s for s in splats if severity[s] == "setup"]
@@ -48,9 +57,13 @@ def judge(
     blind = [s for s in splats if severity[s] == "blind"]
     if setup:
         return Verdict.MISS, f"the guest was put together wrongly: {setup[0].title}"
+    if told.absent and promised:
+        return Verdict.FAIL, "the kernel does not know PIN_ARGS, which the series brings"
+    if told.absent:
+        return Verdict.SKIP, "the kernel does not know PIN_ARGS"
     if told.violations or told.nr_violations:
         return Verdict.FAIL, _violated(told)
-    if reports and not (told.hangs and not told.began):
+    if reports:
         more = f", and {len(reports) - 1} more" if len(reports) > 1 else ""
         return Verdict.FAIL, f"the kernel reported {reports[0].title}{more}"
     if told.leaks:

@@ -17,6 +17,15 @@ _PLAN = ("private", "before", "between", "reply")  # rootfs/pintorture/torture.h
 Key = tuple[str, str, bool]  # family, mutator, free-running
 
 
+@dataclass(frozen=True)
+class Naive:
+    """What came of the naive loop, which ends with the first trial that is lost."""
+
+    trials: int
+    lost: bool
+    seconds: float
+
+
 @dataclass
 class Told:
     """What has been said so far."""
@@ -37,6 +46,8 @@ class Told:
     leaks: list[str] = field(default_factory=list)
     bails: list[str] = field(default_factory=list)
     rest: dict[str, str] = field(default_factory=dict)
+    absent: bool = False  # the kernel does not know PIN_ARGS
+    naive: Naive | None = None
     damage: list[str] = field(default_factory=list)
 
     def feed(self, line: str) -> None:
@@ -75,6 +86,12 @@ class Told:
             self.bails.append(rest.removeprefix("what="))
         elif kind in ("rest", "left"):
             self.rest |= fields
+        elif kind == "absent":
+            self.absent = True
+        elif kind == "naive":
+            self.naive = Naive(
+                int(fields["trials"]), fields["lost"] == "1", int(fields["ns"]) / 1e9
+            )
         elif kind == "end":
             self.nr_violations = int(fields["violations"])
             self.ended = True

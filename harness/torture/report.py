@@ -29,6 +29,8 @@ def by_kind(result: TortureResult, family: str, *, free: bool) -> Count:
 def lines(result: TortureResult) -> list[str]:
     """Return what a person reads: the verdict with its bound, and what it rests on."""
     told = [f"{result.verdict.value}  {result.reason}"]
+    if not result.trials:
+        return [*told, *(f"      {splat.title}" for splat in result.splats[:SHOWN])]
     per_second = result.trials / result.seconds if result.seconds else 0.0
     exposed = sum(result.exposed.values())
     pinned = sum(count.pinned for count in result.counts.values())

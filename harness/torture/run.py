@@ -67,7 +67,8 @@ def torture(
     """Torture a cell and judge it; everything that was printed stays in the folder.
 
     on_second sees each second what has been told so far.  Setting `stop` ends it early: what was
-    found so far is kept, and the verdict is MISS where that is no failure.  Raises InfrastructureError when the guest cannot be started at all.
+    found so far is kept, and the verdict is MISS where that is no failure.  Raises
+    InfrastructureError when the guest cannot be started at all.
     """
     scale = bench.machine.accel.scale
     work = job(plan, scale)
@@ -105,7 +106,7 @@ def torture(
         channel_error="; ".join(ran.damage),
     )
     splats = find_splats(ran, bench, folder, ABIS[cell.abi])
-    verdict, reason = judging.judge(told, evidence, splats)
+    verdict, reason = judging.judge(told, evidence, splats, promised=bench.promised)
     return result(told, verdict, reason, splats, folder, tcg=bench.machine.accel.name == "tcg")
 
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * pintorture --seed N --seconds N [--lanes N] [--families a,b] [--stall N]
+ *            [--naive]
  *            [--no-chaos] [--stop-at-first] [--break plain|hang|leak|lost]
  *
  * Starts the lanes, tells each second how far they are, and sees when nothing
@@ -10,6 +11,7 @@
  *   torture second ns=… trials=… pinned=… exposed=… violations=…
  *   torture count family=… mutator=… free=… pinned=… exposed=… control=… lost=…
  *   torture violation statement=… family=… … text=…
+ *   torture naive trials=… lost=… ns=… | torture absent
  *   torture hang lane=… | torture leak text=… | torture end violations=…
  */
 #include <errno.h>
@@ -27,10 +29,13 @@
 
 #define LANES_A_CPU	2	/* harness/torture/run.py says why */
 #define SHOWN		20	/* violations; the rest are counted */
+#define SLICE_NS	50000000	/* between two looks at whether it is over */
+#define MOST_ABORTED	100	/* beginnings without any trial */
 #define TABLE_SECONDS	10	/* between two tables of counts */
 
 struct torture *torture;
 
+static bool is_naive;
 static uint64_t seconds = 10;
 static unsigned int stall = 30;	/* seconds without a trial, and it hangs */
 static uint32_t shown;
@@ -74,7 +79,10 @@ static void options(int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		const char *value = i + 1 < argc ? argv[i + 1] : "";
 
-		if (!strcmp(argv[i], "--no-chaos")) {
+		if (!strcmp(argv[i], "--naive")) {
+			is_naive = true;
+			continue;
+		} else if (!strcmp(argv[i], "--no-chaos")) {
 			torture->chaos = false;
 			continue;
 		} else if (!strcmp(argv[i], "--stop-at-first")) {
@@ -217,13 +225,32 @@ static bool hangs(int number)
 	return still[number] >= stall;
 }
 
+/* Chaos keeps a lane from its first trial now and then; not all of them, and for ever. */
+static bool never_begins(void)
+{
+	uint32_t trials = 0;
+
+	for (int i = 0; i < torture->nr_lanes; i++)
+		trials += torture->lanes[i].seq;
+	if (trials || torture->aborted < MOST_ABORTED)
+		return false;
+	printf("%s\n", torture->why_aborted);
+	return true;
+}
+
 static void watch(void)
 {
 	for (uint64_t second = 1; !torture->stop; second++) {
 		uint64_t at = torture->began + second * 1000000000ull, now = now_ns();
 
-		if (now < at)
-			usleep((at - now) / 1000);
+		while (now < at && !torture->stop && !torture->absent) {
+			usleep(at - now < SLICE_NS ? (at - now) / 1000 : SLICE_NS / 1000);
+			now = now_ns();
+		}
+		if (torture->absent || never_begins()) {
+			rec("torture %s", torture->absent ? "absent" : "bail what=lanes do not begin");
+			exit(3);
+		}
 		show_violations();
 		show_second();
 		if (second % TABLE_SECONDS == 0)
@@ -280,6 +307,8 @@ int main(int argc, char **argv, char **envp)
 		bail("mmap");
 	ops_init();
 	options(argc, argv);
+	if (is_naive)
+		return naive(seconds, true, torture->broken == BREAK_PLAIN);
 	map_lanes();
 	mkdir("/tmp/pt", 0700);
 	for (int i = 0; i < nr_families; i++) {

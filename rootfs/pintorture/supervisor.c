@@ -270,6 +270,8 @@ void supervisor(struct lane *which, int sock)
 	if (lane->listener < 0)
 		bail("V got no listener");
 	close(sock);
+	if (lane->generation == 1 && !pr_has_pin_args(lane->listener))
+		torture->absent = true;
 	if (!mutate_attach(lane->s_pid))
 		bail("ptrace");
 	/* Replies wake T on the same CPU, where V makes room: half the price of a trial. */

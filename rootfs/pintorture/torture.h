@@ -224,7 +224,9 @@ struct torture {
 	_Atomic bool stop;
 	_Atomic uint32_t pressure;	/* odd: memory is short on purpose */
 	_Atomic uint32_t nr_violations;
-	_Atomic uint32_t aborted;	/* generations that chaos kept from beginning */
+	_Atomic uint32_t aborted;	/* generations that did not begin, for chaos or for good */
+	char why_aborted[64];
+	_Atomic bool absent;	/* the kernel does not know PIN_ARGS */
 	_Atomic uint32_t nr_chaos[16];
 	struct violation violations[MAX_VIOLATIONS];
 	struct lane lanes[MAX_LANES];
@@ -321,6 +323,7 @@ void chaos(uint64_t seed) __attribute__((noreturn));
 void chaos_groups(void);
 void chaos_join(void);
 bool has_pin_mapping(const char *maps);
+int naive(uint64_t seconds, bool pinned, bool plain);
 void leaks_begin(void);
 int leaks_end(void);
 

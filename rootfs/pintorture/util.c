@@ -91,7 +91,7 @@ void actor_done(struct actor *actor, uint32_t cmd)
 void violation(struct lane *lane, const char *statement, const char *fmt, ...)
 {
 	const struct trial *trial = &lane->trial;
-	uint32_t n = torture->nr_violations++;
+	uint32_t n = torture->absent ? MAX_VIOLATIONS : torture->nr_violations++;
 	struct violation *v;
 	char text[256];
 	va_list args;
@@ -124,6 +124,8 @@ void bail(const char *what)
 {
 	if (torture->chaos && torture->began) {
 		torture->aborted++;
+		snprintf(torture->why_aborted, sizeof(torture->why_aborted), "%s: %s", what,
+			 strerror(errno));
 		_exit(0);
 	}
 	rec("torture bail what=%s: %s", what, strerror(errno));

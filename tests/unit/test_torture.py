@@ -16,6 +16,7 @@ from harness.guest.channel import Record
 from harness.judge.verdict import Ending, Evidence
 from harness.runs import commands
 from harness.torture import report, run
+from harness.torture.bench import Catch, summarize
 from harness.torture.judge import bound, inconclusive, judge
 from harness.torture.records import Told, parse
 from harness.torture.values import TorturePlan, TortureResult
@@ -135,6 +136,12 @@ def test_nothing_that_went_wrong_is_a_pass(
     assert verdict(lines, evidence) is expected
 
 
+def test_a_kernel_without_the_feature_is_skipped_unless_the_series_brings_it() -> None:
+    told = parse((BEGIN, "torture absent"))
+    assert judge(told, replace(DONE, job_status=3), ())[0] is Verdict.SKIP
+    assert judge(told, replace(DONE, job_status=3), (), promised=True)[0] is Verdict.FAIL
+
+
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [("kasan", Verdict.FAIL), ("panic", Verdict.FAIL), ("warn", Verdict.FAIL)],
@@ -251,3 +258,16 @@ def test_the_job_has_its_seconds_on_any_machine() -> None:
         job = run.job(plan, scale)
         assert job.timeout * scale == pytest.approx(60 + plan.stall + run.AFTER)
         assert job.argv[1:5] == ("--seed", "7", "--seconds", "60")
+
+
+def test_the_bench_counts_what_was_in_vain() -> None:
+    catches = [
+        Catch("naive", 1, caught=False, trials=900, seconds=9),
+        Catch("torture", 1, caught=True, trials=10, seconds=0.5),
+        Catch("naive", 2, caught=True, trials=300, seconds=3),
+        Catch("torture", 2, caught=True, trials=20, seconds=1.5),
+    ]
+    assert summarize(catches) == [
+        "naive    caught 1/2 · median 300 trials, 3.00 s · 900 trials in vain",
+        "torture  caught 2/2 · median 15 trials, 1.00 s",
+    ]
