@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* As T: what the kernel acted on, held against what V saw and how it replied. */
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "torture.h"
+
+/* What the kernel acted on and what V saw, as far as they differ; "" otherwise. */
+static void compare(const struct trial *trial, const char *letters, const char *expected,
+		    char *text, size_t size)
+{
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (int i = 0; i < SLOTS; i++) {
+		if (trial->pinned & 1u << i && letters[i] != expected[i])
+			used += snprintf(text + used, size - used, "%sslot %d did %c and not %c",
+					 used ? ", " : "", i, letters[i], expected[i]);
+	}
+}
+
+/*
+ * Without memory calls fail, and so does looking at what they did.  Even then
+ * the opposite letter is never excused.
+ */
+static bool is_excused(const struct lane *lane, long ret, const char *letters)
+{
+	const struct trial *trial = &lane->trial;
+	bool any = false;
+
+	for (int i = 0; i < SLOTS; i++) {
+		char other = lane->outcome.letters[i] == 'T' ? 'M' : 'T';
+
+		if (!(trial->pinned & 1u << i))
+			continue;
+		if (letters[i] == other)
+			return false;
+		any = any || letters[i] != '0';
+	}
+	/* EINTR: a signal in the call itself */
+	return under_pressure(trial) || (!any && ret == -EINTR);
+}
+
+static void judge_pinned(struct lane *lane, long ret, const char *letters)
+{
+	char text[160];
+
+	compare(&lane->trial, letters, lane->outcome.letters, text, sizeof(text));
+	if (!text[0])
+		return;
+	if (is_excused(lane, ret, letters))
+		lane->murky++;
+	else
+		violation(lane, "C5", "%s, result %ld", text, ret);
+}
+
+static void judge_nothing(struct lane *lane, long ret, long expected, const char *letters)
+{
+	const struct trial *trial = &lane->trial;
+
+
+	if (under_pressure(trial))
+		return;
+	if (ret != expected)
+		violation(lane, "C4", "the reply was %ld, the call gave %ld", expected, ret);
+	for (int i = 0; i < SLOTS; i++) {
+		if (trial->mask & 1u << i && letters[i] != '0')
+			violation(lane, "C4", "slot %d did %c in a call that was not to be", i,
+				  letters[i]);
+	}
+}
+
+static void count(struct lane *lane, const char *letters)
+{
+	const struct trial *trial = &lane->trial;
+	struct count *c = &lane->counts[trial->family][trial->mutator][trial->free];
+	const struct outcome *out = &lane->outcome;
+
+	if (!out->replied)
+		return;
+	lane->replies[out->reply]++;
+	lane->befores[trial->before]++;
+	lane->betweens[trial->between]++;
+	if (out->reply == R_PINNED) {
+		c->pinned++;
+		c->exposed += out->exposed;
+	} else if (out->reply == R_CONTROL) {
+		char text[160];
+
+		compare(trial, letters, out->letters, text, sizeof(text));
+		c->control++;
+		c->lost += !!text[0];
+	}
+}
+
+/* signals: that T had taken before the call */
+void judge(struct lane *lane, const struct op *op, long ret, int signals)
+{
+	struct trial *trial = &lane->trial;
+	const struct outcome *out = &lane->outcome;
+	char letters[SLOTS] = { 0 };
+	long result = ret;
+
+	/* A made-up result is none that a probe should take for a descriptor. */
+	if (!out->replied || (out->reply != R_PINNED && out->reply != R_CONTROL &&
+			      out->reply != R_PLAIN))
+		result = -ENOSYS;
+	op->probe(lane, trial, result, letters);
+	if (!trap_kept_registers(&trial->call) && op->run == NULL)
+		violation(lane, "C21", "the call changed a register of its arguments");
+	count(lane, letters);
+	if (!out->replied) {
+		if (ret == -EINTR && lane->signals != signals && trial->between == W_INTR)
+			judge_nothing(lane, ret, -EINTR, letters);
+		else if (ret != -ENOSYS)
+			violation(lane, "C3", "nobody replied, and the call gave %ld", ret);
+		return;
+	}
+	switch (out->reply) {
+	case R_PINNED:
+		judge_pinned(lane, ret, letters);
+		break;
+	case R_PLAIN:
+		/* The snapshot is gone: the call runs on what is there. */
+		for (int i = 0; i < SLOTS && out->exposed && !trial->free; i++) {
+			if (trial->mask & 1u << i && trial->slots[i].lettered &&
+			    letters[i] == 'T')
+				violation(lane, "C4", "slot %d of a plain CONTINUE did T", i);
+		}
+		break;
+	case R_DENY:
+		judge_nothing(lane, ret, -trial->error, letters);
+		break;
+	case R_SPOOF:
+		judge_nothing(lane, ret, trial->spoof, letters);
+		break;
+	case R_ADDFD:
+		judge_nothing(lane, ret, out->fd, letters);
+		break;
+	}
+	if (out->reply == R_ADDFD && !op->run)
+		close(out->fd);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the parts of a supervisor share: it is a process that has one lane. */
+#ifndef SUPERVISOR_H
+#define SUPERVISOR_H
+
+#include <errno.h>
+
+#include "torture.h"
+
+enum step { GO_ON, GONE, REFUSE };
+
+/* supervisor.c */
+extern struct lane *lane;
+extern struct trial *trial;
+
+/* snapshot.c */
+bool is_gone(void);
+bool is_pressure(void);
+int go_on(uint64_t id, uint32_t flags);
+int deny(uint64_t id, int error);
+int send_it(struct seccomp_notif_resp *resp);
+int take_into(struct seccomp_notif_pin_args *pin, uint64_t id, void *buf, uint32_t size);
+int take(struct seccomp_notif_pin_args *pin, uint64_t id, unsigned char *buf);
+enum step must_fail(const char *statement, const char *what, int ret, int expected);
+void describe(struct seccomp_notif_pin_args *pin);
+enum step take_snapshot(uint64_t id);
+enum step look(pid_t pid);
+
+/* refused.c */
+enum step do_before(uint64_t id);
+
+/* A signal that stops V for a while has its calls fail before they have begun. */
+#define again_if_interrupted(expr) ({			\
+	int ret_;					\
+							\
+	do {						\
+		ret_ = (expr);				\
+	} while (ret_ < 0 && errno == EINTR);		\
+	ret_;						\
+})
+
+#endif
