@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Run the tests on the unmutated series, on others, and on each mutant, until one sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+
+from harness import price, stages, ui
+from harness.cells import Bench, run_cell
+from harness.errors import BuildError, InfrastructureError
+from harness.guest.machine import Machine
+from harness.kbuild.kernel import BuildOptions
+from harness.mutants import finding, kernels, racing, tries
+from harness.mutants.file import Mutant, on_top
+from harness.mutants.finding import PRICE, Finding, Kind, Reference, Sign
+from harness.mutants.tries import Breach, Try
+from harness.request import Request
+from harness.stages import Built
+from harness.trees.worktree import build_folder
+from harness.values import Cell, Kernel, Series, Tree
+
+TESTS = ("selftest", "torture", "price")
+
+
+@dataclass(frozen=True)
+class Column:
+    """Where mutants are run."""
+
+    arch: str
+    abi: str
+    flavor: str
+
+    @property
+    def name(self) -> str:
+        """Heads the column."""
+        return self.abi if self.flavor == "plain" else f"{self.abi} {self.flavor}"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What was asked for; seconds are a guest's."""
+
+    asked: Request
+    tree: Tree
+    series: Series
+    columns: tuple[Column, ...]
+    runs: int
+    torture: float  # 0: not at all
+    resume: bool
+    guests: int
+
+
+@dataclass(frozen=True)
+class SeriesRow:
+    """What the tests say of a series that is no mutant, by column."""
+
+    name: str
+    alarms: dict[Column, tuple[Sign, ...]]
+    tries: dict[Column, tuple[Try, ...]]
+
+
+@dataclass(frozen=True)
+class MutantRow:
+    """What each test says of a mutant, by column; `failed`: why there is no kernel of it."""
+
+    mutant: Mutant
+    findings: dict[Column, dict[str, Finding]]
+    failed: str = ""
+
+    def kind(self, column: Column) -> Kind:
+        """What all tests come to on one ABI."""
+        return finding.overall(self.findings.get(column, {}).values())
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Runs tests on kernels; consoles stay in `folder`, results in the cache."""
+
+    work: Work
+    built: Built  # of the series
+    machines: dict[str, Machine]
+    folder: Path
+    stop: Event = field(default_factory=Event)
+
+    def series(self, name: str, built: Built) -> SeriesRow:
+        """Run every test on a series as often as on a mutant that nothing sees."""
+        all_tries = {}
+        for column in self.work.columns:
+            bench = self._bench(built.kernels[column.arch, column.flavor], column, built)
+            place = self.folder / name / column.name.replace(" ", "-")
+            steps = [*self._selftests(bench, column, place, ""), *self._races(bench, column, place)]
+            all_tries[column] = tuple(step() for step in steps)
+            ui.say(f"  {name} on {column.name}: {_said(all_tries[column])}")
+        alarms = {column: tuple(finding.alarms(done)) for column, done in all_tries.items()}
+        return SeriesRow(name, alarms, all_tries)
+
+    def mutant(self, mutant: Mutant, clean: SeriesRow) -> MutantRow:
+        """Build a mutant for each arch and run its tests until one sees what it breaks."""
+        findings: dict[Column, dict[str, Finding]] = {}
+        failed = ""
+        columns = [c for c in self.work.columns if c.abi in mutant.abis and _sees(c, mutant)]
+        for arch, flavor in dict.fromkeys((c.arch, c.flavor) for c in columns):
+            mine = [c for c in columns if (c.arch, c.flavor) == (arch, flavor)]
+            try:
+                kernel = self._kernel(mutant, arch, flavor)
+            except BuildError as error:
+                failed = str(error)
+                findings |= {c: {"build": Finding(Kind.LOST, error.what)} for c in mine}
+                continue
+
+            def one(column: Column, kernel: Kernel = kernel) -> dict[str, Finding]:
+                reference = Reference.of(clean.tries[column])
+                return self._judged(mutant, kernel, column, reference)
+
+            with ThreadPoolExecutor(self.work.guests) as pool:
+                try:
+                    findings |= dict(zip(mine, pool.map(one, mine), strict=True))
+                except BaseException:
+                    self.stop.set()
+                    raise
+        return MutantRow(mutant, findings, failed)
+
+    def _kernel(self, mutant: Mutant, arch: str, flavor: str) -> Kernel:
+        asked = self.work.asked
+        options = BuildOptions(flavor, asked.extra, asked.llvm, asked.jobs)
+        wanted = kernels.plan(self.work.tree, on_top(self.work.series, mutant), arch, options)
+        return kernels.have(wanted, self.built.kernels[arch, flavor], say=ui.say)
+
+    def _bench(self, kernel: Kernel, column: Column, built: Built) -> Bench:
+        source = build_folder(self.work.tree) / "src"
+        return Bench(kernel, built.images[column.abi], self.machines[column.arch], source, True)
+
+    def _judged(
+        self, mutant: Mutant, kernel: Kernel, column: Column, reference: Reference
+    ) -> dict[str, Finding]:
+        """Run the tests of a mutant on one ABI, each until it sees the mutant."""
+        bench = self._bench(kernel, column, self.built)
+        place = self.folder / mutant.name / column.name.replace(" ", "-")
+        only = _cases(mutant, reference)
+        tests: dict[str, Iterable[Callable[[], Try]]] = {
+            "selftest": self._selftests(bench, column, place, only),
+            "torture": self._races(bench, column, place, first=True),
+            "price": self._prices(mutant, bench, column, place),
+        }
+        found = {}
+        for test, steps in tests.items():
+            done = _until_seen(mutant, steps, reference)
+            if done:
+                found[test] = finding.find(mutant, done, reference)
+                ui.say(f"  {mutant.name} on {column.name}: {test} {_brief(found[test])}")
+        return found
+
+    def _selftests(
+        self, bench: Bench, column: Column, place: Path, only: str
+    ) -> Iterator[Callable[[], Try]]:
+        """Yield the runs of the selftest: these cases first, and then all, as often as asked."""
+        runs = [*([only] if only else []), *([""] * self.work.runs)]
+        for number, cases in enumerate(runs):
+            yield lambda number=number, cases=cases: self._selftest(  # type: ignore[misc]
+                bench, column, place / f"selftest-{number}", cases, number
+            )
+
+    def _selftest(self, bench: Bench, column: Column, place: Path, only: str, number: int) -> Try:
+        cell = Cell(column.arch, column.abi, column.flavor, "pin_args")
+
+        def do() -> Try:
+            place.mkdir(parents=True, exist_ok=True)
+            try:
+                outcome = run_cell(cell, bench, place, only=only, stop=self.stop)
+            except InfrastructureError as error:
+                return Try("selftest", ran=False, why=error.what)
+            return tries.of_selftest(outcome)
+
+        key = tries.key(bench, "selftest", only, str(number))
+        return tries.attempt(key, do, resume=self.work.resume)
+
+    def _races(
+        self, bench: Bench, column: Column, place: Path, *, first: bool = False
+    ) -> Iterator[Callable[[], Try]]:
+        """Yield the runs of the torture program: to the first breach, and then in full."""
+        seconds = self.work.torture
+        if not seconds:
+            return
+        cell = Cell(column.arch, column.abi, column.flavor, "torture")
+
+        def do(to_first: bool) -> Try:
+            into = place / ("torture-first" if to_first else "torture")
+            into.mkdir(parents=True, exist_ok=True)
+            try:
+                return racing.torture(cell, bench, into, seconds, first=to_first, stop=self.stop)
+            except InfrastructureError as error:
+                return Try("torture", ran=False, why=error.what)
+
+        for to_first in (True, False) if first else (False,):
+            key = tries.key(bench, "torture", str(seconds), str(to_first))
+            yield lambda key=key, to_first=to_first: tries.attempt(  # type: ignore[misc]
+                key, lambda: do(to_first), resume=self.work.resume
+            )
+
+    def _prices(
+        self, mutant: Mutant, bench: Bench, column: Column, place: Path
+    ) -> Iterator[Callable[[], Try]]:
+        """Yield the counting of instructions, for a mutant that costs some."""
+        if PRICE not in mutant.statements or column.flavor != "plain":
+            return
+        clean = self._bench(self.built.kernels[column.arch, column.flavor], column, self.built)
+
+        def do() -> Try:
+            kernel = {(column.arch, column.flavor): bench.kernel}
+            mutated = Built(self.built.tree, kernel, self.built.images)
+            try:
+                base = price.measure(self.built, column.abi, place / "price-clean")
+                more = price.measure(mutated, column.abi, place / "price")
+            except InfrastructureError as error:
+                return Try("price", ran=False, why=error.what)
+            return _priced(price.compare(column.abi, base, more))
+
+        key = tries.key(bench, "price", clean.kernel.digest)
+        yield lambda: tries.attempt(key, do, resume=self.work.resume)
+
+
+def runner(work: Work, machines: dict[str, Machine], folder: Path, stop: Event) -> Runner:
+    """Have the kernels and images of the series, which all mutants share."""
+    lab = stages.prepare(work.asked, work.tree, work.series, with_base=False)
+    return Runner(work, lab.patched, machines, folder, stop)
+
+
+def _sees(column: Column, mutant: Mutant) -> bool:
+    """Whether a flavor can show the mutant: a plain one is seen by all."""
+    return mutant.flavor in ("plain", column.flavor)
+
+
+def _cases(mutant: Mutant, reference: Reference) -> str:
+    """Return what picks the cases of a promise's statements; "" where there are none, or a race."""
+    if mutant.kind == "race":
+        return ""
+    spoken = {s for name in reference.passed for s in finding.spoken_of_name(name)}
+    return "\\|".join(f"c{int(s[1:]):02}_" for s in mutant.statements if s in spoken)
+
+
+def _until_seen(
+    mutant: Mutant, steps: Iterable[Callable[[], Try]], reference: Reference
+) -> list[Try]:
+    """Take the steps up to the first that shows the mutant.
+
+    The torture program's second step, in full, is only for what another statement ended.
+    """
+    done: list[Try] = []
+    for step in steps:
+        if done and done[-1].test == "torture" and not finding.signs(done[-1], reference):
+            break
+        done.append(step())
+        if finding.find(mutant, done[-1:], reference).kind is Kind.KILLED:
+            break
+    return done
+
+
+def _priced(prices: Sequence[price.Price]) -> Try:
+    """Return the prices as a try: each that is too high is a breach."""
+    found = tuple(
+        Breach(PRICE, f"{one.call} {one.more:+.2%}", 0.0)
+        for one in prices
+        if one.too_much and one.more is not None
+    )
+    return Try("price", ran=bool(prices), why="no prices", breaches=found)
+
+
+def _said(done: Sequence[Try]) -> str:
+    """What a person is told of a series' tries."""
+    bad = finding.alarms(done)
+    lost = [one.why for one in done if not one.ran]
+    if lost:
+        return f"could not be run: {lost[0]}"
+    named = ", ".join(f"{sign.statement} {sign.by}" for sign in bad[:4])
+    return named if bad else f"clean in {len(done)} runs"
+
+
+def _brief(found: Finding) -> str:
+    by = f": {found.by}" if found.by else ""
+    return f"{found.kind.value}{by} ({found.tries} runs, {found.seconds:.0f} s)"
