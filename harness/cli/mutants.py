@@ -7,7 +7,6 @@ import argparse
 import re
 from datetime import datetime
 from pathlib import Path
-from threading import Event
 
 from harness import contract, stages, ui
 from harness.arches import get_abi, get_arch
@@ -78,9 +77,8 @@ def run(args: argparse.Namespace) -> int:
     work = Work(asked, tree, series, columns, args.runs, seconds, args.resume, args.guests)
     machines = {name: get_machine(get_arch(name), smp=args.smp) for name in asked.arches}
     record = Run.create(["pinrace", *args.words])
-    stop = Event()
+    its = runner(work, machines, record.folder / "mutants")
     try:
-        its = runner(work, machines, record.folder / "mutants", stop)
         record.add_facts(tree=tree_facts(its.built.tree))
         clean = its.series(UNMUTATED, its.built)
         rows = [clean, *(_other(its, other) for other in others)]
@@ -91,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
             )
             found.append(its.mutant(mutant, clean))
     finally:
-        stop.set()
+        its.stop.set()
     text = table.markdown(rows, found, columns, _facts(work, machines))
     ui.say(text)
     if args.write:

@@ -223,10 +223,10 @@ class Runner:
         yield lambda: tries.attempt(key, do, resume=self.work.resume)
 
 
-def runner(work: Work, machines: dict[str, Machine], folder: Path, stop: Event) -> Runner:
+def runner(work: Work, machines: dict[str, Machine], folder: Path) -> Runner:
     """Have the kernels and images of the series, which all mutants share."""
     lab = stages.prepare(work.asked, work.tree, work.series, with_base=False)
-    return Runner(work, lab.patched, machines, folder, stop)
+    return Runner(work, lab.patched, machines, folder)
 
 
 def _sees(column: Column, mutant: Mutant) -> bool:
