@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
+import time
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -14,7 +16,10 @@ from harness.mutants.tries import Breach, Try, reports
 from harness.values import Cell, Verdict
 
 SEED = 1  # the same for all mutants, so that they are held against the same trials
+LEAKS = "C15"  # the statement that a leak speaks of
 _MODULE = "harness.torture.run"
+# How its verdict says that a guest came to no good end, and which one that is.
+_ENDINGS = {r"\bpanicked\b": "panic", r"\b(hung|hang)\b": "hang"}
 
 
 def available() -> bool:
@@ -28,19 +33,31 @@ def torture(
     """Race the kernel for that many guest seconds, or until something is seen when `first`."""
     module: Any = importlib.import_module(_MODULE)
     plan = module.TorturePlan(SEED, seconds, stop_at_first=first)
-    result = module.torture(cell, bench, plan, folder, stop=stop)
-    breaches = tuple(
+    began = time.monotonic()
+    return of_torture(
+        module.torture(cell, bench, plan, folder, stop=stop), time.monotonic() - began
+    )
+
+
+def of_torture(result: Any, seconds: float) -> Try:
+    """Return what a torture amounts to as a try; seconds: of the whole guest, on the host."""
+    breaches = [
         Breach(seen.statement, f"{seen.family} by {seen.mutator}, trial {seen.trial}", seen.second)
         for seen in result.violations
-    )
-    quiet = result.verdict is Verdict.FAIL and not breaches and not result.splats
+    ]
+    failed = result.verdict is Verdict.FAIL
+    if failed and "leaks" in result.reason:
+        breaches.append(Breach(LEAKS, result.reason, result.seconds))
+    endings = [end for word, end in _ENDINGS.items() if failed and re.search(word, result.reason)]
+    panics = any(splat.rule == "panic" for splat in result.splats)
+    seen = bool(breaches or endings or panics or result.splats)
     return Try(
         "torture",
-        ran=result.verdict not in (Verdict.MISS, Verdict.SKIP),
+        ran=result.verdict is not Verdict.MISS and (seen or not failed),
         why=result.reason,
-        ending="hang" if quiet and "hung" in result.reason else "",
+        ending="panic" if panics else endings[0] if endings else "",
         reports=reports(tuple(result.splats)),
-        breaches=breaches,
-        trials=result.exposed,
-        seconds=result.seconds,
+        breaches=tuple(breaches),
+        trials=sum(result.exposed.values()),
+        seconds=seconds,
     )
