@@ -34,6 +34,7 @@ class Reference:
     reports: frozenset[str] = frozenset()
     endings: frozenset[str] = frozenset()
     breaches: frozenset[str] = frozenset()  # statements
+    seconds: float = 0.0  # of the slowest selftest, on the host
 
     @classmethod
     def of(cls, tries: Iterable[Try]) -> Reference:
@@ -46,6 +47,7 @@ class Reference:
             frozenset(r.fingerprint for one in done for r in one.reports),
             frozenset(one.ending for one in done if one.ending),
             frozenset(b.statement for one in done for b in one.breaches),
+            max((one.seconds for one in cases), default=0.0),
         )
 
 

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -23,7 +25,10 @@ from harness.stages import Built
 from harness.trees.worktree import build_folder
 from harness.values import Cell, Kernel, Series, Tree
 
-TESTS = ("selftest", "torture", "price")
+# A selftest that takes longer on a mutant than this many times what it took on the series, and
+# than this many host seconds, hangs: a case ends by itself after 30 seconds of its guest's.
+SLOWER = 8.0
+PATIENCE = 120.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,19 @@ class Column:
     def name(self) -> str:
         """Heads the column."""
         return self.abi if self.flavor == "plain" else f"{self.abi} {self.flavor}"
+
+
+@dataclass(frozen=True)
+class Spot:
+    """One kernel in one column; consoles go below `place`."""
+
+    bench: Bench
+    column: Column
+    place: Path
+
+    def cell(self, suite: str) -> Cell:
+        """Return what runs there, for those who run cells."""
+        return Cell(self.column.arch, self.column.abi, self.column.flavor, suite)
 
 
 @dataclass(frozen=True)
@@ -90,9 +108,8 @@ class Runner:
         """Run every test on a series as often as on a mutant that nothing sees."""
         all_tries = {}
         for column in self.work.columns:
-            bench = self._bench(built.kernels[column.arch, column.flavor], column, built)
-            place = self.folder / name / column.name.replace(" ", "-")
-            steps = [*self._selftests(bench, column, place, ""), *self._races(bench, column, place)]
+            spot = self._spot(built.kernels[column.arch, column.flavor], column, built, name)
+            steps = [*self._selftests(spot), *self._races(spot)]
             all_tries[column] = tuple(step() for step in steps)
             ui.say(f"  {name} on {column.name}: {_said(all_tries[column])}")
         alarms = {column: tuple(finding.alarms(done)) for column, done in all_tries.items()}
@@ -130,21 +147,22 @@ class Runner:
         wanted = kernels.plan(self.work.tree, on_top(self.work.series, mutant), arch, options)
         return kernels.have(wanted, self.built.kernels[arch, flavor], say=ui.say)
 
-    def _bench(self, kernel: Kernel, column: Column, built: Built) -> Bench:
+    def _spot(self, kernel: Kernel, column: Column, built: Built, name: str) -> Spot:
         source = build_folder(self.work.tree) / "src"
-        return Bench(kernel, built.images[column.abi], self.machines[column.arch], source, True)
+        machine = self.machines[column.arch]
+        bench = Bench(kernel, built.images[column.abi], machine, source, promised=True)
+        return Spot(bench, column, self.folder / name / column.name.replace(" ", "-"))
 
     def _judged(
         self, mutant: Mutant, kernel: Kernel, column: Column, reference: Reference
     ) -> dict[str, Finding]:
         """Run the tests of a mutant on one ABI, each until it sees the mutant."""
-        bench = self._bench(kernel, column, self.built)
-        place = self.folder / mutant.name / column.name.replace(" ", "-")
-        only = _cases(mutant, reference)
+        spot = self._spot(kernel, column, self.built, mutant.name)
+        within = max(PATIENCE, SLOWER * reference.seconds)
         tests: dict[str, Iterable[Callable[[], Try]]] = {
-            "selftest": self._selftests(bench, column, place, only),
-            "torture": self._races(bench, column, place, first=True),
-            "price": self._prices(mutant, bench, column, place),
+            "selftest": self._selftests(spot, _cases(mutant, reference), within),
+            "torture": self._races(spot, first=True),
+            "price": self._prices(mutant, spot),
         }
         found = {}
         for test, steps in tests.items():
@@ -155,72 +173,71 @@ class Runner:
         return found
 
     def _selftests(
-        self, bench: Bench, column: Column, place: Path, only: str
+        self, spot: Spot, only: str = "", within: float = math.inf
     ) -> Iterator[Callable[[], Try]]:
         """Yield the runs of the selftest: these cases first, and then all, as often as asked."""
         runs = [*([only] if only else []), *([""] * self.work.runs)]
         for number, cases in enumerate(runs):
-            yield lambda number=number, cases=cases: self._selftest(  # type: ignore[misc]
-                bench, column, place / f"selftest-{number}", cases, number
-            )
+            yield partial(self._selftest, spot, cases, number, within)
 
-    def _selftest(self, bench: Bench, column: Column, place: Path, only: str, number: int) -> Try:
-        cell = Cell(column.arch, column.abi, column.flavor, "pin_args")
+    def _selftest(self, spot: Spot, only: str, number: int, within: float) -> Try:
+        into = spot.place / f"selftest-{number}"
 
         def do() -> Try:
-            place.mkdir(parents=True, exist_ok=True)
+            into.mkdir(parents=True, exist_ok=True)
+            cell = spot.cell("pin_args")
             try:
-                outcome = run_cell(cell, bench, place, only=only, stop=self.stop)
+                outcome = run_cell(cell, spot.bench, into, only=only, stop=self.stop, within=within)
             except InfrastructureError as error:
                 return Try("selftest", ran=False, why=error.what)
             return tries.of_selftest(outcome)
 
-        key = tries.key(bench, "selftest", only, str(number))
+        key = tries.key(spot.bench, "selftest", only, str(number))
         return tries.attempt(key, do, resume=self.work.resume)
 
-    def _races(
-        self, bench: Bench, column: Column, place: Path, *, first: bool = False
-    ) -> Iterator[Callable[[], Try]]:
+    def _races(self, spot: Spot, *, first: bool = False) -> Iterator[Callable[[], Try]]:
         """Yield the runs of the torture program: to the first breach, and then in full."""
-        seconds = self.work.torture
-        if not seconds:
-            return
-        cell = Cell(column.arch, column.abi, column.flavor, "torture")
+        if self.work.torture:
+            for to_first in (True, False) if first else (False,):
+                yield partial(self._race, spot, to_first)
 
-        def do(to_first: bool) -> Try:
-            into = place / ("torture-first" if to_first else "torture")
+    def _race(self, spot: Spot, to_first: bool) -> Try:
+        seconds = self.work.torture
+        into = spot.place / ("torture-first" if to_first else "torture")
+
+        def do() -> Try:
             into.mkdir(parents=True, exist_ok=True)
+            cell = spot.cell("torture")
             try:
-                return racing.torture(cell, bench, into, seconds, first=to_first, stop=self.stop)
+                return racing.torture(
+                    cell, spot.bench, into, seconds, first=to_first, stop=self.stop
+                )
             except InfrastructureError as error:
                 return Try("torture", ran=False, why=error.what)
 
-        for to_first in (True, False) if first else (False,):
-            key = tries.key(bench, "torture", str(seconds), str(to_first))
-            yield lambda key=key, to_first=to_first: tries.attempt(  # type: ignore[misc]
-                key, lambda: do(to_first), resume=self.work.resume
-            )
+        key = tries.key(spot.bench, "torture", str(racing.SEED), str(seconds), str(to_first))
+        return tries.attempt(key, do, resume=self.work.resume)
 
-    def _prices(
-        self, mutant: Mutant, bench: Bench, column: Column, place: Path
-    ) -> Iterator[Callable[[], Try]]:
+    def _prices(self, mutant: Mutant, spot: Spot) -> Iterator[Callable[[], Try]]:
         """Yield the counting of instructions, for a mutant that costs some."""
-        if PRICE not in mutant.statements or column.flavor != "plain":
-            return
-        clean = self._bench(self.built.kernels[column.arch, column.flavor], column, self.built)
+        if PRICE in mutant.statements and spot.column.flavor == "plain":
+            yield partial(self._price, spot)
+
+    def _price(self, spot: Spot) -> Try:
+        column = spot.column
+        place = (column.arch, column.flavor)
+        mutated = Built(self.built.tree, {place: spot.bench.kernel}, self.built.images)
 
         def do() -> Try:
-            kernel = {(column.arch, column.flavor): bench.kernel}
-            mutated = Built(self.built.tree, kernel, self.built.images)
             try:
-                base = price.measure(self.built, column.abi, place / "price-clean")
-                more = price.measure(mutated, column.abi, place / "price")
+                base = price.measure(self.built, column.abi, spot.place / "price-clean")
+                more = price.measure(mutated, column.abi, spot.place / "price")
             except InfrastructureError as error:
                 return Try("price", ran=False, why=error.what)
             return _priced(price.compare(column.abi, base, more))
 
-        key = tries.key(bench, "price", clean.kernel.digest)
-        yield lambda: tries.attempt(key, do, resume=self.work.resume)
+        key = tries.key(spot.bench, "price", self.built.kernels[place].digest)
+        return tries.attempt(key, do, resume=self.work.resume)
 
 
 def runner(work: Work, machines: dict[str, Machine], folder: Path) -> Runner:
