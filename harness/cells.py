@@ -28,7 +28,7 @@ BOOT_SECONDS = 5.0  # of a guest at native speed, generously; the accelerator sc
 TRIES = 3  # for a failure of the tree's own suites that the unpatched tree does not show
 _WHOLE_SLACK = 30.0  # host seconds on top of everything, for a host that is busy
 
-_ENDINGS = {
+ENDINGS = {
     GuestEnding.DONE: Ending.DONE,
     GuestEnding.PANIC: Ending.PANIC,
     GuestEnding.EARLY_EXIT: Ending.PANIC,
@@ -101,7 +101,7 @@ def run_cell(
     abi = ABIS[cell.abi]
     ok, note = check_abi(abi, jobs, direct=not only)
     evidence = Evidence(
-        ending=_ENDINGS[run.ending],
+        ending=ENDINGS[run.ending],
         reason=run.reason,
         job_status=KSFT_SKIP if _absent(suite, main) else main.status if main else None,
         job_signal=main.signal if main else None,
@@ -110,7 +110,7 @@ def run_cell(
         abi_note=note,
         channel_error="; ".join(run.damage),
     )
-    return Outcome(cases, _splats(run, bench, folder, abi), evidence, run.seconds)
+    return Outcome(cases, find_splats(run, bench, folder, abi), evidence, run.seconds)
 
 
 def _cases(suite: Suite, main: JobRun | None, output: str) -> tuple[CaseResult, ...]:
@@ -159,7 +159,7 @@ def _hex(facts: tuple[int, int, int]) -> str:
     return f"({facts[0]}, {facts[1]}, {facts[2]:#x})"
 
 
-def _splats(run: GuestRun, bench: Bench, folder: Path, abi: Abi) -> tuple[Splat, ...]:
+def find_splats(run: GuestRun, bench: Bench, folder: Path, abi: Abi) -> tuple[Splat, ...]:
     """Find the kernel's reports, and keep them with file and line beside the console."""
     if run.ending is GuestEnding.KILLED and not run.console.exists():
         return ()

@@ -25,6 +25,7 @@ COMMANDS = {
     "build": "build kernels and guest images",
     "boot": "boot each kernel once and say how long it took",
     "test": "run the suites on every arch and ABI, and judge them",
+    "torture": "race every system call that can be pinned, for as long as you like",
     "run": "run a matrix of trees, flavors and configurations; resumable",
     "nightly": "run a matrix every night and say what is new",
     "contract": "which statements of the contract a series keeps, on every ABI",

@@ -14,6 +14,7 @@ from harness.request import Request
 from harness.values import CaseResult, Cell, Series, Tree
 
 PLAIN = "plain"  # the flavor that goes without saying
+TORTURE = "torture"  # the suite that has a command of its own
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ def rebuild(cell: Cell, how: Again) -> str:
 
 def rerun(cell: Cell, how: Again, *, only: Sequence[CaseResult] = ()) -> str:
     """Return the line that runs a cell again; `only` is a case to pick, if it is just one."""
+    if cell.suite == TORTURE:
+        return shlex.join(["pinrace", "torture", *how.build, *_where(cell), *how.test])
     name = only[0].name if len(only) == 1 else "("
     pick = ["-k", name.rsplit("/", 1)[-1]] if name[:1] not in "(#" else []
     where = [*_where(cell), "--suite", cell.suite]

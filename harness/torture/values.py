@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a torture is asked for, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.values import Splat, Verdict
+
+
+@dataclass(frozen=True)
+class TorturePlan:
+    """What to do in one guest.
+
+    seconds: how long its lanes run, on the guest's clock.  families: those of
+    rootfs/pintorture/ops*.c; empty for all.
+    """
+
+    seed: int
+    seconds: float
+    families: tuple[str, ...] = ()
+    stop_at_first: bool = False  # end at the first violation
+    chaos: bool = True  # signals, freezes, hotplug and so on beside the races
+    lanes: int = 0  # tracees with their supervisors; 0: one a CPU of the guest
+    break_plain: bool = False  # reply plainly where a pinned reply is meant: must FAIL
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A statement of the contract that did not hold in one trial."""
+
+    statement: str  # "C5"
+    family: str
+    mutator: str
+    trial: int  # its number in its lane
+    second: float  # of the guest, since the start
+    text: str  # what was seen, with lane, call and plan of the trial
+
+
+@dataclass(frozen=True)
+class Count:
+    """Trials of one family with one mutator, free-running or staged by the supervisor."""
+
+    pinned: int = 0  # went on with a pinned reply
+    exposed: int = 0  # of them, the source was provably another between pin and reply
+    control: int = 0  # went on with a plain reply
+    lost: int = 0  # of them, the kernel acted on something that was not shown
+
+    def __add__(self, other: Count) -> Count:
+        return Count(
+            self.pinned + other.pinned,
+            self.exposed + other.exposed,
+            self.control + other.control,
+            self.lost + other.lost,
+        )
+
+
+@dataclass(frozen=True)
+class TortureResult:
+    """The judged torture of one cell.
+
+    exposed: trials by family, free-running mutators and staged ones together; counts tells them
+    apart.  lost: control trials by family that lost the race.
+    """
+
+    verdict: Verdict
+    reason: str
+    violations: tuple[Violation, ...]
+    trials: int
+    exposed: Mapping[str, int]
+    lost: Mapping[str, int]
+    splats: tuple[Splat, ...]
+    seconds: float  # of the guest, from the start of the lanes
+    folder: Path
+    counts: Mapping[tuple[str, str, bool], Count] = field(default_factory=dict)
+    unshown: int = 0  # violations that were counted and not described
+    notes: tuple[str, ...] = ()
+    inconclusive: tuple[str, ...] = ()  # families that prove nothing

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What is there before the lanes start has to be there, and not much more,
+ * after their end.  The limits leave room for what counters lag behind by
+ * (about 64 pages and 32 files a CPU), and for caches; a page or a file that
+ * stays with each trial is beyond them within seconds.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "torture.h"
+
+#define GROUP		"/sys/fs/cgroup/pt"
+#define KMEMLEAK	"/sys/kernel/debug/kmemleak"
+#define MOST_GROUP	(4l << 20)	/* bytes still charged to the lanes' group */
+#define MOST_SLAB	(12l << 10)	/* KiB that the whole kernel has more */
+#define MOST_FILES	512
+#define WAIT_MS		3000		/* for what is freed after a grace period */
+
+static long files, slab;
+
+static bool slurp(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t used = 0;
+	ssize_t got;
+
+	if (fd < 0)
+		return false;
+	while (used < size - 1 && (got = read(fd, text + used, size - 1 - used)) > 0)
+		used += got;
+	text[used] = '\0';
+	close(fd);
+	return true;
+}
+
+/* The number behind a word in a file; -1 when there is none. */
+static long number_of(const char *path, const char *word)
+{
+	static char text[65536];
+	const char *at = slurp(path, text, sizeof(text)) ? strstr(text, word) : NULL;
+
+	return at ? atol(at + strlen(word)) : -1;
+}
+
+static long unreclaimable(void)
+{
+	return number_of("/proc/meminfo", "SUnreclaim:") +
+	       number_of("/proc/meminfo", "KernelStack:") +
+	       number_of("/proc/meminfo", "PageTables:");
+}
+
+void leaks_begin(void)
+{
+	write_text("/proc/sys/vm/drop_caches", "3");
+	files = number_of("/proc/sys/fs/file-nr", "");
+	slab = unreclaimable();
+}
+
+static bool settled(void)
+{
+	return number_of(GROUP "/memory.current", "") <= MOST_GROUP &&
+	       unreclaimable() - slab <= MOST_SLAB &&
+	       number_of("/proc/sys/fs/file-nr", "") - files <= MOST_FILES;
+}
+
+static int look_for_unreferenced(void)
+{
+	static char text[4096];
+	char *line;
+
+	if (access(KMEMLEAK, W_OK))
+		return 0;
+	/* Young objects are not reported, and the first scan only marks. */
+	write_text(KMEMLEAK, "scan");
+	sleep(6);
+	write_text(KMEMLEAK, "scan");
+	if (!slurp(KMEMLEAK, text, sizeof(text)) || !strstr(text, "unreferenced object"))
+		return 0;
+	printf("%s\n", text);
+	line = strtok(text, "\n");
+	rec("torture leak text=kmemleak: %s", line);
+	return 1;
+}
+
+/* Say what is still there; returns how many kinds of it. */
+int leaks_end(void)
+{
+	long group, more_slab, more_files;
+	char procs[256] = "";
+	int leaks = 0;
+
+	write_text("/proc/sys/vm/drop_caches", "3");
+	for (int ms = 0; ms < WAIT_MS && !settled(); ms += 100)
+		usleep(100000);
+	group = number_of(GROUP "/memory.current", "");
+	more_slab = unreclaimable() - slab;
+	more_files = number_of("/proc/sys/fs/file-nr", "") - files;
+	rec("torture left group=%ld slab_kib=%ld files=%ld", group, more_slab, more_files);
+	if (slurp(GROUP "/cgroup.procs", procs, sizeof(procs)) && procs[0]) {
+		rec("torture leak text=processes are left: %s", strtok(procs, "\n"));
+		leaks++;
+	}
+	if (group > MOST_GROUP) {
+		rec("torture leak text=%ld bytes are charged to processes that are gone", group);
+		leaks++;
+	}
+	if (more_slab > MOST_SLAB) {
+		rec("torture leak text=the kernel has %ld KiB more", more_slab);
+		leaks++;
+	}
+	if (more_files > MOST_FILES) {
+		rec("torture leak text=%ld files more are open", more_files);
+		leaks++;
+	}
+	return leaks + look_for_unreferenced();
+}

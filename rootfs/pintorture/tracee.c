@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * T: draws operations, makes the calls and judges what became of them.  What
+ * it draws depends on nothing but the seed, the lane and the generation.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "torture.h"
+
+#define EPOCH		48	/* trials with the same mutator */
+#define LOOK_AT_MAPS	24	/* trials between two looks at /proc/self/maps */
+#define STACK		(32u << 10)
+
+static struct {
+	enum mutator mutator;
+	bool free, private;
+	uint32_t left;
+} epoch;
+
+static struct lane *lane;
+static const struct op *op;
+
+bool has_pin_mapping(const char *maps)
+{
+	static char text[65536];
+	int fd = open(maps, O_RDONLY | O_CLOEXEC);
+	long used = 0, got;
+
+	while (fd >= 0 && used < (long)sizeof(text) - 1 &&
+	       (got = read(fd, text + used, sizeof(text) - 1 - used)) > 0)
+		used += got;
+	text[used] = '\0';
+	close(fd);
+	return strstr(text, "seccomp_pin");
+}
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	lane->signals++;
+}
+
+/* ---- helpers that share T's memory ---- */
+
+static void *thread_main(void *unused)
+{
+	(void)unused;
+	mutate_thread(lane);
+	return NULL;
+}
+
+static int vmproc_main(void *unused)
+{
+	(void)unused;
+	mutate_vmproc(lane);
+	return 0;
+}
+
+/* Only there to be traced and stopped. */
+static int stopped_main(void *unused)
+{
+	struct call call = { .nr = SYS_rt_sigtimedwait };
+	static uint64_t none;
+
+	(void)unused;
+	call.args[0] = (long)&none;
+	call.args[3] = sizeof(none);
+	for (;;)
+		plain_call(&call);
+	return 0;
+}
+
+static pid_t share_memory(int (*fn)(void *))
+{
+	char *stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pid_t pid;
+
+	if (stack == MAP_FAILED)
+		bail("mmap");
+	pid = clone(fn, stack + STACK, CLONE_VM | SIGCHLD, NULL);
+	if (pid < 0)
+		bail("clone");
+	return pid;
+}
+
+static void start_helpers(void)
+{
+	pthread_t thread;
+	int error = pthread_create(&thread, NULL, thread_main, NULL);
+
+	errno = error;
+	if (error)
+		bail("pthread_create");
+	share_memory(vmproc_main);
+	lane->s_pid = share_memory(stopped_main);
+}
+
+static unsigned long reserve(void)
+{
+	void *at = mmap(NULL, AREA_BYTES, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (at == MAP_FAILED)
+		bail("mmap");
+	return (unsigned long)at;
+}
+
+static void set_up(int sock)
+{
+	struct sigaction restart = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+	struct sigaction interrupt = { .sa_handler = on_signal };
+	char folder[32];
+	int listener;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	umask(0);
+	snprintf(folder, sizeof(folder), "/tmp/pt/%d-%u", lane->number, lane->generation);
+	if (mkdir(folder, 0700) || chdir(folder))
+		bail(folder);
+	sigaction(SIGUSR1, &restart, NULL);
+	sigaction(SIGUSR2, &interrupt, NULL);
+	lane->private = reserve();
+	lane->spare = reserve();
+	ops_lane_setup(lane);
+	start_helpers();
+	listener = trap_install(lane->nested);
+	if (listener < 0 || pr_send_fd(sock, listener))
+		bail("no listener");
+	close(listener);
+	close(sock);
+}
+
+/* ---- what to do next ---- */
+
+static void new_epoch(void)
+{
+	epoch.left = EPOCH;
+	epoch.free = one_in(lane, 2);
+	do {
+		epoch.mutator = random_below(lane, NR_MUTATORS);
+	} while (epoch.free && epoch.mutator == M_PTRACE);
+	epoch.private = is_mapping(epoch.mutator) ||
+			(epoch.mutator != M_ALIAS && one_in(lane, 2));
+}
+
+/* One of n, the first with a chance of (of - weight) in `of`. */
+static uint8_t draw(uint32_t n, uint32_t weight, uint32_t of)
+{
+	return random_below(lane, of) < weight ? 1 + random_below(lane, n - 1) : 0;
+}
+
+static void draw_plan(struct trial *trial)
+{
+	static const int errors[] = { ELIBSCN, ENOTNAM, EL3HLT, EBADSLT, EXFULL };
+	uint32_t dice = random_below(lane, 10000);
+
+	trial->reply = dice < 1500 ? R_CONTROL : dice < 1700 ? R_DENY :
+		       dice < 1900 ? R_SPOOF : dice < 2100 ? R_PLAIN :
+		       dice < 2250 ? R_ADDFD : dice < 2253 ? R_CLOSE :
+		       dice < 2256 ? R_KILL_V : dice < 2258 ? R_KILL_T : R_PINNED;
+	trial->before = draw(NR_BEFORE, 12, 100);
+	trial->between = draw(NR_BETWEEN, 10, 100);
+	if (trial->reply == R_CONTROL)
+		trial->before = B_NOTHING, trial->between = W_NOTHING;
+	trial->late_us = random_below(lane, 3000);
+	trial->error = errors[random_below(lane, 5)];
+	trial->spoof = 1 + random_below(lane, 1000000);
+}
+
+static bool prepare(struct trial *trial)
+{
+	int family;
+
+	op = ops_pick(lane, &family);
+	memset(&trial->call, 0, sizeof(trial->call));
+	trial->seq = ++lane->seq;
+	trial->family = family;
+	trial->call_name = op->name;
+	trial->call.nr = op->nr;
+	trial->mask = 0;
+	trial->out_slot = -1;
+	trial->pressure = torture->pressure;
+	trial->mutator = epoch.mutator;
+	trial->free = epoch.free;
+	trial->private = epoch.private;
+	trial->area = epoch.private ? lane->private : (unsigned long)lane->shared;
+	draw_plan(trial);
+	/* A signal that comes while it starts would end the new program. */
+	if (op->run && (trial->between == W_RESTART || trial->between == W_INTR))
+		trial->between = W_NOTHING;
+	if (!op->prepare(lane, trial))
+		return false;
+	slots_write(lane, trial);
+	memset(&lane->outcome, 0, sizeof(lane->outcome));
+	lane->spoiled = false;
+	return true;
+}
+
+/* Until V is through with the last notification, or is no more. */
+static void wait_idle(void)
+{
+	while (lane->busy && lane->v_pid)
+		sched_yield();
+}
+
+/* ---- what became of it ---- */
+
+/* What the kernel acted on and what V saw, as far as they differ; "" otherwise. */
+static void compare(const char *letters, const char *expected, char *text, size_t size)
+{
+	const struct trial *trial = &lane->trial;
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (int i = 0; i < SLOTS; i++) {
+		if (trial->mask & 1u << i && letters[i] != expected[i])
+			used += snprintf(text + used, size - used, "%sslot %d did %c and not %c",
+					 used ? ", " : "", i, letters[i], expected[i]);
+	}
+}
+
+/*
+ * Without memory calls fail, and so does looking at what they did.  Even then
+ * the opposite letter is never excused.
+ */
+static bool is_excused(const struct trial *trial, long ret, const char *letters)
+{
+	bool any = false;
+
+	for (int i = 0; i < SLOTS; i++) {
+		char other = lane->outcome.letters[i] == 'T' ? 'M' : 'T';
+
+		if (!(trial->mask & 1u << i))
+			continue;
+		if (letters[i] == other)
+			return false;
+		any = any || letters[i] != '0';
+	}
+	/* EINTR: a signal in the call itself */
+	return under_pressure(trial) || (!any && ret == -EINTR);
+}
+
+static void judge_pinned(const struct trial *trial, long ret, const char *letters)
+{
+	char text[160];
+
+	compare(letters, lane->outcome.letters, text, sizeof(text));
+	if (!text[0])
+		return;
+	if (is_excused(trial, ret, letters))
+		lane->murky++;
+	else
+		violation(lane, "C5", "%s, result %ld", text, ret);
+}
+
+static void judge_nothing(const struct trial *trial, long ret, long expected,
+			  const char *letters)
+{
+	if (under_pressure(trial))
+		return;
+	if (ret != expected)
+		violation(lane, "C4", "the reply was %ld, the call gave %ld", expected, ret);
+	for (int i = 0; i < SLOTS; i++) {
+		/* A positive result without an effect looks like one to calls that only look. */
+		if (expected < 0 && trial->mask & 1u << i && letters[i] != '0')
+			violation(lane, "C4", "slot %d did %c in a call that was not to be", i,
+				  letters[i]);
+	}
+}
+
+static void count(struct trial *trial, const char *letters)
+{
+	struct count *c = &lane->counts[trial->family][trial->mutator][trial->free];
+	const struct outcome *out = &lane->outcome;
+
+	if (!out->replied)
+		return;
+	lane->replies[out->reply]++;
+	lane->befores[trial->before]++;
+	lane->betweens[trial->between]++;
+	if (out->reply == R_PINNED) {
+		c->pinned++;
+		c->exposed += out->exposed;
+	} else if (out->reply == R_CONTROL) {
+		char text[160];
+
+		compare(letters, out->letters, text, sizeof(text));
+		c->control++;
+		c->lost += !!text[0];
+	}
+}
+
+static void judge(struct trial *trial, long ret, int signals)
+{
+	const struct outcome *out = &lane->outcome;
+	char letters[SLOTS] = { 0 };
+	long result = ret;
+
+	/* A made-up result is none that a probe should take for a descriptor. */
+	if (!out->replied || (out->reply != R_PINNED && out->reply != R_CONTROL &&
+			      out->reply != R_PLAIN))
+		result = -ENOSYS;
+	op->probe(lane, trial, result, letters);
+	if (!trap_kept_registers(&trial->call) && op->run == NULL)
+		violation(lane, "C21", "the call changed a register of its arguments");
+	count(trial, letters);
+	if (!out->replied) {
+		if (ret == -EINTR && lane->signals != signals && trial->between == W_INTR)
+			judge_nothing(trial, ret, -EINTR, letters);
+		else if (ret != -ENOSYS)
+			violation(lane, "C3", "nobody replied, and the call gave %ld", ret);
+		return;
+	}
+	switch (out->reply) {
+	case R_PINNED:
+		judge_pinned(trial, ret, letters);
+		break;
+	case R_PLAIN:
+		/* The snapshot is gone: the call runs on what is there. */
+		for (int i = 0; i < SLOTS && out->exposed && !trial->free; i++) {
+			if (trial->mask & 1u << i && trial->slots[i].lettered &&
+			    letters[i] == 'T')
+				violation(lane, "C4", "slot %d of a plain CONTINUE did T", i);
+		}
+		break;
+	case R_DENY:
+		judge_nothing(trial, ret, -trial->error, letters);
+		break;
+	case R_SPOOF:
+		judge_nothing(trial, ret, trial->spoof, letters);
+		break;
+	case R_ADDFD:
+		judge_nothing(trial, ret, out->fd, letters);
+		break;
+	}
+	if (out->reply == R_ADDFD && !op->run)
+		close(out->fd);
+}
+
+/* Make the call.  A mapping that changes by itself does so only meanwhile. */
+static long call(struct trial *trial)
+{
+	bool hold = trial->free && is_mapping(trial->mutator);
+	long ret;
+
+	if (hold)
+		actor_do(&lane->thread, DO_FREE, true);
+	if (op->run) {
+		ret = op->run(lane, trial);
+	} else {
+		trap_call(&trial->call);
+		ret = trial->call.ret;
+	}
+	if (ret != -ENOSYS)
+		wait_idle();
+	if (hold)
+		actor_do(&lane->thread, DO_STOP, true);
+	if (is_mapping(trial->mutator))
+		mutate_restore(lane);
+	return ret;
+}
+
+static void stop_epoch(void)
+{
+	if (epoch.free && !is_mapping(epoch.mutator))
+		actor_do(mutate_actor(lane, epoch.mutator), DO_STOP, true);
+}
+
+static void start_epoch(void)
+{
+	new_epoch();
+	if (epoch.free && !is_mapping(epoch.mutator)) {
+		lane->trial.mutator = epoch.mutator;
+		lane->trial.mask = 0;
+		lane->trial.area = epoch.private ? lane->private : (unsigned long)lane->shared;
+		actor_do(mutate_actor(lane, epoch.mutator), DO_FREE, true);
+	}
+}
+
+void tracee(struct lane *which, int sock)
+{
+	struct trial *trial;
+
+	lane = which;
+	trial = &lane->trial;
+	set_up(sock);
+	for (;;) {
+		int signals = lane->signals;
+		long ret;
+
+		if (!epoch.left--) {
+			stop_epoch();
+			start_epoch();
+			epoch.left--;
+		}
+		if (torture->stop)
+			break;
+		if (!prepare(trial))
+			continue;
+		ret = call(trial);
+		/* Nobody listens any more, after what V was to do or after its death. */
+		if (ret == -ENOSYS) {
+			lane->outcome.replied = false;
+			judge(trial, ret, signals);
+			break;
+		}
+		judge(trial, ret, signals);
+		if (trial->seq % LOOK_AT_MAPS == 0 && has_pin_mapping("/proc/self/maps"))
+			violation(lane, "C4", "the mapping of a snapshot outlived its call");
+	}
+	stop_epoch();
+	if (has_pin_mapping("/proc/self/maps"))
+		violation(lane, "C4", "the mapping of a snapshot is there at the end");
+	_exit(0);
+}
