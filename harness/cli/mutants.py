@@ -14,7 +14,7 @@ from harness.cli import options
 from harness.cli.contract import STATEMENTS
 from harness.errors import Exit, UserError
 from harness.guest.machine import Machine, get_machine
-from harness.mutants import file, racing, table
+from harness.mutants import file, table
 from harness.mutants.finding import Kind
 from harness.mutants.run import Column, MutantRow, Runner, SeriesRow, Work, runner
 from harness.runs.journal import Run, tree_facts
@@ -65,8 +65,6 @@ def run(args: argparse.Namespace) -> int:
     seconds = 0.0 if args.only_selftest else _seconds(args.torture)
     if args.runs < 1 or args.smp < 1 or args.guests < 1:
         raise UserError("--runs, --smp and --guests take numbers of 1 or more")
-    if seconds and not racing.available():
-        raise UserError("there is no torture program here", hint="--only-selftest")
     tree, series = options.request_tree(args)
     if series is None or args.kernel:
         raise UserError("mutants are those of a series on a tree", hint="leave out --kernel")

@@ -3,43 +3,34 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import re
 import time
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 from harness.cells import Bench
 from harness.mutants.tries import Breach, Try, reports
+from harness.torture import run
+from harness.torture.values import TorturePlan, TortureResult
 from harness.values import Cell, Verdict
 
 SEED = 1  # the same for all mutants, so that they are held against the same trials
 LEAKS = "C15"  # the statement that a leak speaks of
-_MODULE = "harness.torture.run"
 # How its verdict says that a guest came to no good end, and which one that is.
 _ENDINGS = {r"\bpanicked\b": "panic", r"\b(hung|hang)\b": "hang"}
-
-
-def available() -> bool:
-    """Whether there is a torture program."""
-    return importlib.util.find_spec("harness.torture") is not None
 
 
 def torture(
     cell: Cell, bench: Bench, folder: Path, seconds: float, *, first: bool, stop: Event | None
 ) -> Try:
     """Race the kernel for that many guest seconds, or until something is seen when `first`."""
-    module: Any = importlib.import_module(_MODULE)
-    plan = module.TorturePlan(SEED, seconds, stop_at_first=first)
+    plan = TorturePlan(SEED, seconds, stop_at_first=first)
     began = time.monotonic()
-    return of_torture(
-        module.torture(cell, bench, plan, folder, stop=stop), time.monotonic() - began
-    )
+    result = run.torture(cell, bench, plan, folder, stop=stop)
+    return of_torture(result, time.monotonic() - began)
 
 
-def of_torture(result: Any, seconds: float) -> Try:
+def of_torture(result: TortureResult, seconds: float) -> Try:
     """Return what a torture amounts to as a try; seconds: of the whole guest, on the host."""
     breaches = [
         Breach(seen.statement, f"{seen.family} by {seen.mutator}, trial {seen.trial}", seen.second)

@@ -15,13 +15,14 @@ from harness.cli.mutants import _seconds
 from harness.cli.options import DEFAULT_SERIES
 from harness.errors import InfrastructureError, UserError
 from harness.judge.verdict import Ending, Evidence
-from harness.mutants import file, finding, table, tries
+from harness.mutants import file, finding, racing, table, tries
 from harness.mutants.file import Mutant
 from harness.mutants.finding import Finding, Kind, Reference, Sign
 from harness.mutants.run import Column, MutantRow, SeriesRow, _cases, _until_seen
 from harness.mutants.tries import Breach, Report, Try
+from harness.torture.values import TortureResult, Violation
 from harness.trees.series import load_series, subjects
-from harness.values import CaseResult, CaseStatus, Series, Splat
+from harness.values import CaseResult, CaseStatus, Series, Splat, Verdict
 
 MUTANTS = file.load()
 PATCHES = sorted(file.FOLDER.glob("*.patch"))
@@ -242,3 +243,35 @@ def test_times(text: str, seconds: float) -> None:
     assert _seconds(text) == seconds
     with pytest.raises(UserError):
         _seconds(text + "x")
+
+
+def tortured(verdict: Verdict, reason: str = "", **more: object) -> TortureResult:
+    facts = {"violations": (), "splats": (), "exposed": {"open": 7}, "lost": {"open": 3}}
+    return TortureResult(
+        verdict=verdict, reason=reason, trials=20, seconds=9.0, folder=Path(), **(facts | more)
+    )  # type: ignore[arg-type]
+
+
+def test_a_torture_becomes_a_try() -> None:
+    clean = racing.of_torture(tortured(Verdict.PASS), 30.0)
+    assert (clean.ran, clean.trials, clean.seconds, clean.breaches) == (True, 7, 30.0, ())
+    seen = Violation("C5", "open", "thread", 120, 1.5, "torn")
+    found = racing.of_torture(tortured(Verdict.FAIL, violations=(seen,)), 30.0)
+    assert found.breaches == (Breach("C5", "open by thread, trial 120", 1.5),)
+    for reason, ending in {
+        "the kernel panicked or reset itself: x": "panic",
+        "the kernel hung: x": "hang",
+        "the lanes hang: lane 1; the console has all tasks": "hang",
+    }.items():
+        end = racing.of_torture(tortured(Verdict.FAIL, reason), 1.0)
+        assert (end.ran, end.ending) == (True, ending)
+    leak = racing.of_torture(tortured(Verdict.FAIL, "something leaks: 3 pids"), 1.0)
+    assert [breach.statement for breach in leak.breaches] == ["C15"]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reason"),
+    [(Verdict.MISS, "no boot"), (Verdict.FAIL, "results are lost: torn")],
+)
+def test_a_torture_that_proves_nothing_is_no_try(verdict: Verdict, reason: str) -> None:
+    assert not racing.of_torture(tortured(verdict, reason), 1.0).ran
