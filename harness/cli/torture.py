@@ -175,10 +175,9 @@ def _judged(cell: Cell, future: Future[TortureResult], shared: _Work) -> Torture
     ui.say(f"{cell.name}\n" + "\n".join(report.lines(result)))
     if result.verdict is not Verdict.PASS:
         ui.say(f"      console  {folder / 'console.log'}")
-        options_ = [*(shared.again.build if shared.again else ()), "--smp", _smp(shared)]
-        ui.say(
-            f"      again    {shlex.join(['pinrace', 'torture', *report.again(cell, shared.plan, options_)])}"
-        )
+        built = shared.again.build if shared.again else ()
+        words = report.again(cell, shared.plan, [*built, "--smp", _smp(shared)])
+        ui.say(f"      again    {shlex.join(['pinrace', 'torture', *words])}")
     return result
 
 

@@ -72,7 +72,7 @@ class Told:
             self.leaks.append(text)
         elif kind == "bail":
             self.bails.append(rest.removeprefix("what="))
-        elif kind == "rest":
+        elif kind in ("rest", "left"):
             self.rest |= fields
         elif kind == "end":
             self.nr_violations = int(fields["violations"])

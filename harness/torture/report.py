@@ -42,7 +42,8 @@ def lines(result: TortureResult) -> list[str]:
         never = ", ".join(result.inconclusive) or "none"
         told.append(f"      INCONCLUSIVE {never}")
     told += [
-        f"      {v.statement} {v.family} by {v.mutator} at {v.second:.1f} s, trial {v.trial}: {v.text}"
+        f"      {v.statement} {v.family} by {v.mutator} at {v.second:.1f} s,"
+        f" trial {v.trial}: {v.text}"
         for v in result.violations[:SHOWN]
     ]
     more = len(result.violations) - SHOWN + result.unshown

@@ -260,7 +260,7 @@ int main(int argc, char **argv, char **envp)
 	char list[256] = "";
 	int leaks;
 
-	if (argc && !strcmp(argv[0], "pintorture-echo"))
+	if (exec_is_echo())
 		return exec_echo(argc, argv, envp);
 	torture = mmap(NULL, sizeof(*torture), PROT_READ | PROT_WRITE,
 		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);

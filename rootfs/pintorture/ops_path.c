@@ -35,12 +35,20 @@ void path_setup(void)
 {
 	make("Tkeep");
 	make("Mkeep");
-	make("Tmove");
-	make("Mmove");
 	keep_ino[0] = ino_of("Tkeep");
 	keep_ino[1] = ino_of("Mkeep");
-	move_ino[0] = ino_of("Tmove");
-	move_ino[1] = ino_of("Mmove");
+}
+
+/* What is moved may not have come back, for want of memory. */
+static void have_moving(void)
+{
+	static const char *const names[2] = { "Tmove", "Mmove" };
+
+	for (int i = 0; i < 2; i++) {
+		if (!ino_of(names[i]))
+			make(names[i]);
+		move_ino[i] = ino_of(names[i]);
+	}
 }
 
 static char by_ino(ino_t ino, const ino_t inos[2])
@@ -182,6 +190,7 @@ static bool prepare_linkat(struct lane *lane, struct trial *trial)
 {
 	bool link = trial->call.nr == SYS_linkat;
 
+	have_moving();
 	trial->call.args[0] = AT_FDCWD;
 	slot_string(lane, trial, 1, link ? "Tkeep" : "Tmove");
 	trial->call.args[2] = AT_FDCWD;
@@ -192,6 +201,7 @@ static bool prepare_linkat(struct lane *lane, struct trial *trial)
 #ifdef SYS_link
 static bool prepare_link(struct lane *lane, struct trial *trial)
 {
+	have_moving();
 	slot_string(lane, trial, 0, trial->call.nr == SYS_link ? "Tkeep" : "Tmove");
 	slot_string(lane, trial, 1, "T%08x", trial->seq);
 	return true;

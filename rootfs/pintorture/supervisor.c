@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS		SECCOMP_IOW(4, __u64)
 #endif
 
+#define PATIENCE	60	/* looks at a source before the reply, in a free run */
 #define FILLER		0xa5	/* of what the kernel is to write to */
 
 enum step { GO_ON, GONE, REFUSE };
@@ -386,12 +388,20 @@ static void mutate(const struct seccomp_notif *req)
 {
 	bool tracer_here = pthread_equal(pthread_self(), tracer);
 
-	if (trial->free)
-		lane->outcome.exposed = is_mapping(trial->mutator) && lane->mutated ? true :
-					mutate_is_exposed(lane, trial, req->pid);
-	else
+	if (trial->free) {
+		int turns = trial->patient ? PATIENCE : 1;
+
+		do {
+			lane->outcome.exposed =
+				(is_mapping(trial->mutator) && lane->mutated) ||
+				mutate_is_exposed(lane, trial, req->pid);
+			if (!lane->outcome.exposed && turns > 1)
+				sched_yield();
+		} while (!lane->outcome.exposed && --turns);
+	} else {
 		lane->outcome.exposed = lane->spoiled =
 			mutate_staged(lane, trial, req->pid, tracer_here);
+	}
 }
 
 /* ---- the reply ---- */
@@ -477,10 +487,15 @@ static bool is_expected(const struct seccomp_notif *req)
 	return true;
 }
 
-static void handle(const struct seccomp_notif *req)
+static void handle(struct seccomp_notif *req)
 {
 	enum step step;
 
+	/* One that a signal took away may be of a trial before this one. */
+	if (again_if_interrupted(ioctl(lane->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &req->id))) {
+		lane->retried++;
+		return;
+	}
 	if (!is_expected(req)) {
 		violation(lane, "C21", "call %d trapped with other arguments than T's",
 			  req->data.nr);

@@ -140,6 +140,7 @@ struct trial {
 	bool private;		/* the source is T's private area */
 	uint8_t before, between, reply;
 	uint32_t late_us;
+	bool patient;		/* V waits a little for a free mutator to come by */
 	int error;		/* for R_DENY */
 	uint32_t spoof;
 	uint32_t pressure;	/* torture->pressure when it began */
@@ -284,6 +285,7 @@ void data_setup(void);
 void socket_setup(struct lane *lane);
 void exec_setup(void);
 void mount_setup(void);
+bool exec_is_echo(void);
 int exec_echo(int argc, char **argv, char **envp);
 char which_exists(const struct trial *trial, int slot, int flags);
 

@@ -176,6 +176,7 @@ static void draw_plan(struct trial *trial)
 	trial->between = draw(NR_BETWEEN, 10, 100);
 	if (trial->reply == R_CONTROL)
 		trial->before = B_NOTHING, trial->between = W_NOTHING;
+	trial->patient = one_in(lane, 2);
 	trial->late_us = random_below(lane, 3000);
 	trial->error = errors[random_below(lane, 5)];
 	trial->spoof = 1 + random_below(lane, 1000000);
