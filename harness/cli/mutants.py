@@ -21,7 +21,7 @@ from harness.runs.journal import Run, tree_facts
 from harness.trees.series import load
 from harness.values import Series
 
-UNMUTATED = "the series"
+UNMUTATED = "unmutated"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
