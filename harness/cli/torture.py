@@ -22,12 +22,11 @@ from harness.host.budget import Budget
 from harness.runs import commands, junit, summary
 from harness.runs.journal import Run, tree_facts
 from harness.torture import report
-from harness.torture.run import TorturePlan, TortureResult, torture
+from harness.torture.run import SMP, TorturePlan, TortureResult, torture
 from harness.values import Cell, CellResult, Verdict
 
 _FOR = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|)")
 _UNITS = {"s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
-SMP = 2  # CPUs of a guest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeat", type=int, default=1, help="the same again, this many times")
     parser.add_argument("--guests", type=int, default=0, help="guests at once")
     parser.add_argument("--smp", type=int, default=SMP, help=f"CPUs of a guest (default: {SMP})")
-    parser.add_argument("--lanes", type=int, default=0, help="races at once (default: one a CPU)")
+    parser.add_argument("--lanes", type=int, default=0, help="races at once (default: two a CPU)")
     parser.add_argument("--no-chaos", action="store_true", help="races alone, nothing beside them")
     parser.add_argument(
         "--stop-at-first", action="store_true", help="end a guest at its first violation"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from harness.torture.values import Count, Violation
 
 PREFIX = "torture "
+_PLAN = ("private", "before", "between", "reply")  # rootfs/pintorture/torture.h has the numbers
 Key = tuple[str, str, bool]  # family, mutator, free-running
 
 
@@ -93,7 +94,7 @@ class Told:
 def _violation(fields: dict[str, str], text: str) -> Violation:
     plan = " ".join(
         f"{name}={fields[name]}"
-        for name in ("lane", "call", "free", "private", "before", "between", "reply")
+        for name in (*("lane", "generation", "age", "call", "free"), *_PLAN)
     )
     return Violation(
         statement=fields["statement"],

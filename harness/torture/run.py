@@ -24,6 +24,17 @@ __all__ = ["Count", "TorturePlan", "TortureResult", "Violation", "torture"]
 
 NAME = "torture"
 RECORDS = "records.txt"
+# Guests of 2 CPUs with 2 lanes a CPU.  Exposed trials a CPU second of QEMU, 7.3.4 under TCG, 10 s
+# each on a host of two cores that was busy with other work, x86_64 / arm64:
+#   1 CPU   1 lane   120 / 143   but then nothing runs at the same time
+#   2 CPUs  1 lane    94 /  75
+#   2 CPUs  2 lanes   83 /  65   and 151 /  66 once the spinning mutators yielded
+#   2 CPUs  3 lanes   90 /  69
+#   2 CPUs  4 lanes   91 / 115   and 175 / 113 once they did
+#   4 CPUs  4 lanes   80 /  69
+# The guest program has the lanes a CPU as its default; the CPUs are this:
+SMP = 2
+
 STALL = 45  # guest seconds without a trial in some lane, and it hangs; a busy host has made it 12
 AFTER = 60.0  # guest seconds for the lanes to end, and for the kernel to say what all tasks do
 _WHOLE_SLACK = 60.0  # host seconds on top of everything, for a host that is busy
@@ -53,7 +64,7 @@ def torture(
     work = job(plan, scale)
     limit = (BOOT_SECONDS + ABIPROBE.timeout + work.timeout) * scale + _WHOLE_SLACK
     folder.mkdir(parents=True, exist_ok=True)
-    live = _Live(folder / RECORDS)
+    live = Live(folder / RECORDS)
     try:
         ran = run_guest(
             bench.kernel.boot,
@@ -69,7 +80,7 @@ def torture(
     except KeyboardInterrupt:
         if stop is None or not stop.is_set():
             raise
-        return _stopped(live.told(), folder)
+        return stopped(live.told(), folder)
     jobs = {done.name: done for done in ran.jobs}
     main = jobs.get(NAME)
     told = parse(main.recs if main else ())
@@ -129,7 +140,7 @@ def result(
     )
 
 
-def _stopped(told: Told, folder: Path) -> TortureResult:
+def stopped(told: Told, folder: Path) -> TortureResult:
     """Judge what there is of a run that was ended from outside."""
     if told.violations or told.nr_violations:
         verdict, reason = judging.judge(told, Evidence(Ending.HOST), ())
@@ -139,7 +150,7 @@ def _stopped(told: Told, folder: Path) -> TortureResult:
     return result(told, Verdict.MISS, reason, (), folder, tcg=False)
 
 
-class _Live:
+class Live:
     """Keeps the records as they come, so that nothing is lost with the guest."""
 
     def __init__(self, path: Path) -> None:

@@ -23,7 +23,7 @@ class TorturePlan:
     families: tuple[str, ...] = ()
     stop_at_first: bool = False  # end at the first violation
     chaos: bool = True  # signals, freezes, hotplug and so on beside the races
-    lanes: int = 0  # tracees with their supervisors; 0: one a CPU of the guest
+    lanes: int = 0  # tracees with their supervisors; 0: two a CPU of the guest
     break_plain: bool = False  # reply plainly where a pinned reply is meant: must FAIL
 
 

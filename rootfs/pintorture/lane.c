@@ -56,6 +56,7 @@ static void draw_generation(struct lane *lane)
 		lane->letter_off = one_in(lane, 2) ? LETTER_ROOM : 1000;
 	lane->nested = one_in(lane, 3);
 	lane->two_vs = one_in(lane, 3);
+	lane->first = lane->seq;
 	lane->busy = 0;
 	lane->mutated = false;
 	memset(&lane->thread, 0, sizeof(lane->thread));

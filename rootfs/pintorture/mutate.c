@@ -163,9 +163,15 @@ void mutate_restore(struct lane *lane)
 
 /* ---- actors ---- */
 
+/*
+ * Now and then let others run: those who wait for this CPU would else do so
+ * for a whole time slice, and there would be fewer trials to spoil.
+ */
 static void spin(uint64_t *random)
 {
 	*random = mix(*random, 1);
+	if (*random >> 62 == 0)
+		sched_yield();
 	for (volatile uint32_t i = *random % LONGEST_SPIN; i; i--)
 		;
 }
@@ -224,9 +230,8 @@ static void fork_and_look(struct lane *lane)
 void mutate_thread(struct lane *lane)
 {
 	struct actor *me = &lane->thread;
-	uint32_t cmd = me->cmd;
+	uint32_t cmd = 0;	/* not me->cmd: there may be something to do already */
 
-	me->ack = cmd;
 	for (;;) {
 		cmd = actor_next(me, cmd);
 		if (me->what == DO_FREE) {
@@ -251,9 +256,8 @@ void mutate_thread(struct lane *lane)
 void mutate_vmproc(struct lane *lane)
 {
 	struct actor *me = &lane->vmproc;
-	uint32_t cmd = me->cmd;
+	uint32_t cmd = 0;	/* not me->cmd: there may be something to do already */
 
-	me->ack = cmd;
 	for (;;) {
 		cmd = actor_next(me, cmd);
 		if (me->what == DO_MUTATE)
@@ -268,9 +272,8 @@ void mutate_vmproc(struct lane *lane)
 void mutate_outside(struct lane *lane)
 {
 	struct actor *me = &lane->outside;
-	uint32_t cmd = me->cmd;
+	uint32_t cmd = 0;	/* not me->cmd: there may be something to do already */
 
-	me->ack = cmd;
 	for (;;) {
 		cmd = actor_next(me, cmd);
 		actor_done(me, cmd);
@@ -336,7 +339,7 @@ bool mutate_is_exposed(struct lane *lane, struct trial *trial, pid_t pid)
 		struct iovec here, there = { (void *)at, 1 };
 		char letter;
 
-		if (!(trial->mask & 1u << i) || !trial->slots[i].lettered)
+		if (!(trial->pinned & 1u << i) || !trial->slots[i].lettered)
 			continue;
 		here = (struct iovec){ &letter, 1 };
 		if (!trial->private)

@@ -102,7 +102,7 @@ static void describe(struct seccomp_notif_pin_args *pin)
 	for (int i = 0; i < SLOTS; i++) {
 		const struct slot *slot = &trial->slots[i];
 
-		if (!(trial->mask & 1u << i))
+		if (!(trial->pinned & 1u << i))
 			continue;
 		/* Exactly what is needed, or room for more where there may be. */
 		pr_pin_add(pin, i, slot->kind, slot->kind == SECCOMP_PIN_FIXED ? slot->size :
@@ -527,10 +527,9 @@ static void handle(struct seccomp_notif *req)
 static void *second_main(void *unused)
 {
 	struct actor *me = &lane->second;
-	uint32_t cmd = me->cmd;
+	uint32_t cmd = 0;
 
 	(void)unused;
-	me->ack = cmd;
 	for (;;) {
 		cmd = actor_next(me, cmd);
 		lane->pin_result = take(&lane->pin2, lane->pin_id, lane->pin_buf2) ? errno : 0;

@@ -134,6 +134,7 @@ struct trial {
 	const char *call_name;
 	struct call call;
 	uint32_t mask;		/* of the slots */
+	uint32_t pinned;	/* of those of them that V pins */
 	struct slot slots[SLOTS];
 	uint8_t mutator;	/* enum mutator */
 	bool free;		/* it runs by itself, else V has it done */
@@ -174,6 +175,7 @@ struct count {
 struct lane {
 	int number;
 	uint32_t generation;
+	uint32_t first;		/* the last trial before this generation */
 	uint64_t random;	/* T's stream */
 	_Atomic uint32_t seq;	/* trials so far, over all generations */
 	_Atomic int busy;	/* V's threads that are at it */

@@ -182,6 +182,18 @@ static void draw_plan(struct trial *trial)
 	trial->spoof = 1 + random_below(lane, 1000000);
 }
 
+/*
+ * The promise is one for each slot that is pinned.  The others take either
+ * letter, but where they can be gone altogether the call would just fail.
+ */
+static void draw_pinned(struct trial *trial)
+{
+	uint32_t some = trial->mask & random_below(lane, 1u << SLOTS);
+	bool all = one_in(lane, 2) || trial->reply != R_PINNED || is_mapping(trial->mutator);
+
+	trial->pinned = all || !some ? trial->mask : some;
+}
+
 static bool prepare(struct trial *trial)
 {
 	int family;
@@ -205,6 +217,7 @@ static bool prepare(struct trial *trial)
 		trial->between = W_NOTHING;
 	if (!op->prepare(lane, trial))
 		return false;
+	draw_pinned(trial);
 	slots_write(lane, trial);
 	memset(&lane->outcome, 0, sizeof(lane->outcome));
 	lane->spoiled = false;
@@ -228,7 +241,7 @@ static void compare(const char *letters, const char *expected, char *text, size_
 
 	text[0] = '\0';
 	for (int i = 0; i < SLOTS; i++) {
-		if (trial->mask & 1u << i && letters[i] != expected[i])
+		if (trial->pinned & 1u << i && letters[i] != expected[i])
 			used += snprintf(text + used, size - used, "%sslot %d did %c and not %c",
 					 used ? ", " : "", i, letters[i], expected[i]);
 	}
@@ -245,7 +258,7 @@ static bool is_excused(const struct trial *trial, long ret, const char *letters)
 	for (int i = 0; i < SLOTS; i++) {
 		char other = lane->outcome.letters[i] == 'T' ? 'M' : 'T';
 
-		if (!(trial->mask & 1u << i))
+		if (!(trial->pinned & 1u << i))
 			continue;
 		if (letters[i] == other)
 			return false;
