@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from harness.contract import REPORTS, spoken_of
@@ -48,6 +48,15 @@ class Reference:
             frozenset(one.ending for one in done if one.ending),
             frozenset(b.statement for one in done for b in one.breaches),
             max((one.seconds for one in cases), default=0.0),
+        )
+
+    def without(self, again: Try) -> Reference:
+        """Return what is left of it when a test of the series was run once more."""
+        return replace(
+            self,
+            passed=self.passed - set(again.bad),
+            reports=self.reports | {r.fingerprint for r in again.reports},
+            endings=self.endings | ({again.ending} if again.ending else set()),
         )
 
 
@@ -109,6 +118,15 @@ def spoken_of_name(name: str) -> tuple[str, ...]:
 def hits(mutant: Mutant, sign: Sign) -> bool:
     """Whether a sign is one of what the mutant breaks."""
     return sign.statement in (*mutant.statements, *mutant.ending)
+
+
+def killers(mutant: Mutant, one: Try, reference: Reference) -> tuple[str, ...]:
+    """Return the cases that show what the mutant breaks."""
+    return tuple(
+        name
+        for name in one.bad
+        if name in reference.passed and set(spoken_of_name(name)) & set(mutant.statements)
+    )
 
 
 def find(mutant: Mutant, tries: Sequence[Try], reference: Reference) -> Finding:

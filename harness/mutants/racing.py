@@ -41,7 +41,8 @@ def of_torture(result: TortureResult, seconds: float) -> Try:
         breaches.append(Breach(LEAKS, result.reason, result.seconds))
     endings = [end for word, end in _ENDINGS.items() if failed and re.search(word, result.reason)]
     panics = any(splat.rule == "panic" for splat in result.splats)
-    seen = bool(breaches or endings or panics or result.splats)
+    dead = bool(endings or panics or result.splats) and result.trials > 0
+    seen = bool(breaches) or dead
     return Try(
         "torture",
         ran=result.verdict is not Verdict.MISS and (seen or not failed),

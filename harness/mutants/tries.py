@@ -105,8 +105,11 @@ def reports(splats: tuple[Splat, ...]) -> tuple[Report, ...]:
     )
 
 
-def of_selftest(outcome: Outcome) -> Try:
-    """Return what a run of the selftest amounts to as a try."""
+def of_selftest(outcome: Outcome, *, began: bool) -> Try:
+    """Return what a run of the selftest amounts to as a try.
+
+    began: the program said something, so that the guest had booted.
+    """
     evidence = outcome.evidence
     ending = _ENDINGS.get(evidence.ending, "")
     came = evidence.ending is Ending.DONE or bool(ending)
@@ -117,7 +120,7 @@ def of_selftest(outcome: Outcome) -> Try:
     why = evidence.reason or evidence.abi_note or evidence.channel_error or "no results"
     return Try(
         "selftest",
-        ran=came and sound and bool(statuses or ending or outcome.splats),
+        ran=came and sound and began,
         why=why,
         ending=ending,
         passed=tuple(name for name, status in statuses if status is CaseStatus.PASS),

@@ -187,15 +187,26 @@ def outcome(ending: Ending, *cases: CaseResult, **more: object) -> Outcome:
 def test_a_run_of_the_selftest_becomes_a_try() -> None:
     good = CaseResult("pin.c04_reply", CaseStatus.PASS)
     slow = CaseResult("pin.c05_changed", CaseStatus.TIMEOUT)
-    done = tries.of_selftest(outcome(Ending.DONE, good, slow))
+
+    def a_try(ending: Ending, *cases: CaseResult, **more: object) -> Try:
+        return tries.of_selftest(outcome(ending, *cases, **more), began=bool(cases))
+
+    done = a_try(Ending.DONE, good, slow)
     assert (done.ran, done.passed, done.bad) == (True, (good.name,), (slow.name,))
-    assert tries.of_selftest(outcome(Ending.PANIC, good)).ending == "panic"
-    assert tries.of_selftest(outcome(Ending.DONE, good, timed_out=True)).ending == "hang"
-    for lost in (Ending.NO_BOOT, Ending.HOST):
-        assert not tries.of_selftest(outcome(lost)).ran
-    assert not tries.of_selftest(outcome(Ending.DONE)).ran
-    assert not tries.of_selftest(outcome(Ending.DONE, good, abi_ok=False)).ran
-    assert not tries.of_selftest(outcome(Ending.DONE, good, channel_error="torn")).ran
+    assert a_try(Ending.PANIC, good).ending == "panic"
+    assert a_try(Ending.DONE, good, timed_out=True).ending == "hang"
+    for lost in (Ending.NO_BOOT, Ending.HOST, Ending.PANIC, Ending.DONE):
+        assert not a_try(lost).ran
+    assert not a_try(Ending.DONE, good, abi_ok=False).ran
+    assert not a_try(Ending.DONE, good, channel_error="torn").ran
+
+
+def test_what_the_series_fails_right_behind_a_mutant_is_no_kill() -> None:
+    one = selftest("pin.c04_reply", ending="hang")
+    assert finding.killers(C4, one, CLEAN) == ("pin.c04_reply",)
+    now = CLEAN.without(selftest("pin.c04_reply", ending="hang"))
+    assert finding.find(C4, [one], now).kind is Kind.SURVIVED
+    assert finding.find(C4, [one], CLEAN.without(selftest())).kind is Kind.KILLED
 
 
 def test_a_guest_that_was_put_together_wrongly_reports_nothing() -> None:
