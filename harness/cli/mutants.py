@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only these: names, statements such as C4, or 'race' (default: all)",
     )
     options.build_options(parser)
-    parser.add_argument("--only-selftest", action="store_true", help="leave the torture out")
+    tests = parser.add_mutually_exclusive_group()
+    tests.add_argument("--only-selftest", action="store_true", help="leave the torture out")
+    tests.add_argument("--only-torture", action="store_true", help="leave the selftest out")
     parser.add_argument(
         "--runs", type=int, default=1, help="of the whole selftest, until one sees it (default: 1)"
     )
@@ -72,7 +74,8 @@ def run(args: argparse.Namespace) -> int:
     columns = tuple(
         Column(get_abi(abi).arch, abi, flavor) for flavor in asked.flavors for abi in asked.abis
     )
-    work = Work(asked, tree, series, columns, args.runs, seconds, args.resume, args.guests)
+    runs = 0 if args.only_torture else args.runs
+    work = Work(asked, tree, series, columns, runs, seconds, args.resume, args.guests)
     machines = {name: get_machine(get_arch(name), smp=args.smp) for name in asked.arches}
     record = Run.create(["pinrace", *args.words])
     its = runner(work, machines, record.folder / "mutants")
@@ -110,6 +113,11 @@ def _other(its: Runner, other: Series) -> SeriesRow:
 def _facts(work: Work, machines: dict[str, Machine]) -> dict[str, str]:
     """What a reader needs to know of how the table came about."""
     qemu = next(iter(machines.values()))
+    tested = (
+        f"the cases of what a mutant breaks, then up to {work.runs} whole selftests"
+        if work.runs
+        else "no selftest"
+    )
     raced = f", torture for {work.torture:.0f} s" if work.torture else ", no torture"
     return {
         "date": datetime.now().astimezone().date().isoformat(),
@@ -117,8 +125,7 @@ def _facts(work: Work, machines: dict[str, Machine]) -> dict[str, str]:
         "series": f"{work.series.name}, {len(work.series.patches)} patches,"
         f" {work.series.digest[:16]}",
         "guests": f"QEMU {qemu.qemu.version}, {qemu.accel.name}, {qemu.smp} CPUs",
-        "tests": f"the cases of what a mutant breaks, then up to {work.runs} whole selftests"
-        f"{raced}; seconds are the host's, boots included",
+        "tests": f"{tested}{raced}; seconds are the host's, boots included",
     }
 
 

@@ -66,7 +66,7 @@ class Work:
     tree: Tree
     series: Series
     columns: tuple[Column, ...]
-    runs: int
+    runs: int  # of the whole selftest; 0: no selftest at all
     torture: float  # 0: not at all
     resume: bool
     guests: int
@@ -180,7 +180,8 @@ class Runner:
         self, spot: Spot, only: str = "", within: float = math.inf
     ) -> Iterator[Callable[[], Try]]:
         """Yield the runs of the selftest: these cases first, and then all, as often as asked."""
-        runs = [*([only] if only else []), *([""] * self.work.runs)]
+        whole = [""] * self.work.runs
+        runs = [only, *whole] if only and whole else whole
         for number, cases in enumerate(runs):
             yield partial(self._selftest, spot, cases, number, within)
 
