@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -61,11 +62,18 @@ class Outcome:
 
 
 def run_cell(
-    cell: Cell, bench: Bench, folder: Path, *, only: str = "", stop: Event | None = None
+    cell: Cell,
+    bench: Bench,
+    folder: Path,
+    *,
+    only: str = "",
+    stop: Event | None = None,
+    within: float = math.inf,
 ) -> Outcome:
     """Boot a guest for the cell and collect what it says; everything it printed stays in folder.
 
-    Setting `stop` ends it.  Raises InfrastructureError when the guest cannot be started at all.
+    Setting `stop` ends it; what takes longer than `within` host seconds hangs.  Raises
+    InfrastructureError when the guest cannot be started at all.
     """
     suite = SUITES[cell.suite]
     job = suite.job(only)
@@ -79,7 +87,7 @@ def run_cell(
         [ABIPROBE, job],
         bench.machine,
         folder,
-        deadline=Deadline.after(limit),
+        deadline=Deadline.after(min(limit, within)),
         stop=stop,
     )
     jobs = {done.name: done for done in run.jobs}

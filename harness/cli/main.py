@@ -29,6 +29,7 @@ COMMANDS = {
     "run": "run a matrix of trees, flavors and configurations; resumable",
     "nightly": "run a matrix every night and say what is new",
     "contract": "which statements of the contract a series keeps, on every ABI",
+    "mutants": "break each promise of the series, and see which test sees it",
     "price": "instructions a system call, with the series and without",
     "hunt": "hold CPUs in windows of kernel functions, and see what that breaks",
     "determinism": "prove that runs repeat themselves on this host",

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`pinrace mutants`: kernels that each break one promise, and which test sees it."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from datetime import datetime
+from pathlib import Path
+
+from harness import contract, stages, ui
+from harness.arches import get_abi, get_arch
+from harness.cli import options
+from harness.cli.contract import STATEMENTS
+from harness.errors import Exit, UserError
+from harness.guest.machine import Machine, get_machine
+from harness.mutants import file, table
+from harness.mutants.finding import Kind
+from harness.mutants.run import Column, MutantRow, Runner, SeriesRow, Work, runner
+from harness.runs.journal import Run, tree_facts
+from harness.trees.series import load
+from harness.values import Series
+
+UNMUTATED = "unmutated"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="only these: names, statements such as C4, or 'race' (default: all)",
+    )
+    options.build_options(parser)
+    tests = parser.add_mutually_exclusive_group()
+    tests.add_argument("--only-selftest", action="store_true", help="leave the torture out")
+    tests.add_argument("--only-torture", action="store_true", help="leave the selftest out")
+    parser.add_argument(
+        "--runs", type=int, default=1, help="of the whole selftest, until one sees it (default: 1)"
+    )
+    parser.add_argument(
+        "--torture",
+        default="20s",
+        metavar="TIME",
+        help="how long to race each kernel, e.g. 90s or 2m (default: %(default)s)",
+    )
+    parser.add_argument("--guests", type=int, default=1, help="guests at once (default: 1)")
+    parser.add_argument("--smp", type=int, default=2, help="CPUs of a guest (default: 2)")
+    parser.add_argument(
+        "--resume", action="store_true", help="take what an earlier run found on the same kernels"
+    )
+    parser.add_argument(
+        "--against",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="another series to run the same tests on; may be repeated",
+    )
+    parser.add_argument("--write", type=Path, metavar="FILE", help="keep the table there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the tests on the series and on its mutants; exit 1 when they do not tell them apart."""
+    asked = options.request(args)
+    mutants = file.select(file.load(), args.names)
+    seconds = 0.0 if args.only_selftest else _seconds(args.torture)
+    if args.runs < 1 or args.smp < 1 or args.guests < 1:
+        raise UserError("--runs, --smp and --guests take numbers of 1 or more")
+    tree, series = options.request_tree(args)
+    if series is None or args.kernel:
+        raise UserError("mutants are those of a series on a tree", hint="leave out --kernel")
+    others = [other for text in args.against if (other := load(text, say=ui.say))]
+    columns = tuple(
+        Column(get_abi(abi).arch, abi, flavor) for flavor in asked.flavors for abi in asked.abis
+    )
+    runs = 0 if args.only_torture else args.runs
+    work = Work(asked, tree, series, columns, runs, seconds, args.resume, args.guests)
+    machines = {name: get_machine(get_arch(name), smp=args.smp) for name in asked.arches}
+    record = Run.create(["pinrace", *args.words])
+    its = runner(work, machines, record.folder / "mutants")
+    try:
+        record.add_facts(tree=tree_facts(its.built.tree))
+        clean = its.series(UNMUTATED, its.built)
+        rows = [clean, *(_other(its, other) for other in others)]
+        found = []
+        for number, mutant in enumerate(mutants, 1):
+            ui.say(
+                f"mutant  {number}/{len(mutants)} {mutant.name} ({', '.join(mutant.statements)})"
+            )
+            found.append(its.mutant(mutant, clean))
+    finally:
+        its.stop.set()
+    text = table.markdown(rows, found, columns, _facts(work, machines))
+    ui.say(text)
+    if args.write:
+        args.write.write_text(f"<!-- made by: pinrace {' '.join(args.words)} -->\n\n{text}")
+    missing = table.uncovered(contract.statements(STATEMENTS), found)
+    if missing and not args.names:
+        ui.say(f"no mutant of {', '.join(missing)} was killed")
+    code = _code(clean, found, columns)
+    record.finish([], exit_code=code)
+    return code
+
+
+def _other(its: Runner, other: Series) -> SeriesRow:
+    """Run the tests on another series, with our selftest laid over it when it has none."""
+    tested = contract.with_selftest(other, its.work.series)
+    lab = stages.prepare(its.work.asked, its.work.tree, tested, with_base=False)
+    return its.series(other.name, lab.patched)
+
+
+def _facts(work: Work, machines: dict[str, Machine]) -> dict[str, str]:
+    """What a reader needs to know of how the table came about."""
+    qemu = next(iter(machines.values()))
+    tested = (
+        f"the cases of what a mutant breaks, then up to {work.runs} whole selftests"
+        if work.runs
+        else "no selftest"
+    )
+    raced = f", torture for {work.torture:.0f} s" if work.torture else ", no torture"
+    return {
+        "date": datetime.now().astimezone().date().isoformat(),
+        "tree": f"{work.tree.label}, {work.tree.origin}",
+        "series": f"{work.series.name}, {len(work.series.patches)} patches,"
+        f" {work.series.digest[:16]}",
+        "guests": f"QEMU {qemu.qemu.version}, {qemu.accel.name}, {qemu.smp} CPUs",
+        "tests": f"{tested}{raced}; seconds are the host's, boots included",
+    }
+
+
+def _seconds(text: str) -> float:
+    """Return a time as seconds: 90, 90s, 2m, 1h; UserError for anything else."""
+    match = re.fullmatch(r"(\d+)([smh]?)", text)
+    if not match:
+        raise UserError(f"--torture takes no '{text}'", hint="for example 20s or 2m")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def _code(clean: SeriesRow, found: list[MutantRow], columns: tuple[Column, ...]) -> Exit:
+    """Tell a broken test from one that could not run."""
+    kinds = {row.kind(column) for row in found for column in columns if column in row.findings}
+    lost = any(not one.ran for done in clean.tries.values() for one in done)
+    if lost or Kind.LOST in kinds:
+        return Exit.INFRA
+    if any(clean.alarms.values()) or kinds - {Kind.KILLED}:
+        return Exit.KERNEL
+    return Exit.OK

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One test on one kernel: what it saw, kept by kernel, image, machine and test.
+
+A try holds facts and no judgement: what they amount to is for harness.mutants.finding, which may
+change without a guest being booted again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from harness import store
+from harness.cells import Bench, Outcome
+from harness.judge.splats import load_rules
+from harness.judge.verdict import Ending
+from harness.paths import cache_dir
+from harness.values import CaseStatus, Splat
+
+KIND = "mutant-tries"
+_LAYOUT = "1"  # of a try; part of its key
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a kernel printed about itself."""
+
+    fingerprint: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A statement that a test other than the selftest saw broken, and where."""
+
+    statement: str
+    by: str  # e.g. "open, trial 120"
+    second: float  # since the test began
+
+
+@dataclass(frozen=True)
+class Try:
+    """What one test saw on one kernel."""
+
+    test: str  # "selftest", "torture" or "price"
+    ran: bool  # the guest booted, and what it says can be believed
+    why: str = ""  # a sentence when it did not
+    ending: str = ""  # "panic" or "hang" when the guest came to no good end
+    passed: tuple[str, ...] = ()  # cases
+    bad: tuple[str, ...] = ()
+    reports: tuple[Report, ...] = ()
+    breaches: tuple[Breach, ...] = ()
+    trials: int = 0  # that could have shown something
+    seconds: float = 0.0  # the guest's whole life, on the host
+
+
+_TRY = TypeAdapter(Try)
+_ENDINGS = {Ending.PANIC: "panic", Ending.HANG: "hang"}
+
+
+def key(bench: Bench, *what: str) -> str:
+    """Return what a try is kept under."""
+    on = bench.machine
+    machine = f"{on.qemu.version} {on.cpu} {on.smp} {on.mem_mb} {on.accel.name}"
+    return store.digest(_LAYOUT, bench.kernel.digest, bench.image.digest, machine, *what)
+
+
+def kept(name: str) -> Try | None:
+    """Return the try of that key; None when there is none, or none that can be read."""
+    try:
+        return _TRY.validate_json(_path(name).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def attempt(name: str, do: Callable[[], Try], *, resume: bool) -> Try:
+    """Return the try of that key: the kept one if that is wanted, else a new one, which is kept.
+
+    One that did not run is not kept.
+    """
+    found = kept(name) if resume else None
+    if found is None:
+        found = do()
+        if found.ran:
+            path = _path(name)
+            path.parent.mkdir(exist_ok=True)
+            store.write_json(path, _TRY.dump_python(found, mode="json"))
+    return found
+
+
+def _path(name: str) -> Path:
+    return cache_dir() / KIND / f"{name}.json"
+
+
+def reports(splats: tuple[Splat, ...]) -> tuple[Report, ...]:
+    """Return what is kept of a kernel's reports; those of the guest's own setup are none."""
+    rules = load_rules()
+    return tuple(
+        Report(splat.fingerprint, splat.title)
+        for splat in splats
+        if rules.severity(splat.rule) not in ("blind", "setup")
+    )
+
+
+def of_selftest(outcome: Outcome, *, began: bool) -> Try:
+    """Return what a run of the selftest amounts to as a try.
+
+    began: the program said something, so that the guest had booted.
+    """
+    evidence = outcome.evidence
+    ending = _ENDINGS.get(evidence.ending, "")
+    came = evidence.ending is Ending.DONE or bool(ending)
+    sound = evidence.abi_ok and not (evidence.channel_error and not ending)
+    if evidence.timed_out:
+        ending = "hang"
+    statuses = [(case.name, case.status) for case in outcome.cases]
+    why = evidence.reason or evidence.abi_note or evidence.channel_error or "no results"
+    return Try(
+        "selftest",
+        ran=came and sound and began,
+        why=why,
+        ending=ending,
+        passed=tuple(name for name, status in statuses if status is CaseStatus.PASS),
+        bad=tuple(name for name, status in statuses if status.bad),
+        reports=reports(outcome.splats),
+        seconds=outcome.seconds,
+    )
