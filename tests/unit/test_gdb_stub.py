@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.arches import ARCHES, Arch
@@ -18,6 +18,7 @@ from harness.errors import InfrastructureError
 from harness.holds.gdb import SIGINT, SIGTRAP, Packets, Stop, Stub, StubGoneError, frame
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.binary(max_size=20).map(lambda b: b.translate(None, b"$#}"))), st.data())
 def test_packets_come_out_however_they_are_cut(payloads: list[bytes], data: st.DataObject) -> None:
     stream = b"+".join(frame(payload) for payload in payloads)
