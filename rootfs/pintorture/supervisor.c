@@ -98,7 +98,8 @@ static bool add_fd(uint64_t id)
 	};
 	int fd;
 
-	/* T reads the number, so V has to be through with it before T goes on: see busy. */
+	/* V may be killed once the kernel has replied, and before it has noted the number. */
+	lane->outcome.fd = -1;
 	fd = again_if_interrupted(ioctl(lane->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add));
 	lane->outcome.fd = fd;
 	return fd >= 0;
