@@ -44,11 +44,13 @@ def judge(
     rules: Rules | None = None,
     *,
     promised: bool = False,
+    booted: bool = True,
 ) -> tuple[Verdict, str]:
     """Return the verdict and its reason, the gravest first.
 
     promised: the series brings PIN_ARGS, so that a kernel without it is a failure and not one to
-    skip.
+    skip.  booted: the guest's init reported; a kernel that does not come that far, be it for a host
+    so busy that its timers do not pass for some, was not tortured.
     """
     rules = rules or load_rules()
     severity = {splat: rules.severity(splat.rule) for splat in splats}
@@ -57,6 +59,9 @@ def judge(
     blind = [s for s in splats if severity[s] == "blind"]
     if setup:
         return Verdict.MISS, f"the guest was put together wrongly: {setup[0].title}"
+    if not booted and not told.began:
+        title = reports[0].title if reports else evidence.reason
+        return Verdict.MISS, f"the guest did not boot: {title}"
     if told.absent and promised:
         return Verdict.FAIL, "the kernel does not know PIN_ARGS, which the series brings"
     if told.absent:

@@ -106,7 +106,9 @@ def torture(
         channel_error="; ".join(ran.damage),
     )
     splats = find_splats(ran, bench, folder, ABIS[cell.abi])
-    verdict, reason = judging.judge(told, evidence, splats, promised=bench.promised)
+    verdict, reason = judging.judge(
+        told, evidence, splats, promised=bench.promised, booted=ran.boot_seconds is not None
+    )
     return result(told, verdict, reason, splats, folder, tcg=bench.machine.accel.name == "tcg")
 
 

@@ -136,9 +136,9 @@ void judge(struct lane *lane, const struct op *op, long ret, int signals)
 		judge_nothing(lane, ret, trial->spoof, letters);
 		break;
 	case R_ADDFD:
-		judge_nothing(lane, ret, out->fd, letters);
+		judge_nothing(lane, ret, out->fd < 0 ? ret : out->fd, letters);
 		break;
 	}
-	if (out->reply == R_ADDFD && !op->run)
-		close(out->fd);
+	if (out->reply == R_ADDFD && !op->run && ret > STDERR_FILENO)
+		close(ret);
 }

@@ -206,6 +206,14 @@ static void look_first(void)
 		was[i] = looked(pair[i]);
 }
 
+/* A number that neither of the two has, or the change would not be seen. */
+static uint32_t other_number(uint32_t number, uint64_t a, uint64_t b)
+{
+	while (number == a || number == b)
+		number++;
+	return number;
+}
+
 static uint32_t other_mode(const struct trial *trial)
 {
 	uint32_t mode = trial->seq * 5;
@@ -237,7 +245,8 @@ static bool prepare_chown(struct lane *lane, struct trial *trial)
 	look_first();
 	trial->call.args[0] = AT_FDCWD;
 	slot_string(lane, trial, slot, "Tpair");
-	trial->call.args[slot + 1] = trial->seq % 60000 + 1;
+	trial->call.args[slot + 1] = other_number(trial->seq % 60000 + 1, was[0].stx_uid,
+						  was[1].stx_uid);
 	trial->call.args[slot + 2] = trial->seq % 50000 + 1;
 	return true;
 }
@@ -246,7 +255,8 @@ static bool prepare_truncate(struct lane *lane, struct trial *trial)
 {
 	look_first();
 	slot_string(lane, trial, 0, "Tpair");
-	trial->call.args[1] = 1 + trial->seq % 4000;
+	trial->call.args[1] = other_number(1 + trial->seq % 4000, was[0].stx_size,
+					   was[1].stx_size);
 	return true;
 }
 

@@ -98,7 +98,8 @@ static bool add_fd(uint64_t id)
 	};
 	int fd;
 
-	/* T reads the number, so V has to be through with it before T goes on: see busy. */
+	/* V may be killed once the kernel has replied, and before it has noted the number. */
+	lane->outcome.fd = -1;
 	fd = again_if_interrupted(ioctl(lane->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add));
 	lane->outcome.fd = fd;
 	return fd >= 0;
@@ -135,8 +136,10 @@ static void reply(const struct seccomp_notif *req, uint8_t what)
 			kill(getpid(), SIGKILL);
 		close(lane->listener);
 		lane->listener = -1;
-		sleep(60);	/* until the lane's leader sees that T has gone */
-		break;
+		/* T may have left its call for a signal before; it does not wait for us. */
+		lane->busy--;
+		for (;;)
+			pause();	/* until the lane's leader sees that T has gone */
 	case R_KILL_V:
 		kill(getpid(), SIGKILL);
 		break;

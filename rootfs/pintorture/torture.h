@@ -155,7 +155,7 @@ struct outcome {
 	uint8_t reply;
 	bool exposed;		/* the source was another between look and go */
 	char letters[SLOTS];	/* what V saw */
-	int fd;			/* that ADDFD made */
+	int fd;			/* that ADDFD made; -1 when V did not live to see it */
 	bool refused;		/* V denied, because the source made no sense */
 };
 

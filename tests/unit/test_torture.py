@@ -142,6 +142,13 @@ def test_a_kernel_without_the_feature_is_skipped_unless_the_series_brings_it() -
     assert judge(told, replace(DONE, job_status=3), (), promised=True)[0] is Verdict.FAIL
 
 
+def test_a_kernel_that_panics_before_init_was_not_tortured() -> None:
+    panicked = Evidence(Ending.PANIC, "kernel panic while booting")
+    assert judge(Told(), panicked, (splat("panic"),), booted=False)[0] is Verdict.MISS
+    assert judge(Told(), panicked, (splat("panic"),))[0] is Verdict.FAIL
+    assert judge(parse(GOOD), panicked, (splat("panic"),), booted=True)[0] is Verdict.FAIL
+
+
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [("kasan", Verdict.FAIL), ("panic", Verdict.FAIL), ("warn", Verdict.FAIL)],
