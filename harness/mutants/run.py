@@ -199,8 +199,7 @@ class Runner:
             outcome = run_cell(cell, spot.bench, into, only=only, stop=self.stop, within=within)
         except InfrastructureError as error:
             return Try("selftest", ran=False, why=error.what)
-        said = (into / "ktap.txt").read_text().strip()
-        return tries.of_selftest(outcome, began=bool(said))
+        return tries.of_selftest(outcome, (into / "ktap.txt").read_text())
 
     def _again(self, spot: Spot, cases: Sequence[str], within: float) -> Try:
         """Run the cases that failed on the series' own kernel, right behind the mutant's.

@@ -18,6 +18,7 @@ from harness.cells import Bench, Outcome
 from harness.judge.splats import load_rules
 from harness.judge.verdict import Ending
 from harness.paths import cache_dir
+from harness.suites import ktap
 from harness.values import CaseStatus, Splat
 
 KIND = "mutant-tries"
@@ -105,10 +106,11 @@ def reports(splats: tuple[Splat, ...]) -> tuple[Report, ...]:
     )
 
 
-def of_selftest(outcome: Outcome, *, began: bool) -> Try:
+def of_selftest(outcome: Outcome, said: str) -> Try:
     """Return what a run of the selftest amounts to as a try.
 
-    began: the program said something, so that the guest had booted.
+    said: what the program printed.  Without anything the guest had not booted; and what it said
+    before its guest came to an end counts, as nobody knows which case a mutant ends it in.
     """
     evidence = outcome.evidence
     ending = _ENDINGS.get(evidence.ending, "")
@@ -116,11 +118,12 @@ def of_selftest(outcome: Outcome, *, began: bool) -> Try:
     sound = evidence.abi_ok and not (evidence.channel_error and not ending)
     if evidence.timed_out:
         ending = "hang"
-    statuses = [(case.name, case.status) for case in outcome.cases]
+    cases = ktap.parse(said).flatten() if said.strip() else ()
+    statuses = [(case.name, case.status) for case in cases]
     why = evidence.reason or evidence.abi_note or evidence.channel_error or "no results"
     return Try(
         "selftest",
-        ran=came and sound and began,
+        ran=came and sound and bool(statuses),
         why=why,
         ending=ending,
         passed=tuple(name for name, status in statuses if status is CaseStatus.PASS),

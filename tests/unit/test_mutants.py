@@ -22,7 +22,7 @@ from harness.mutants.run import Column, MutantRow, SeriesRow, _cases, _until_see
 from harness.mutants.tries import Breach, Report, Try
 from harness.torture.values import TortureResult, Violation
 from harness.trees.series import load_series, subjects
-from harness.values import CaseResult, CaseStatus, Series, Splat, Verdict
+from harness.values import Series, Splat, Verdict
 
 MUTANTS = file.load()
 PATCHES = sorted(file.FOLDER.glob("*.patch"))
@@ -180,25 +180,29 @@ def test_the_torture_goes_on_only_behind_another_statement() -> None:
     assert _until_seen(C4, [lambda: other, lambda: quiet], CLEAN) == [other, quiet]
 
 
-def outcome(ending: Ending, *cases: CaseResult, **more: object) -> Outcome:
-    return Outcome(cases, (), Evidence(ending, **more), 3.0)  # type: ignore[arg-type]
+KTAP = "TAP version 13\n1..3\nok 1 pin.c04_reply\nnot ok 2 pin.c05_changed\n"
+
+
+def a_try(ending: Ending, said: str = KTAP, **more: object) -> Try:
+    evidence = Evidence(ending, **more)  # type: ignore[arg-type]
+    return tries.of_selftest(Outcome((), (), evidence, 3.0), said)
 
 
 def test_a_run_of_the_selftest_becomes_a_try() -> None:
-    good = CaseResult("pin.c04_reply", CaseStatus.PASS)
-    slow = CaseResult("pin.c05_changed", CaseStatus.TIMEOUT)
+    done = a_try(Ending.DONE)
+    assert (done.ran, done.passed) == (True, ("pin.c04_reply",))
+    assert "pin.c05_changed" in done.bad
+    assert a_try(Ending.DONE, timed_out=True).ending == "hang"
 
-    def a_try(ending: Ending, *cases: CaseResult, **more: object) -> Try:
-        return tries.of_selftest(outcome(ending, *cases, **more), began=bool(cases))
 
-    done = a_try(Ending.DONE, good, slow)
-    assert (done.ran, done.passed, done.bad) == (True, (good.name,), (slow.name,))
-    assert a_try(Ending.PANIC, good).ending == "panic"
-    assert a_try(Ending.DONE, good, timed_out=True).ending == "hang"
+def test_what_was_said_before_the_end_counts_and_a_guest_that_said_nothing_does_not() -> None:
+    cut = a_try(Ending.PANIC)
+    assert (cut.ran, cut.ending, cut.passed) == (True, "panic", ("pin.c04_reply",))
     for lost in (Ending.NO_BOOT, Ending.HOST, Ending.PANIC, Ending.DONE):
-        assert not a_try(lost).ran
-    assert not a_try(Ending.DONE, good, abi_ok=False).ran
-    assert not a_try(Ending.DONE, good, channel_error="torn").ran
+        assert not a_try(lost, "").ran
+    assert not a_try(Ending.HOST).ran
+    assert not a_try(Ending.DONE, abi_ok=False).ran
+    assert not a_try(Ending.DONE, channel_error="torn").ran
 
 
 def test_what_the_series_fails_right_behind_a_mutant_is_no_kill() -> None:
