@@ -53,7 +53,12 @@ def run(args: argparse.Namespace) -> int:
             token = replays.make_token(
                 made, ran[0].fingerprint, tree=tree.spec, patched=tree_id, abi=abi
             )
-            ui.say(f"        {token}")
+            # No token says what was left out.
+            ui.say(
+                f"        equal without '{args.without}' too"
+                if args.without
+                else f"        {token}"
+            )
         else:
             worst = Exit.INFRA
             said = why.explain(made, ran, folders, record.folder / abi)

@@ -75,7 +75,9 @@ def with_gdb(
 ) -> Once:
     """Start the guest stopped, say how to attach, and return what came of the run.
 
-    It comes to its end when gdb lets it; a gdb that leaves with `kill` ends it at once.
+    It comes to its end when gdb lets it; a gdb that leaves with `kill` ends it at once.  Of an
+    AArch32 task QEMU 7.2 tells gdb the AArch64 registers: it stops at the right instruction, and
+    the pc that gdb shows is that of the kernel's return to it.
     """
     stub = ("-S", "-gdb", f"unix:path={socket},server=on,wait=off")
     watched = replace(made, machine=replace(made.machine, qemu_args=stub))

@@ -78,7 +78,8 @@ def test_a_replay_is_the_same_until_someone_stops_it(
         stops.with_gdb(this, tmp_path / "stopped", socket, where, print)
         said = debugger.result().stdout
     assert f"0x{whole.race['half']}" in said, said
-    assert f"= {stops.MARKS + at * stops.MARK_SIZE:#x}" in said, said
+    if abi != "arm":  # QEMU's stub gives the last pc that an AArch32 task's kernel had
+        assert f"= {stops.MARKS + at * stops.MARK_SIZE:#x}" in said, said
 
     talked: list[bool] = []
     stops.with_shell(
