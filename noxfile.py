@@ -16,15 +16,18 @@ nox.options.sessions = ["lint", "unit", "build", "boot", "test"]
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = True
 
+CONSTRAINTS = "constraints.txt"
+
 
 def install(session: nox.Session, *extras: str) -> None:
     """Install the project and these extras, unless this environment has just them already."""
     what = f".[{','.join(extras)}]" if extras else "."
-    wanted = hashlib.sha256(Path("pyproject.toml").read_bytes() + what.encode()).hexdigest()
+    files = b"".join(Path(name).read_bytes() for name in ("pyproject.toml", CONSTRAINTS))
+    wanted = hashlib.sha256(files + what.encode()).hexdigest()
     stamp = Path(session.virtualenv.location) / "pinrace.stamp"
     if stamp.exists() and stamp.read_text() == f"{wanted} {Path.cwd()}":
         return
-    session.install("--quiet", "-e", what)
+    session.install("--quiet", "-c", CONSTRAINTS, "-e", what)
     stamp.write_text(f"{wanted} {Path.cwd()}")
 
 
@@ -69,13 +72,36 @@ def test(session: nox.Session) -> None:
     """Every suite on every arch and ABI; without arguments, also the harness on real guests."""
     pinrace(session, "test")
     if not session.posargs:
-        session.run("pytest", "-n", "2", "--dist", "loadgroup", "tests/guest")
+        # The command has just run the cells themselves.
+        argv = [
+            "pytest",
+            "-n",
+            "2",
+            "--dist",
+            "loadgroup",
+            "-m",
+            "not cells and not network",
+            "tests/guest",
+        ]
+        session.run(*argv)
 
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """What the series costs, in instructions; arguments go to `pinrace price`."""
     pinrace(session, "price")
+
+
+@nox.session(default=False)
+def torture(session: nox.Session) -> None:
+    """Races for as long as you like; arguments go to `pinrace torture`."""
+    pinrace(session, "torture")
+
+
+@nox.session(default=False)
+def mutants(session: nox.Session) -> None:
+    """Break each promise in turn; arguments go to `pinrace mutants`."""
+    pinrace(session, "mutants")
 
 
 @nox.session(default=False)

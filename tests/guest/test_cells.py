@@ -35,6 +35,7 @@ def cell_of(abi: str, flavor: str, suite: str) -> Cell:
     return Cell(ABIS[abi].arch, abi, flavor, suite)
 
 
+@pytest.mark.cells
 @pytest.mark.parametrize("abi", EVERY_ABI)
 def test_smoke_shows_both_sides_of_the_race(
     abi: str, flavor: str, get_lab: GetLab, tmp_path: Path
@@ -48,6 +49,7 @@ def test_smoke_shows_both_sides_of_the_race(
     assert f"audit_arch={ABIS[abi].audit_arch:#x}" in records(tmp_path)
 
 
+@pytest.mark.cells
 @pytest.mark.parametrize("abi", EVERY_ABI)
 def test_every_argument_is_lost_at_its_gate_and_kept_when_pinned(
     abi: str, flavor: str, get_lab: GetLab, tmp_path: Path
@@ -61,6 +63,7 @@ def test_every_argument_is_lost_at_its_gate_and_kept_when_pinned(
     assert int(found[1]) > 60
 
 
+@pytest.mark.cells
 @pytest.mark.parametrize("suite", ["pin_args", "seccomp_bpf"])
 @pytest.mark.parametrize("abi", EVERY_ABI)
 def test_the_selftests_pass_but_for_what_fails_unpatched(

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Three nights on a real tree: a clean one, a planted regression, a series that does not apply."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness.cli.options import DEFAULT_SERIES, DEFAULT_TREE
+from harness.errors import Exit
+from harness.matrix.file import MatrixFile
+from harness.nightly import changes, night
+from harness.nightly.changes import Kind
+from harness.paths import KERNEL
+
+REGRESSION = KERNEL / "mutants" / "fail-open.patch"
+
+
+def kinds(tonight: night.Night) -> dict[str, Kind]:
+    return {change.spot.suite: change.kind for change in tonight.changes}
+
+
+@pytest.mark.xdist_group("x86_64")
+def test_three_nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PINRACE_RUNS", str(tmp_path / "runs"))
+    series = tmp_path / "pin-args"
+    shutil.copytree(DEFAULT_SERIES, series)
+    matrix = MatrixFile(
+        name="nights",
+        trees=(DEFAULT_TREE,),
+        series=(str(series),),
+        arches=("x86_64",),
+        abis=("x86_64",),
+        suites=("pin_args",),
+        baseline=False,
+    )
+
+    clean = night.run(matrix, ["pinrace"])
+    assert kinds(clean) == {"pin_args": Kind.NEW_SPOT}
+    assert changes.exit_code(clean.changes) is Exit.OK
+
+    shutil.copy(REGRESSION, series / "0099-regression.patch")
+    broken = night.run(matrix, ["pinrace"])
+    assert kinds(broken) == {"pin_args": Kind.NEW_FAILURE}
+    assert changes.exit_code(broken.changes) is Exit.KERNEL
+    assert "pin_args" in broken.summary
+    assert (tmp_path / "runs" / broken.results[0].run / "report.html").is_file()
+
+    shutil.copy(REGRESSION, series / "0100-again.patch")  # its context is gone
+    stuck = night.run(matrix, ["pinrace"])
+    assert Kind.NO_LONGER_APPLIES in kinds(stuck).values()
+    assert changes.exit_code(stuck.changes) is Exit.BUILD
