@@ -35,6 +35,7 @@
 
 #define WAIT_MS		60000
 #define LONGEST_SPIN	4000
+#define LONGEST_SLEEP	20000		/* nanoseconds */
 #define PATH_ROOM	16
 #define PROGRESS	0x5eed0000ul	/* both are known to harness/replay/stop.py */
 #define MARKS		0x5eed1000ul	/* one instruction a round */
@@ -145,14 +146,30 @@ static bool looks_good(int listener, const struct seccomp_notif *req, bool pinne
 	return !strcmp(text, "/tmp/good");
 }
 
+/*
+ * Let time pass between the look and the answer, now and then. Where CPUs
+ * take turns, all of a round may else fit into one turn, and the race goes
+ * one way for a thousand rounds.
+ */
+static void dawdle(void)
+{
+	const struct timespec some = { .tv_nsec = random32() % LONGEST_SLEEP };
+
+	if (random32() % 4 == 0)
+		nanosleep(&some, NULL);
+}
+
 static enum outcome round_once(int listener, int answers, bool pinned)
 {
 	struct seccomp_notif req;
+	bool good;
 	char what;
 
 	if (pr_recv(listener, &req, WAIT_MS))
 		die("no notification came");
-	if (!looks_good(listener, &req, pinned)) {
+	good = looks_good(listener, &req, pinned);
+	dawdle();
+	if (!good) {
 		if (pr_deny(listener, req.id, EACCES))
 			die("cannot deny");
 	} else if (pr_continue(listener, req.id, pinned ? PR_PINNED :

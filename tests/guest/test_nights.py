@@ -16,6 +16,7 @@ from harness.nightly.changes import Kind
 from harness.paths import KERNEL
 
 REGRESSION = KERNEL / "mutants" / "fail-open.patch"
+CONFLICT = KERNEL / "mutants" / "check-outside-lock.patch"  # changes the same lines
 
 
 def kinds(tonight: night.Night) -> dict[str, Kind]:
@@ -48,7 +49,7 @@ def test_three_nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "pin_args" in broken.summary
     assert (tmp_path / "runs" / broken.results[0].run / "report.html").is_file()
 
-    shutil.copy(REGRESSION, series / "0100-again.patch")  # its context is gone
+    shutil.copy(CONFLICT, series / "0100-conflict.patch")
     stuck = night.run(matrix, ["pinrace"])
     assert Kind.NO_LONGER_APPLIES in kinds(stuck).values()
     assert changes.exit_code(stuck.changes) is Exit.BUILD
