@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness import procs
 from harness.arches import Arch
-from harness.errors import BuildError, UserError
+from harness.errors import BuildError, InfrastructureError, UserError
 from harness.kbuild.toolchain import Toolchain, build_env
 from harness.paths import CONFIGS
 
@@ -88,14 +88,17 @@ def configure(src: Path, obj: Path, want: Wanted, chain: Toolchain, log: Path) -
     """Write obj/.config by the tree's own scripts and return its options.
 
     A .config that is the same as before keeps its time, so that make rebuilds nothing for it.
-    Raises BuildError when an option asked for is not granted.
+    Raises BuildError when an option asked for is not granted, and InfrastructureError when the
+    tree takes no configuration from this compiler.
     """
     obj.mkdir(parents=True, exist_ok=True)
     draft = obj / "pinrace.config"
     make = ["make", "-C", str(src), f"O={obj}", *chain.make_vars]
     env = build_env()
     target = {**env, "KCONFIG_CONFIG": str(draft)}
-    procs.run([*make, "tinyconfig"], env=target, log_to=log, what="make tinyconfig")
+    began = procs.run([*make, "tinyconfig"], env=target, log_to=log, check=False, what="make")
+    if began.status:
+        raise InfrastructureError(refusal(began.output), log=log, hint=_NO_START)
     more = obj / "pinrace.extra.config"
     more.write_text("".join(f"{line}\n" for line in want.extra))
     script = src / "scripts/kconfig/merge_config.sh"
@@ -110,6 +113,16 @@ def configure(src: Path, obj: Path, want: Wanted, chain: Toolchain, log: Path) -
     if not final.exists() or final.read_text() != text:
         final.write_text(text)
     return parse(text)
+
+
+_NO_START = "another compiler, perhaps: --llvm=-19 for clang-19"
+
+
+def refusal(output: str) -> str:
+    """Say why a tree's Kconfig does not even start: its own words in the frame of asterisks."""
+    framed = [x.strip("* ") for x in output.splitlines() if re.match(r"\*\*\*( |$)", x)]
+    said = "\n".join(f"  {line}" for line in framed if line)
+    return "make tinyconfig failed" + (f":\n{said}" if said else "")
 
 
 _HINT = "ask for what it depends on too (--config NAME=y, or the fragments in configs/)"

@@ -90,3 +90,20 @@ def test_a_flavor_may_stand_on_something_smaller() -> None:
 def test_wrong_requests_are_the_users(flavor: str, extra: tuple[str, ...], message: str) -> None:
     with pytest.raises(UserError, match=message):
         kconfig.wanted(ARCHES["x86_64"], flavor, extra)
+
+
+def test_a_compiler_that_is_too_old_is_named() -> None:
+    output = (
+        "  HOSTLD  scripts/kconfig/conf\n"
+        "***\n"
+        "*** C compiler is too old.\n"
+        "***   Your Clang version:    16.0.6\n"
+        "***   Minimum Clang version: 17.0.1\n"
+        "***\n"
+        "make[5]: *** [scripts/kconfig/Makefile:85: allnoconfig] Error 1\n"
+    )
+    assert kconfig.refusal(output) == (
+        "make tinyconfig failed:\n  C compiler is too old.\n"
+        "  Your Clang version:    16.0.6\n  Minimum Clang version: 17.0.1"
+    )
+    assert kconfig.refusal("something else") == "make tinyconfig failed"
