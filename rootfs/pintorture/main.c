@@ -294,6 +294,23 @@ static void end_lanes(void)
 	}
 }
 
+/* Leave a process behind, one that has joined the group before anybody looks. */
+static void leave_one(void)
+{
+	int joined[2];
+	char word = 0;
+
+	if (pipe(joined))
+		return;
+	if (!fork()) {
+		chaos_join();
+		(void)!write(joined[1], &word, 1);
+		for (;;)
+			pause();
+	}
+	(void)!read(joined[0], &word, 1);
+}
+
 int main(int argc, char **argv, char **envp)
 {
 	char list[256] = "";
@@ -337,11 +354,8 @@ int main(int argc, char **argv, char **envp)
 	show_rest();
 	if (torture->broken == BREAK_LOST)
 		return 0;
-	if (torture->broken == BREAK_LEAK && !fork()) {
-		chaos_join();
-		for (;;)
-			pause();
-	}
+	if (torture->broken == BREAK_LEAK)
+		leave_one();
 	leaks = leaks_end();
 	rec("torture end violations=%u leaks=%d ns=%llu", torture->nr_violations, leaks,
 	    (unsigned long long)(now_ns() - torture->began));
