@@ -22,7 +22,7 @@ from harness.guest.machine import Machine
 from harness.host import tools
 from harness.kbuild import kconfig
 from harness.kbuild import kernel as kbuild
-from harness.kbuild.toolchain import build_env
+from harness.kbuild.toolchain import BUILT_IN, build_env
 from harness.paths import cache_dir
 from harness.trees.worktree import worktree
 from harness.values import Image, Job, Kernel
@@ -136,6 +136,9 @@ def command_line(
     argv = [str(gdb), "-q"]
     if kernel.vmlinux.is_file():
         argv.append(str(kernel.vmlinux))
+        sources = kbuild.metadata(kernel).get("built_in")
+        if sources:
+            argv += ["-ex", f"set substitute-path {BUILT_IN} {sources}"]
     argv += ["-ex", f"target remote {stub}"]
     if loader:
         argv += ["-ex", f"source {loader}"]

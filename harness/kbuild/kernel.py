@@ -21,12 +21,12 @@ from harness import __version__, procs, store
 from harness.arches import Arch, get_arch
 from harness.errors import BuildError, InfrastructureError, UserError
 from harness.kbuild import kconfig, warnings
-from harness.kbuild.toolchain import Toolchain, build_env, llvm_tool, toolchain
+from harness.kbuild.toolchain import Toolchain, build_env, llvm_tool, portable, toolchain
 from harness.trees.worktree import Worktree, worktree
 from harness.values import Kernel, PatchedTree
 
 KIND = "kernels"
-_LAYOUT = "1"  # of what a kernel's folder holds; part of its key
+_LAYOUT = "2"  # of what a kernel's folder holds; part of its key
 
 Progress = Callable[[int, int], None]  # objects built, objects expected (0: not known)
 
@@ -121,6 +121,7 @@ def _fill(into: Path, wanted: Plan, place: Worktree, progress: Progress) -> None
     configured = time.monotonic()
     argv = [
         *("make", "-C", str(place.path), f"O={obj}", *wanted.chain.make_vars),
+        *portable(obj.parent),
         *(f"-j{wanted.options.parallel}", "vmlinux", wanted.arch.boot_target),
     ]
     lines = _make(argv, wanted, log, progress)
@@ -137,6 +138,7 @@ def _fill(into: Path, wanted: Plan, place: Worktree, progress: Progress) -> None
         "release": (obj / "include/config/kernel.release").read_text().strip(),
         "compiler": wanted.chain.identity,
         "make": procs.show(argv, env=build_env()),
+        "built_in": str(obj.parent),
         "seconds_configure": round(configured - began, 1),
         "seconds_make": round(time.monotonic() - configured, 1),
         "compiled": sum(1 for line in lines if _COMPILED.match(line)),

@@ -58,15 +58,26 @@ def toolchain(arch: Arch, *, llvm: str = "") -> Toolchain:
     return Toolchain(tuple(make_vars), identity)
 
 
+# What debug information calls the folder that a work tree and its objects are in: were it the real
+# one, a build id would tell caches apart, and a kernel not be the same on another machine.
+BUILT_IN = "/pinrace"
+
+
+def portable(folder: Path) -> list[str]:
+    """Return what make is told, so that what is built below folder names BUILT_IN instead."""
+    option = f"-fdebug-prefix-map={folder}={BUILT_IN}"
+    return [f"KCFLAGS={option}", f"KAFLAGS={option}"]
+
+
 def build_env(stats: Path | None = None) -> dict[str, str]:
     """Return what a build adds to the environment; stats is ccache's log of hits and misses.
 
-    ccache sees paths relative to the build folder, so that every worktree shares its results.
+    ccache sees paths relative to the build folder and that folder as BUILT_IN, so that every
+    worktree shares its results.
     """
     env = dict(REPRODUCIBLE)
     env["CCACHE_DIR"] = os.environ.get("CCACHE_DIR", str(cache_dir() / "ccache"))
     env["CCACHE_BASEDIR"] = str(cache_dir())
-    env["CCACHE_NOHASHDIR"] = "1"
     env["CCACHE_MAXSIZE"] = os.environ.get("CCACHE_MAXSIZE", "10G")
     if stats:
         env["CCACHE_STATSLOG"] = str(stats)

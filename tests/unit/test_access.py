@@ -142,11 +142,13 @@ def test_whether_the_trees_scripts_can_work(config: str, why: str, tmp_path: Pat
 def test_the_users_words_come_last(tmp_path: Path) -> None:
     kernel = Kernel("k", "arm64", "plain", "t", "7.3.4", tmp_path)
     kernel.vmlinux.touch()
+    (tmp_path / "metadata.json").write_text('{"built_in": "/somewhere/built"}')
     stub, loader = tmp_path / "gdb", tmp_path / "vmlinux-gdb.py"
     line = gdb.command_line(Path("/bin/gdb"), kernel, stub, loader, ["-batch", "-ex", "bt"])
     attach, source = ["-ex", f"target remote {stub}"], ["-ex", f"source {loader}"]
     user = ["-batch", "-ex", "bt"]
-    assert line == ["/bin/gdb", "-q", str(kernel.vmlinux), *attach, *source, *user]
+    where = ["-ex", "set substitute-path /pinrace /somewhere/built"]
+    assert line == ["/bin/gdb", "-q", str(kernel.vmlinux), *where, *attach, *source, *user]
     kernel.vmlinux.unlink()
     line = gdb.command_line(Path("/bin/gdb"), kernel, stub, None, [])
     assert line == ["/bin/gdb", "-q", *attach]
