@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import ctypes
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import libarchive
 from libarchive import ffi
 from libarchive.entry import ArchiveEntry
+
+from harness import store
+from harness.errors import InfrastructureError
 
 # Archives are concatenated at multiples of this: the kernel skips zeros between two, and takes a
 # header only at a multiple of 4 bytes.
@@ -104,3 +107,23 @@ def write(entries: Iterable[Entry], sink: Callable[[bytes], object]) -> None:
         for entry in with_parents(entries):
             _add(archive, entry)
     sink(b"\0" * (-written % PADDING))
+
+
+def digest_without(archive: Path, below: Sequence[str]) -> str:
+    """Return a digest of an archive's files, but those whose absolute path begins like this.
+
+    Raises InfrastructureError when it cannot be read.
+    """
+    parts: list[str | bytes] = []
+    try:
+        with libarchive.file_reader(str(archive)) as entries:
+            for entry in entries:
+                path = f"/{entry.pathname}"
+                if not path.startswith(tuple(below)):
+                    data = b"".join(entry.get_blocks()) if entry.isreg else b""
+                    parts += [path, oct(entry.mode), str(entry.linkpath), data]
+    except (OSError, libarchive.ArchiveError) as exc:
+        raise InfrastructureError(
+            f"the image {archive} is damaged: {exc}", hint=f"rm -r {archive.parent}, and again"
+        ) from exc
+    return store.digest(*parts)

@@ -84,7 +84,11 @@ def _cells(one: MutantRow, column: Column) -> tuple[str, str]:
     if "build" in found:
         return "does not build", "does not build"
     first = [_text(found[test], test) for test in ("selftest", "price") if test in found]
-    return "; ".join(first) or "not run", _text(found.get("torture"), "torture")
+    raced = _text(found.get("torture"), "torture")
+    done = (
+        "torture" not in found and one.mutant.kind == "promise" and _kills(one, column, "selftest")
+    )
+    return "; ".join(first) or "not run", "" if done else raced
 
 
 def _text(found: Finding | None, test: str) -> str:

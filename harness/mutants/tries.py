@@ -9,20 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from harness import store
 from harness.cells import Bench, Outcome
+from harness.image import cpio
 from harness.judge.splats import load_rules
 from harness.judge.verdict import Ending
 from harness.paths import cache_dir
 from harness.suites import ktap
+from harness.suites.suite import PROGRAMS, SELFTESTS
 from harness.values import CaseStatus, Splat
 
 KIND = "mutant-tries"
-_LAYOUT = "1"  # of a try; part of its key
+_LAYOUT = "2"  # of a try; part of its key
 
 
 @dataclass(frozen=True)
@@ -62,11 +65,22 @@ _TRY = TypeAdapter(Try)
 _ENDINGS = {Ending.PANIC: "panic", Ending.HANG: "hang"}
 
 
-def key(bench: Bench, *what: str) -> str:
-    """Return what a try is kept under."""
+def key(bench: Bench, test: str, *what: str) -> str:
+    """Return what a try of a test is kept under.
+
+    Of the image only what the test may run counts: a torture program that has changed is no
+    reason to have every selftest again.
+    """
     on = bench.machine
     machine = f"{on.qemu.version} {on.cpu} {on.smp} {on.mem_mb} {on.accel.name}"
-    return store.digest(_LAYOUT, bench.kernel.digest, bench.image.digest, machine, *what)
+    image = _content(bench.image.path, test == "torture")
+    return store.digest(_LAYOUT, bench.kernel.digest, image, machine, test, *what)
+
+
+@cache
+def _content(image: Path, torture: bool) -> str:
+    """Return the digest of what a test sees of an image."""
+    return cpio.digest_without(image, [SELFTESTS if torture else f"{PROGRAMS}/pintorture"])
 
 
 def kept(name: str) -> Try | None:

@@ -93,6 +93,22 @@ def test_same_bytes_whatever_the_order() -> None:
     assert len(first) % cpio.PADDING == 0
 
 
+def test_a_digest_without_some_files(tmp_path: Path) -> None:
+    def digest(entries: list[Entry]) -> str:
+        (tmp_path / "cpio").write_bytes(packed(entries))
+        return cpio.digest_without(tmp_path / "cpio", ["/z/y"])
+
+    whole = digest(ENTRIES)
+    assert digest([*ENTRIES[1:], Entry("/z/y/file", 0o640, data=b"other")]) == whole
+    assert digest([*ENTRIES[:3], Entry("/empty", 0o644, data=b"full"), ENTRIES[4]]) != whole
+    assert (
+        digest([ENTRIES[0], Entry("/bin/link", 0o777, target="elsewhere"), *ENTRIES[2:]]) != whole
+    )
+    (tmp_path / "cpio").write_bytes(b"0707no")
+    with pytest.raises(InfrastructureError, match="damaged"):
+        cpio.digest_without(tmp_path / "cpio", [])
+
+
 @pytest.mark.skipif(not shutil.which("cpio"), reason="cpio is not installed")
 def test_cpio_reads_it() -> None:
     done = subprocess.run(["cpio", "-t"], input=packed(ENTRIES), capture_output=True, check=True)
