@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`pinrace series`: apply a series, open it as commits, write it back, see where it stands."""
+"""`pinrace series`: apply a series, open it as commits, write it back, check it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from harness import ui
-from harness.cli import options, series_status
+from harness.cli import options, series_check, series_status
 from harness.cli.options import DEFAULT_SERIES
 from harness.errors import Exit, UserError
 from harness.trees import series
@@ -28,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     about = "how each series stands on each tree: applies, moved, merged, conflicts"
     status = actions.add_parser("status", help=about, description=about)
     series_status.add_arguments(status)
+    about = "checkpatch, kernel-doc and sparse of the tree, on what the series adds"
+    series_check.add_arguments(actions.add_parser("check", help=about, description=about))
     for action in actions.choices.values():  # before the action and after it
         action.add_argument(
             "-v", "--verbose", action="count", default=argparse.SUPPRESS, help=argparse.SUPPRESS
@@ -38,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
     """Do one of them."""
     if args.action == "status":
         return series_status.run(args)
+    if args.action == "check":
+        return series_check.run(args)
     if args.action == "export":
         for patch in series.export(args.folder, args.into):
             ui.say(str(patch))

@@ -107,6 +107,15 @@ def obj_folder(place: Worktree, wanted: Plan) -> Path:
     return place.path.parent / f"{wanted.arch.name}-{wanted.options.flavor}{compiler}"
 
 
+def make_line(wanted: Plan, place: Worktree, obj: Path) -> list[str]:
+    """Return make's command line without its targets."""
+    where = ("make", "-C", str(place.path), f"O={obj}")
+    return [
+        *(*where, *wanted.chain.make_vars, *portable(obj.parent)),
+        f"-j{wanted.options.parallel}",
+    ]
+
+
 def _fill(into: Path, wanted: Plan, place: Worktree, progress: Progress) -> None:
     """Configure and make in the warm folder, then copy what is kept."""
     obj = obj_folder(place, wanted)
@@ -119,11 +128,7 @@ def _fill(into: Path, wanted: Plan, place: Worktree, progress: Progress) -> None
     place.checkout(wanted.tree.commit)
     kconfig.configure(place.path, obj, wanted.want, wanted.chain, log)
     configured = time.monotonic()
-    argv = [
-        *("make", "-C", str(place.path), f"O={obj}", *wanted.chain.make_vars),
-        *portable(obj.parent),
-        *(f"-j{wanted.options.parallel}", "vmlinux", wanted.arch.boot_target),
-    ]
+    argv = [*make_line(wanted, place, obj), "vmlinux", wanted.arch.boot_target]
     lines = _make(argv, wanted, log, progress)
     _keep(into, obj, wanted)
     (into / "build.log").write_text(log.read_text())

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is made of the words of checkpatch, kernel-doc and sparse; the texts are what they print."""
+
+from __future__ import annotations
+
+import re
+
+from harness.cli import series_check
+from harness.errors import Exit
+from harness.kbuild import checks
+from harness.kbuild.checks import Remark
+
+CHECKPATCH = """\
+WARNING: added, moved or deleted file(s), does MAINTAINERS need updating?
+#106: 
+new file mode 100644
+
+WARNING: Missing a blank line after declarations
+#209: FILE: tools/testing/selftests/seccomp/pin_args.h:99:
++	char big[1 << 18];
++	_Atomic int listener;		/* the task's number for it */
+
+CHECK: Avoid CamelCase: <_Atomic>
+#209: FILE: tools/testing/selftests/seccomp/pin_args.h:99:
++	_Atomic int listener;		/* the task's number for it */
+"""  # noqa: W291
+
+DOC = """\
+Warning: include/uapi/linux/seccomp.h:124 missing initial short description on line:
+ * struct seccomp_notif_addfd
+Warning: kernel/seccomp.c:278 No description found for return value of 'seccomp_check_filter'
+"""
+
+SPARSE = """\
+  CHECK   ../src/kernel/seccomp.c
+../src/kernel/seccomp.c:120:9: warning: incorrect type in argument 1 (different address spaces)
+../src/kernel/seccomp.c:120:9:    expected void const *
+../src/kernel/seccomp.c:300:5: warning: symbol 'x' was not declared. Should it be static?
+../src/kernel/seccomp.c:300:5: warning: symbol 'x' was not declared. Should it be static?
+"""
+
+LINES = {"kernel/seccomp.c": frozenset({278, 300})}
+
+
+def test_remarks_of_checkpatch_have_their_place() -> None:
+    found = list(checks.remarks_of_checkpatch("0007.patch", CHECKPATCH))
+    header = "tools/testing/selftests/seccomp/pin_args.h:99"
+    assert [one.place for one in found] == ["0007.patch", header, header]
+    assert found[1].text == "WARNING: Missing a blank line after declarations"
+
+
+def test_only_what_is_said_of_added_lines_counts() -> None:
+    doc = list(checks.remarks("kernel-doc", DOC, checks.DOC, LINES))
+    assert [one.place for one in doc] == ["kernel/seccomp.c:278"]
+    sparse = list(checks.remarks("sparse", SPARSE, checks.SPARSE, LINES))
+    assert [one.place for one in sparse] == ["kernel/seccomp.c:300"]
+    assert re.search("not declared", sparse[0].text)
+
+
+def test_remarks_on_the_selftest_do_not_fail() -> None:
+    style = Remark("checkpatch", "0007.patch", "CHECK: x", counts=False)
+    assert series_check.report([style], ["x86_64 plain"]) == Exit.OK
+    assert series_check.report([style, Remark("sparse", "a.c:1", "y")], []) == Exit.KERNEL
