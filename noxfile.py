@@ -7,52 +7,63 @@ The sessions build, boot and test hand what follows `--` to the parser of the pi
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 from pathlib import Path
 
 import nox
 
 nox.needs_version = ">=2024.3.2"
 nox.options.sessions = ["lint", "unit", "build", "boot", "test"]
-nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = True
 
+nox.options.default_venv_backend = "none"
+
 CONSTRAINTS = "constraints.txt"
+HOME = Path(".nox/pinrace")
 
 
-def install(session: nox.Session, *extras: str) -> None:
-    """Install the project and these extras, unless this environment has just them already."""
-    what = f".[{','.join(extras)}]" if extras else "."
+def run(session: nox.Session, *argv: str) -> None:
+    """Run a command of the one environment that all sessions share.
+
+    It is made once and installed into again when what the project asks for has changed; an
+    environment for each session would be the same packages five times.
+    """
     files = b"".join(Path(name).read_bytes() for name in ("pyproject.toml", CONSTRAINTS))
-    wanted = hashlib.sha256(files + what.encode()).hexdigest()
-    stamp = Path(session.virtualenv.location) / "pinrace.stamp"
-    if stamp.exists() and stamp.read_text() == f"{wanted} {Path.cwd()}":
-        return
-    session.install("--quiet", "-c", CONSTRAINTS, "-e", what)
-    stamp.write_text(f"{wanted} {Path.cwd()}")
+    wanted = f"{hashlib.sha256(files).hexdigest()} {Path.cwd()}"
+    stamp = HOME / "pinrace.stamp"
+    if not stamp.exists() or stamp.read_text() != wanted:
+        session.run(sys.executable, "-m", "venv", "--clear", str(HOME))
+        pip = (str(HOME / "bin/python"), "-m", "pip", "install", "--quiet")
+        session.run(*pip, "-c", CONSTRAINTS, "-e", ".[lint,test]")
+        stamp.write_text(wanted)
+    session.run(str(HOME / "bin" / argv[0]), *argv[1:], env={"PATH": _path()})
+
+
+def _path() -> str:
+    """The environment's programs first, as its activation would have it."""
+    return f"{(HOME / 'bin').absolute()}{os.pathsep}{os.environ['PATH']}"
 
 
 def pinrace(session: nox.Session, *args: str) -> None:
     """Run the command, with the tools that it needs."""
-    install(session, "test")
-    session.run("pinrace", "doctor", "--quick", "--install")
-    session.run("pinrace", *args, *session.posargs)
+    run(session, "pinrace", "doctor", "--quick", "--install")
+    run(session, "pinrace", *args, *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style and types."""
-    install(session, "lint")
-    session.run("ruff", "check", ".")
-    session.run("ruff", "format", "--check", ".")
-    session.run("mypy")
+    run(session, "ruff", "check", ".")
+    run(session, "ruff", "format", "--check", ".")
+    run(session, "mypy")
 
 
 @nox.session
 def unit(session: nox.Session) -> None:
     """Tests that need no guest."""
-    install(session, "test")
-    session.run("pinrace", "doctor", "--quick", "--install", "--tests")
-    session.run("pytest", "-n", "2", "tests/unit")
+    run(session, "pinrace", "doctor", "--quick", "--install", "--tests")
+    run(session, "pytest", "-n", "2", "tests/unit")
 
 
 @nox.session
@@ -83,7 +94,7 @@ def test(session: nox.Session) -> None:
             "not cells and not network",
             "tests/guest",
         ]
-        session.run(*argv)
+        run(session, *argv)
 
 
 @nox.session(default=False)
@@ -107,5 +118,4 @@ def mutants(session: nox.Session) -> None:
 @nox.session(default=False)
 def faults(session: nox.Session) -> None:
     """The harness under injected trouble: killed, interrupted, no disk, guests that go wrong."""
-    install(session, "test")
-    session.run("pytest", "tests/faults", *session.posargs)
+    run(session, "pytest", "tests/faults", *session.posargs)
