@@ -90,6 +90,7 @@ def export(edit_path: Path, into: Path) -> list[Path]:
         raise UserError(f"{path} holds uncommitted work", hint=f"cd {path}, then git status")
     commits, head = _commits(path)
     signer = _identity(path)
+    into = into.expanduser().resolve()  # git runs in the work tree
     into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=into) as draft:
         for number, commit in enumerate(commits, 1):

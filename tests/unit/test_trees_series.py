@@ -273,6 +273,16 @@ def test_only_the_users_commits_are_signed_off(
     assert sorted(names(tmp_path / "out")) == sorted([*(p.name for p in written), "README"])
 
 
+def test_export_to_a_folder_named_from_here(
+    tree: Tree, patches: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = series.edit(tree, series.load_series(patches), say=no_say)
+    monkeypatch.chdir(tmp_path)
+    written = series.export(place, Path("here"))
+    assert [p.name for p in written] == sorted(names(tmp_path / "here"))
+    assert not (place / "here").exists()
+
+
 def test_edit_does_not_clobber(tree: Tree, patches: Path, tmp_path: Path) -> None:
     loaded = series.load_series(patches)
     place = series.edit(tree, loaded, say=no_say)
