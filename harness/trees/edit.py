@@ -56,6 +56,9 @@ def edit(tree: Tree, series: Series | None, *, say: Callable[[str], None] = log.
         say(f"opening {patched.label} in {path}")
         Worktree(path).checkout(patched.commit)
         git("checkout", "--quiet", "-B", f"edit/{name}", patched.commit, cwd=path)
+        # As Debian's does, whose packaging wants nothing but debian/ in git.
+        if git("check-ignore", "--quiet", "kernel/new.c", cwd=path, check=False).status == 0:
+            say("the tree's .gitignore hides new files: git add -f FILE")
     return path
 
 

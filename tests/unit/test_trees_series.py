@@ -312,3 +312,13 @@ def test_export_of_what_is_no_edit(tree: Tree, tmp_path: Path) -> None:
     git(place, "merge", "-q", "side", "-m", "merge")
     with pytest.raises(UserError, match="holds a merge"):
         series.export(place, tmp_path / "out")
+
+
+def test_edit_says_when_new_files_are_hidden(folder: Path, tree: Tree, tmp_path: Path) -> None:
+    said: list[str] = []
+    series.edit(tree, None, say=said.append)
+    assert not any("git add -f" in line for line in said)
+    (folder / ".gitignore").write_text("/*\n")
+    hiding = resolve(str(tarball(folder, tmp_path / "hiding.tar")), say=no_say)
+    series.edit(hiding, None, say=said.append)
+    assert any("git add -f" in line for line in said)
