@@ -82,7 +82,8 @@ def gdbs(arch: Arch) -> tuple[str, ...]:
 
 def optional() -> tuple[Tool, ...]:
     """Return what single commands need: its absence stops nothing else."""
-    return tuple(_debugger(arch) for arch in ARCHES.values())
+    checker = _command("sparse", "sparse", "pinrace series check")
+    return (*(_debugger(arch) for arch in ARCHES.values()), checker)
 
 
 def _debugger(arch: Arch) -> Tool:
