@@ -11,6 +11,7 @@ import platformdirs
 PROJECT = Path(__file__).resolve().parent.parent
 CONFIGS = PROJECT / "configs"
 KERNEL = PROJECT / "kernel"
+MUTANTS = KERNEL / "mutants"
 ROOTFS = PROJECT / "rootfs"
 LOCK_FILE = CONFIGS / "trees.lock.toml"
 KERNEL_ORG_FILE = CONFIGS / "kernel-org.toml"

@@ -33,8 +33,9 @@ def tree_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--series",
         default=str(DEFAULT_SERIES),
-        help="a folder of patches, an mbox, a message id or its URL at lore.kernel.org;"
-        " 'none' for the tree as it is (default: pin-args)",
+        help="a folder of patches, an mbox, a message id or its URL at lore.kernel.org, and"
+        " +NAME for a patch of kernel/mutants on top; 'none' for the tree as it is"
+        " (default: pin-args)",
     )
 
 

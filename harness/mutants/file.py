@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import tomllib
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from harness.arches import ABIS
 from harness.errors import InfrastructureError, UserError
-from harness.paths import KERNEL
-from harness.trees.series import load_series
+from harness.paths import MUTANTS
+from harness.trees.series import with_patch
 from harness.values import Series
 
-FOLDER = KERNEL / "mutants"
+FOLDER = MUTANTS
 LIST = FOLDER / "mutants.toml"
 
 
@@ -82,9 +80,4 @@ def select(mutants: Sequence[Mutant], names: Sequence[str]) -> tuple[Mutant, ...
 
 def on_top(series: Series, mutant: Mutant, folder: Path = FOLDER) -> Series:
     """Return the series with the mutant as its last patch; UserError when that is no patch."""
-    patch = load_series(folder / mutant.file).patches[0]
-    patches = (*series.patches, patch)
-    whole = hashlib.sha256(b"".join(each.read_bytes() for each in patches))
-    return replace(
-        series, name=f"{series.name}+{mutant.name}", digest=whole.hexdigest(), patches=patches
-    )
+    return with_patch(series, folder / mutant.file)

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.paths import KERNEL
+from harness.paths import KERNEL, MUTANTS
 from harness.request import Request
 from harness.values import CaseResult, Cell, Series, Tree
 
@@ -26,10 +26,13 @@ class Again:
     test: tuple[str, ...] = ()  # those of `pinrace test` alone
 
 
-def replay(token: str, series: Series | None) -> str:
-    """Return the command that has a token's run again."""
+def replay(token: str, series: Series | None, asked: Request | None = None) -> str:
+    """Return the command that has a token's run again, on kernels as they were asked for."""
     named = _series(series)
     words = ["pinrace", "repro", token, *(["--series", named] if named else [])]
+    words += [word for option in (asked.extra if asked else ()) for word in ("--config", option)]
+    words += [f"--llvm={asked.llvm}"] if asked and asked.llvm else []
+    words += ["--kernel", str(asked.kernel.resolve())] if asked and asked.kernel else []
     return shlex.join(words)
 
 
@@ -102,6 +105,10 @@ def _series(series: Series | None) -> str | None:
     if series.origin:
         return series.origin
     folder: Path = series.patches[0].parent
+    *others, last = series.patches
+    if others and last.parent == MUTANTS:
+        below = _series(replace(series, patches=tuple(others)))
+        return f"{below}+{last.stem}" if below else None
     if any(patch.parent != folder for patch in series.patches):
         return None
     if len(series.patches) == 1 and folder.name != series.name:

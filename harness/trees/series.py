@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A patch series: read it, apply it, open it as commits, write it back.
 
-load(words) -> Series, from disk or from a mailing list
+load(words) -> Series, from disk or from a mailing list, with a mutant on top if named
 load_series(path) -> Series
 apply(tree, series) -> PatchedTree
 edit(tree, series) -> a work tree for a person
@@ -19,13 +19,22 @@ from email import message_from_bytes, policy
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.paths import KERNEL
+from harness.paths import KERNEL, MUTANTS
 from harness.trees import lists
 from harness.trees.apply import apply
 from harness.trees.edit import edit, export
 from harness.values import Series
 
-__all__ = ["apply", "edit", "export", "find_series", "load", "load_series", "subjects"]
+__all__ = [
+    "apply",
+    "edit",
+    "export",
+    "find_series",
+    "load",
+    "load_series",
+    "subjects",
+    "with_patch",
+]
 
 COVER_LETTER = "0000-cover-letter.patch"  # as git format-patch names it; it changes nothing
 _MAKE = "git format-patch makes what is wanted"
@@ -44,12 +53,17 @@ def find_series(text: str) -> Path | None:
 def load(text: str, *, say: Callable[[str], None]) -> Series | None:
     """Return a series by path, name in kernel/, message id, or URL of a list's archive.
 
-    None for "none".  A mailbox that is more than one series in order (a thread with its replies,
-    several versions) goes through b4.  Raises as load_series and harness.trees.lists do.
+    SERIES+NAME is a series with a patch of kernel/mutants on top.  None for "none".  A mailbox that
+    is more than one series in order (a thread with its replies, several versions) goes through b4.
+    Raises as load_series and harness.trees.lists do.
     """
     path = find_series(text)
     if path is None:
         return None
+    below, _, mutant = text.rpartition("+")
+    if below and not path.exists() and (MUTANTS / f"{mutant}.patch").exists():
+        series = load(below, say=say)
+        return with_patch(series, MUTANTS / f"{mutant}.patch") if series else None
     taken = None
     if path.is_file():
         taken = lists.by_mbox(path, say=say)
@@ -84,6 +98,14 @@ def load_series(path: Path) -> Series:
     for patch in patches:
         whole.update(_checked(patch))
     return Series(_plain(name), whole.hexdigest(), tuple(patches))
+
+
+def with_patch(series: Series, path: Path) -> Series:
+    """Return the series with one more patch as its last; UserError when that is no patch."""
+    patches = (*series.patches, *load_series(path).patches)
+    whole = hashlib.sha256(b"".join(each.read_bytes() for each in patches))
+    name = f"{series.name}+{path.stem}"
+    return replace(series, name=name, digest=whole.hexdigest(), patches=patches)
 
 
 def subjects(series: Series) -> tuple[str, ...]:

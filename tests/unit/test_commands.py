@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main, options
+from harness.mutants.file import load as mutants
+from harness.mutants.file import on_top, select
 from harness.paths import KERNEL
 from harness.request import Request
 from harness.runs import commands
 from harness.runs.journal import Run, tree_facts
-from harness.trees.series import load_series, subjects
+from harness.trees.series import load, load_series, subjects
 from harness.values import CaseResult, CaseStatus, Cell, PatchedTree, Tree
 
 CELL = Cell("arm64", "arm", "debug", "pin_args")
@@ -55,6 +57,7 @@ def test_series(tmp_path: Path) -> None:
         str(tmp_path / "one.patch"): load_series(tmp_path / "one.patch"),
         "20260101.1-a@b.example": listed,
         "none": None,
+        "pin-args+fail-open": load("pin-args+fail-open", say=print),
     }
     for text, series in named.items():
         how = commands.again(Request((), ()), TREE, series, smp=2, only="", with_base=True)
@@ -62,6 +65,9 @@ def test_series(tmp_path: Path) -> None:
         assert how.build == ("--tree", "debian:7.3", "--series", text)
     assert not commands.again(Request((), ()), TREE, scattered, smp=2, only="", with_base=True)
     assert subjects(both) == ("[PATCH] café: one",)
+    mutated = named["pin-args+fail-open"]
+    assert mutated
+    assert mutated == on_top(load_series(KERNEL / "pin-args"), select(mutants(), ["fail-open"])[0])
 
 
 @pytest.mark.parametrize("subject", [b"", b"Subject: =?nonsense?q?x?=\n", b"Subject: \xff\x00\n"])
