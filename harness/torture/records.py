@@ -48,6 +48,7 @@ class Told:
     rest: dict[str, str] = field(default_factory=dict)
     absent: bool = False  # the kernel does not know PIN_ARGS
     naive: Naive | None = None
+    fingerprint: str = ""  # of what came of each trial, and when
     damage: list[str] = field(default_factory=list)
 
     def feed(self, line: str) -> None:
@@ -72,6 +73,7 @@ class Told:
             self.trials = int(fields["trials"])
             self.pinned, self.exposed = int(fields["pinned"]), int(fields["exposed"])
             self.nr_violations = int(fields["violations"])
+            self.fingerprint = fields.get("fingerprint", "")
         elif kind == "count":
             names = ("pinned", "exposed", "control", "lost")
             key = (fields["family"], fields["mutator"], fields["free"] == "1")

@@ -94,6 +94,18 @@ static void count(struct lane *lane, const char *letters)
 	}
 }
 
+/* Two runs with the same fingerprint went the same way, trial by trial and to the nanosecond. */
+static void fold(struct lane *lane, long ret, const char *letters)
+{
+	const struct outcome *out = &lane->outcome;
+	uint64_t what = mix(lane->trial.seq, ret);
+
+	for (int i = 0; i < SLOTS; i++)
+		what = mix(what, letters[i]);
+	what = mix(what, out->replied | out->exposed << 1 | out->refused << 2 | out->reply << 3);
+	lane->fingerprint = mix(mix(lane->fingerprint, what), now_ns() - torture->began);
+}
+
 /* signals: that T had taken before the call */
 void judge(struct lane *lane, const struct op *op, long ret, int signals)
 {
@@ -107,6 +119,7 @@ void judge(struct lane *lane, const struct op *op, long ret, int signals)
 			      out->reply != R_PLAIN))
 		result = -ENOSYS;
 	op->probe(lane, trial, result, letters);
+	fold(lane, ret, letters);
 	if (!trap_kept_registers(&trial->call) && op->run == NULL)
 		violation(lane, "C21", "the call changed a register of its arguments");
 	count(lane, letters);

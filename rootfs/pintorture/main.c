@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * pintorture --seed N --seconds N [--lanes N] [--families a,b] [--stall N]
- *            [--naive]
+ * pintorture --seed N --seconds N [--trials N] [--lanes N] [--families a,b]
+ *            [--mutators a,b] [--stall N] [--naive]
  *            [--no-chaos] [--stop-at-first] [--break plain|hang|leak|lost]
  *
  * Starts the lanes, tells each second how far they are, and sees when nothing
  * goes on any more.  Records (see harness/torture/records.py):
  *
  *   torture begin seed=… lanes=… cpus=… families=a,b,…
- *   torture second ns=… trials=… pinned=… exposed=… violations=…
+ *   torture second ns=… trials=… pinned=… exposed=… violations=… fingerprint=…
  *   torture count family=… mutator=… free=… pinned=… exposed=… control=… lost=…
  *   torture violation statement=… family=… … text=…
  *   torture naive trials=… lost=… ns=… | torture absent
@@ -41,20 +41,21 @@ static unsigned int stall = 30;	/* seconds without a trial, and it hangs */
 static uint32_t shown;
 static pid_t leaders[MAX_LANES], chaos_pid;
 
-static void choose_families(const char *list)
+/* Of some names take those in a list, or all for an empty one. */
+static void choose(const char *list, const char *const *names, int nr, bool *chosen)
 {
-	for (int i = 0; i < nr_families; i++)
-		torture->families[i] = !*list;
+	for (int i = 0; i < nr; i++)
+		chosen[i] = !*list;
 	for (char *name = strtok(strdup(list), ","); name; name = strtok(NULL, ",")) {
 		int i = 0;
 
-		while (i < nr_families && strcmp(family_names[i], name))
+		while (i < nr && strcmp(names[i], name))
 			i++;
-		if (i == nr_families) {
-			printf("no family '%s'\n", name);
+		if (i == nr) {
+			printf("nothing is called '%s'\n", name);
 			exit(2);
 		}
-		torture->families[i] = true;
+		chosen[i] = true;
 	}
 }
 
@@ -72,7 +73,7 @@ static enum breakage breakage(const char *name)
 
 static void options(int argc, char **argv)
 {
-	const char *families = "";
+	const char *families = "", *mutators = "";
 
 	torture->nr_lanes = LANES_A_CPU * sysconf(_SC_NPROCESSORS_ONLN);
 	torture->chaos = true;
@@ -99,6 +100,10 @@ static void options(int argc, char **argv)
 			stall = atoi(value);
 		else if (!strcmp(argv[i], "--families"))
 			families = value;
+		else if (!strcmp(argv[i], "--mutators"))
+			mutators = value;
+		else if (!strcmp(argv[i], "--trials"))
+			torture->trials = strtoul(value, NULL, 0);
 		else if (!strcmp(argv[i], "--break"))
 			torture->broken = breakage(value);
 		else
@@ -111,7 +116,8 @@ static void options(int argc, char **argv)
 	}
 	if (torture->nr_lanes < 1 || torture->nr_lanes > MAX_LANES)
 		torture->nr_lanes = torture->nr_lanes < 1 ? 1 : MAX_LANES;
-	choose_families(families);
+	choose(families, family_names, nr_families, torture->families);
+	choose(mutators, mutator_names, NR_MUTATORS, torture->mutators);
 }
 
 static void map_lanes(void)
@@ -140,20 +146,23 @@ static void show_violations(void)
 
 static void show_second(void)
 {
-	uint64_t trials = 0, pinned = 0, exposed = 0;
+	uint64_t trials = 0, pinned = 0, exposed = 0, fingerprint = 0;
 
 	for (int i = 0; i < torture->nr_lanes; i++) {
 		const struct count *c = &torture->lanes[i].counts[0][0][0];
 
 		trials += torture->lanes[i].seq;
+		fingerprint = mix(fingerprint, torture->lanes[i].fingerprint);
 		for (int j = 0; j < MAX_FAMILIES * NR_MUTATORS * 2; j++) {
 			pinned += c[j].pinned;
 			exposed += c[j].exposed;
 		}
 	}
-	rec("torture second ns=%llu trials=%llu pinned=%llu exposed=%llu violations=%u",
+	rec("torture second ns=%llu trials=%llu pinned=%llu exposed=%llu violations=%u "
+	    "fingerprint=%016llx",
 	    (unsigned long long)(now_ns() - torture->began), (unsigned long long)trials,
-	    (unsigned long long)pinned, (unsigned long long)exposed, torture->nr_violations);
+	    (unsigned long long)pinned, (unsigned long long)exposed, torture->nr_violations,
+	    (unsigned long long)fingerprint);
 }
 
 /* Cumulative counts of all that is not zero. */

@@ -199,6 +199,7 @@ struct lane {
 	struct count counts[MAX_FAMILIES][NR_MUTATORS][2];
 	uint32_t replies[NR_REPLIES], befores[NR_BEFORE], betweens[NR_BETWEEN];
 	uint32_t retried, murky, refused, generations, deaths;
+	uint64_t fingerprint;	/* of all trials: what came of each, and when */
 };
 
 enum breakage {
@@ -218,7 +219,8 @@ struct torture {
 	uint64_t seed;
 	uint64_t began;		/* ns */
 	int nr_lanes;
-	bool families[MAX_FAMILIES];
+	uint32_t trials;	/* of all lanes, and it is over; 0: not by their number */
+	bool families[MAX_FAMILIES], mutators[NR_MUTATORS];
 	enum breakage broken;	/* on purpose: the check has to fail */
 	bool chaos, stop_at_first;
 	_Atomic bool stop;

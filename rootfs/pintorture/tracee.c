@@ -149,10 +149,10 @@ static void set_up(int sock)
 static void new_epoch(void)
 {
 	epoch.left = EPOCH;
-	epoch.free = one_in(lane, 2);
 	do {
+		epoch.free = one_in(lane, 2);
 		epoch.mutator = random_below(lane, NR_MUTATORS);
-	} while (epoch.free && epoch.mutator == M_PTRACE);
+	} while (!torture->mutators[epoch.mutator] || (epoch.free && epoch.mutator == M_PTRACE));
 	epoch.private = is_mapping(epoch.mutator) ||
 			(epoch.mutator != M_ALIAS && one_in(lane, 2));
 }
@@ -271,6 +271,16 @@ static void start_epoch(void)
 	}
 }
 
+/* Whether all lanes together have made as many trials as were asked for. */
+static bool enough(void)
+{
+	uint32_t trials = 0;
+
+	for (int i = 0; i < torture->nr_lanes; i++)
+		trials += torture->lanes[i].seq;
+	return torture->trials && trials >= torture->trials;
+}
+
 void tracee(struct lane *which, int sock)
 {
 	struct trial *trial;
@@ -287,6 +297,8 @@ void tracee(struct lane *which, int sock)
 			start_epoch();
 			epoch.left--;
 		}
+		if (enough())
+			torture->stop = true;
 		if (torture->stop)
 			break;
 		if (!prepare(trial))
