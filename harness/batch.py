@@ -60,7 +60,7 @@ def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
     guests = batch.guests or Budget.of_host().guests_at_once(batch.smp, 512)
     work = runner.tasks(lab, batch.cells, machines)
     ui.say(f"test    {len(work)} cells, {guests} guests at once, results in {record.folder}")
-    return record, _keep(record, _run(work, record, guests, batch.only))
+    return record, _keep(record, _run(work, record, guests, batch))
 
 
 def _machine(arch: str, batch: Batch) -> Machine:
@@ -104,7 +104,7 @@ def _keep(record: Run, results: list[CellResult]) -> list[CellResult]:
     return results
 
 
-def _run(work: list[runner.Task], record: Run, guests: int, only: str) -> list[CellResult]:
+def _run(work: list[runner.Task], record: Run, guests: int, batch: Batch) -> list[CellResult]:
     """Run the cells with progress; on Ctrl-C every guest is ended and what ended is kept."""
     stop = Event()
     executor = ThreadPoolExecutor(guests, thread_name_prefix="guest")
@@ -121,7 +121,15 @@ def _run(work: list[runner.Task], record: Run, guests: int, only: str) -> list[C
                     ui.say(f"        {note}")
 
         try:
-            return runner.run(work, record, executor, on_result=on_result, only=only, stop=stop)
+            return runner.run(
+                work,
+                record,
+                executor,
+                on_result=on_result,
+                only=batch.only,
+                stop=stop,
+                asked=batch.asked,
+            )
         finally:
             stop.set()
             executor.shutdown(cancel_futures=True)

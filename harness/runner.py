@@ -18,6 +18,7 @@ from harness.errors import InfrastructureError
 from harness.guest.machine import Machine
 from harness.replay.run import Made, fingerprint, get_jobs, make_token
 from harness.replay.token import Token
+from harness.request import Request
 from harness.runs import commands
 from harness.runs.journal import Run
 from harness.stages import Built, Lab
@@ -69,8 +70,11 @@ def run(
     on_result: OnResult,
     only: str = "",
     stop: Event | None = None,
+    asked: Request | None = None,
 ) -> list[CellResult]:
     """Run all tasks and return their results in the order of the tasks.
+
+    asked: what the kernels were built for, which a command that replays has to say.
 
     Each result is in the journal before on_result is called.  A cell that could not be run is a
     MISS with the reason, and the others go on.
@@ -88,7 +92,8 @@ def run(
     results: dict[Cell, CellResult] = {}
     for future in as_completed(futures):
         task = futures[future]
-        result = _judged(task, record, future, baselines.get(_key(task)), only=only)
+        base = baselines.get(_key(task))
+        result = _judged(task, record, future, base, only=only, asked=asked)
         record.cell_end(result)
         results[task.cell] = result
         on_result(result)
@@ -119,6 +124,7 @@ def _judged(
     baseline: Future[Outcome] | None,
     *,
     only: str,
+    asked: Request | None,
 ) -> CellResult:
     """Judge what a cell's future holds."""
     folder: Path = record.cell_folder(task.cell)
@@ -137,7 +143,7 @@ def _judged(
     result = judge_cell(task.cell, outcome, base, folder, notes)
     if result.verdict is not Verdict.FAIL or not task.patched.machine.replay or only:
         return result
-    command = commands.replay(str(_token(task, folder)), task.tree.series)
+    command = commands.replay(str(_token(task, folder)), task.tree.series, asked)
     return replace(result, notes=(*result.notes, f"{commands.REPLAY}{command}"))
 
 

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     options.build_options(parser)
     parser.add_argument("--boots", type=int, default=3, help="of each ABI (default: 3)")
-    parser.add_argument("--job", default="race", help="race, race-pinned or a suite")
+    parser.add_argument("--job", default="race", help="race, race-pinned, torture-300 or a suite")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument(
         "--without", choices=INGREDIENTS, default="", help="leave this out, to see what it is for"

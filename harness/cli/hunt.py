@@ -11,7 +11,7 @@ from pathlib import Path
 from harness import stages, ui
 from harness.arches import ABIS, get_abi
 from harness.cli import options
-from harness.errors import Exit, InfrastructureError, UserError
+from harness.errors import Exit, UserError
 from harness.holds import hunt as hunts
 from harness.holds import spec
 from harness.holds import token as tokens
@@ -19,11 +19,11 @@ from harness.holds import windows as lists
 from harness.holds.hunt import CONFIRM, Found, Hunt
 from harness.holds.session import Lab, get_lab
 from harness.holds.windows import Window
+from harness.replay import rebuild, words
 from harness.request import Request
+from harness.runs import commands
 from harness.runs.journal import Run, tree_facts
-from harness.trees.fetch import resolve
-from harness.trees.series import load
-from harness.values import Tree
+from harness.values import PatchedTree
 
 SECONDS = 3600.0  # for one window where --for says nothing
 
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
             keep_going=args.keep_going or window.control,
             every=args.every or window.control,
         )
-        worst = max(worst, _report(abi, found, labs[abi], tree, lab.patched.tree.tree_id))
+        worst = max(worst, _report(abi, found, labs[abi], lab.patched.tree, asked))
     record.finish([], exit_code=worst)
     ui.say(f"consoles  {record.folder}")
     return worst
@@ -129,7 +129,7 @@ def _windows(args: argparse.Namespace) -> tuple[Window, ...]:
     )
 
 
-def _report(abi: str, hunt: Hunt, lab: Lab, tree: Tree, patched: str) -> Exit:
+def _report(abi: str, hunt: Hunt, lab: Lab, tree: PatchedTree, asked: Request) -> Exit:
     """Print what a sweep came to; return its exit code."""
     window = hunt.window
     given_up = sum(hunt.given_up.values())
@@ -149,7 +149,7 @@ def _report(abi: str, hunt: Hunt, lab: Lab, tree: Tree, patched: str) -> Exit:
     for text in hunt.reports:
         ui.say(f"          REPORT  {text}")
     for one in () if window.control else hunt.found:
-        _report_found(one, lab, tree, patched, window.scenario)
+        _report_found(one, lab, tree, asked, window.scenario)
     if window.control:
         return Exit.OK if hunt.found and not hunt.lost and not hunt.reports else Exit.INFRA
     if hunt.violations:
@@ -157,7 +157,7 @@ def _report(abi: str, hunt: Hunt, lab: Lab, tree: Tree, patched: str) -> Exit:
     return Exit.INFRA if hunt.lost or not hunt.tried else Exit.OK
 
 
-def _report_found(found: Found, lab: Lab, tree: Tree, patched: str, scenario: str) -> None:
+def _report_found(found: Found, lab: Lab, tree: PatchedTree, asked: Request, scenario: str) -> None:
     """Print a violation and its token."""
     ui.say(f"  VIOLATION  {found.hold}  {found.verdict}: {found.why}")
     ui.say(f"    again    {found.again} of {CONFIRM}   console  {found.console}")
@@ -166,25 +166,20 @@ def _report_found(found: Found, lab: Lab, tree: Tree, patched: str, scenario: st
         return
     token = tokens.make(
         lab,
-        tree=tree.spec,
-        patched=patched,
+        tree=tree.base.spec,
+        patched=tree.tree_id,
         scenario=scenario,
         hold=found.hold,
         verdict=found.verdict,
     )
-    ui.say(f"    replay   pinrace repro {token}")
+    ui.say(f"    replay   {commands.replay(str(token), tree.series, asked)}")
 
 
 def repro(args: argparse.Namespace) -> int:
     """Play the hold of a token again and compare verdicts; `pinrace repro` calls this."""
     token = tokens.parse(args.token)
-    if args.times < 1:
-        raise UserError("--times takes 1 or more")
     abi = get_abi(token.abi)
-    tree = resolve(args.tree or token.tree, say=ui.say)
-    series = load(args.series, say=ui.say)
-    asked = Request((abi.arch,), (abi.name,), (token.flavor,))
-    built = stages.prepare(asked, tree, series, with_base=False).patched
+    built = rebuild.rebuild(token, args).patched
     lab = get_lab(built.kernels[abi.arch, token.flavor], built.images[abi.name])
     have = tokens.make(
         lab,
@@ -194,12 +189,7 @@ def repro(args: argparse.Namespace) -> int:
         hold=token.spec,
         verdict=token.verdict,
     )
-    if wrong := tokens.differences(token, have):
-        listed = "".join(f"\n  {line}" for line in wrong)
-        raise InfrastructureError(
-            f"this is not what the token was made of:{listed}",
-            hint="name the series and the tree that it ran on: --series, --tree",
-        )
+    words.refuse(token, have, tokens.MADE_OF)
     if have.qemu != token.qemu:
         ui.say(f"QEMU is {have.qemu} here and was {token.qemu}; a hold should not mind")
     record = Run.create(["pinrace", *args.words], tree=tree_facts(built.tree))

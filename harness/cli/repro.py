@@ -9,25 +9,29 @@ from pathlib import Path
 
 from harness import stages, ui
 from harness.arches import get_abi
-from harness.cli import hunt, options
-from harness.errors import Exit, InfrastructureError, UserError
+from harness.cli import freely, hunt, options
+from harness.errors import Exit, UserError
 from harness.guest.outcome import Ending
 from harness.guest.process import Guest
 from harness.holds import token as hold_tokens
+from harness.replay import rebuild, words
 from harness.replay import run as replays
 from harness.replay import stop as stops
 from harness.replay import token as tokens
 from harness.replay.run import Made, Once
 from harness.replay.token import Token
-from harness.request import Request
 from harness.runs.journal import Run, tree_facts
-from harness.trees.fetch import resolve
-from harness.trees.series import load
+from harness.torture import token as torture_tokens
+
+_PROMISE = {
+    hold_tokens.VERSION: "promise is the same verdict",
+    torture_tokens.VERSION: "trials are the same, and what comes of them is chance",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument("token", help="as a run printed it: pr1:… or ph1:…")
+    parser.add_argument("token", help="as a run printed it: pr1:…, ph1:… or pt1:…")
     parser.add_argument("--times", type=int, default=1, help="replay it that often (default: 1)")
     parser.add_argument(
         "--shell", action="store_true", help="then run it once more, with a shell at its end"
@@ -43,27 +47,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ROUND",
         help="as --gdb, and stop before that round of the race, from 0",
     )
-    parser.add_argument("--tree", help="where the tree is now, if it was a folder or a tarball")
-    parser.add_argument(
-        "--series", default=str(options.DEFAULT_SERIES), help="the series it ran on"
-    )
+    rebuild.add_options(parser, str(options.DEFAULT_SERIES))
 
 
 def run(args: argparse.Namespace) -> int:
     """Fetch and build what is missing, refuse what is not the same, and compare fingerprints."""
-    if hold_tokens.is_token(args.token):
-        return hunt.repro(args)
-    token = tokens.parse(args.token)
     if args.times < 1:
         raise UserError("--times takes 1 or more")
     debug = args.gdb or args.at is not None
+    if hold_tokens.is_token(args.token) or torture_tokens.is_token(args.token):
+        if args.shell or debug:
+            raise UserError(
+                "--shell, --gdb and --at are for runs that come back to the byte, whose tokens"
+                f" begin with {tokens.VERSION}:; this one's {_PROMISE[args.token.strip()[:3]]}",
+                hint="pinrace gdb has a guest's kernel in gdb, pinrace shell a shell",
+            )
+        is_hold = hold_tokens.is_token(args.token)
+        return hunt.repro(args) if is_hold else freely.repro(args)
+    token = tokens.parse(args.token)
     if args.shell and debug:
         raise UserError("--shell is at the end of a run, --gdb and --at within it: take one")
     made, lab = _make(token, args)
     have = replays.make_token(
         made, token.fingerprint, tree=token.tree, patched=token.patched, abi=token.abi
     )
-    _refuse(token, have)
+    words.refuse(token, have, tokens.MADE_OF)
     record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree))
     same = 0
     ran = []
@@ -112,45 +120,23 @@ def _same(once: Once, code: Exit) -> str:
     """Say whether it is what the token names."""
     if code != Exit.OK:
         return "NOT the token's run: the fingerprints differ"
-    failed = once.bad or once.run.ending is not Ending.DONE
-    return f"same {'failure' if failed else 'run'}, same fingerprint"
+    return f"same {'failure' if once.failure else 'run'}, same fingerprint"
 
 
 def _about(once: Once) -> str:
     """Say what the run was."""
-    if once.run.ending is not Ending.DONE:
-        return once.run.reason
+    if once.failure:
+        return once.failure
     if once.race:
         return " ".join(f"{name} {count}" for name, count in once.race.items())
-    return (
-        f"{len(once.bad)} cases failed: {', '.join(once.bad[:5])}" if once.bad else "no case failed"
-    )
+    return "nothing failed"
 
 
 def _make(token: Token, args: argparse.Namespace) -> tuple[Made, stages.Lab]:
     """Have the kernel, the image and the machine of the token."""
     abi = get_abi(token.abi)
-    tree = resolve(args.tree or token.tree, say=ui.say)
-    series = load(args.series, say=ui.say)
-    asked = Request((abi.arch,), (abi.name,), (token.flavor,))
-    lab = stages.prepare(asked, tree, series, with_base=False)
-    if not lab.patched.tree.tree_id.startswith(token.patched):
-        raise UserError(
-            f"{lab.patched.tree.label} is tree {lab.patched.tree.tree_id[: tokens.DIGITS]},"
-            f" and the token's is {token.patched}",
-            hint="check out the series that it ran on, or name it: --series, --tree",
-        )
+    jobs = replays.get_jobs(token.job, token.replay.seed)
+    lab = rebuild.rebuild(token, args)
     machine = replays.get_replay_machine(abi.arch, token.replay, token.smp)
     kernel = lab.patched.kernels[abi.arch, token.flavor]
-    jobs = replays.get_jobs(token.job, token.replay.seed)
     return Made(kernel, lab.patched.images[abi.name], machine, jobs), lab
-
-
-def _refuse(token: Token, have: Token) -> None:
-    """Raise when the run was made of something else than the token's."""
-    if wrong := tokens.differences(token, have):
-        listed = "".join(f"\n  {line}" for line in wrong)
-        raise InfrastructureError(
-            f"this is not the run of the token:{listed}",
-            hint="a token replays with the same QEMU, compiler and guest programs as it was made",
-        )

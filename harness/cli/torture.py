@@ -10,23 +10,30 @@ import secrets
 import shlex
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, Lock
 
 from harness import runner, stages, ui
 from harness.arches import get_abi, get_arch
-from harness.cli import options
+from harness.cli import freely, options
 from harness.errors import Exit, InfrastructureError, UserError
-from harness.guest.machine import get_machine
+from harness.guest.machine import Machine, Replay, get_machine
 from harness.host.budget import Budget
+from harness.replay.run import get_replay_machine
 from harness.runs import commands, junit, summary
 from harness.runs.journal import Run, tree_facts
 from harness.torture import bench, report
+from harness.torture.jobs import MOST_SECONDS
 from harness.torture.records import Told
 from harness.torture.run import SMP, TorturePlan, TortureResult, torture
 from harness.torture.values import BREAKAGES
 from harness.values import Cell, CellResult, Verdict
+
+DURATION = "1m"
+# As many as it took to expose and to lose each family once: 1,500 do, 300 do not.
+DETERMINISTIC_TRIALS = 1500
+SEED = 7  # of a deterministic run, as of `pinrace test`
 
 _FOR = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|)")
 _UNITS = {"s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
@@ -35,10 +42,31 @@ _UNITS = {"s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     options.build_options(parser)
-    parser.add_argument("--for", dest="duration", default="1m", help="30s, 10m, 2h (default: 1m)")
-    parser.add_argument("--seed", type=int, help="of all that is random (default: a new one)")
+    parser.add_argument("--for", dest="duration", help=f"30s, 10m, 2h (default: {DURATION})")
+    parser.add_argument("--trials", type=int, default=0, help="end after that many of all lanes")
+    parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="on machines that repeat themselves, for a number of trials"
+        f" (default: {DETERMINISTIC_TRIALS}): a failure comes with its token",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        help=f"of all that is random (default: a new one; with --deterministic {SEED})",
+    )
+    parser.add_argument(
+        "--search-for",
+        default="2m",
+        metavar="TIME",
+        help="after a failure look that long for a deterministic run that fails (default: 2m)",
+    )
+    parser.add_argument("--no-search", action="store_true", help="do not")
     parser.add_argument(
         "--families", default="", metavar="A,B", help="system calls to race (default: all)"
+    )
+    parser.add_argument(
+        "--mutators", default="", metavar="A,B", help="who changes the arguments (default: all)"
     )
     parser.add_argument("--repeat", type=int, default=1, help="the same again, this many times")
     parser.add_argument("--guests", type=int, default=0, help="guests at once")
@@ -62,12 +90,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def parse_duration(text: str) -> float:
+def parse_duration(text: str, option: str = "--for") -> float:
     """Return the seconds that a duration like 90, 30s, 10m or 2h means; UserError for others."""
     match = _FOR.fullmatch(text)
     seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
     if seconds < 1:
-        raise UserError(f"--for takes no '{text}'", hint="--for 30s, --for 10m, --for 2h")
+        raise UserError(f"{option} takes no '{text}'", hint=f"{option} 30s, {option} 10m")
     return seconds
 
 
@@ -75,12 +103,22 @@ def make_plan(args: argparse.Namespace) -> TorturePlan:
     """Return what was asked for; UserError for numbers that make no sense."""
     if args.repeat < 1 or args.smp < 1 or args.guests < 0 or args.lanes < 0:
         raise UserError("--repeat, --smp, --guests and --lanes take numbers of 1 or more")
+    if args.deterministic and args.duration:
+        raise UserError("--deterministic ends after trials, not by a clock", hint="--trials 500")
+    if not 0 <= args.trials < 10**9:
+        raise UserError("--trials takes a number of 1 or more")
     if args.seed is not None and not 0 <= args.seed < 2**63:
         raise UserError("--seed takes no negative number, and none beyond 63 bits")
+    seconds = parse_duration(args.duration or DURATION)
+    trials, seed = args.trials, secrets.randbits(32)
+    if args.deterministic:
+        seconds, trials, seed = MOST_SECONDS, trials or DETERMINISTIC_TRIALS, SEED
     return TorturePlan(
-        seed=secrets.randbits(32) if args.seed is None else args.seed,
-        seconds=parse_duration(args.duration),
-        families=tuple(name for name in args.families.split(",") if name),
+        seed=seed if args.seed is None else args.seed,
+        seconds=seconds,
+        trials=trials,
+        families=_names(args.families),
+        mutators=_names(args.mutators),
         stop_at_first=args.stop_at_first,
         chaos=not args.no_chaos,
         lanes=args.lanes,
@@ -88,36 +126,44 @@ def make_plan(args: argparse.Namespace) -> TorturePlan:
     )
 
 
+def _names(text: str) -> tuple[str, ...]:
+    """Return the names of a list; UserError for what can be none."""
+    names = tuple(name for name in text.split(",") if name)
+    if not all(re.fullmatch("[a-z0-9_-]+", name) for name in names):
+        raise UserError(f"'{text}' is no list of names", hint="--families open,write")
+    return names
+
+
 @dataclass(frozen=True)
 class _Work:
     """Everything that the cells of one command share."""
 
-    plan: TorturePlan
-    record: Run
+    ask: freely.Ask
     stop: Event
     again: commands.Again | None
     progress: _Progress
 
 
 class _Progress:
-    """How far all cells are together, in seconds of guests; called by several threads."""
+    """How far all cells are together, in trials or seconds of guests; called by several threads."""
 
-    def __init__(self, meter: ui.Meter, cells: int, seconds: float) -> None:
-        self._meter, self._whole = meter, math.ceil(cells * seconds)
-        self._seconds: dict[Cell, float] = {}
+    def __init__(self, meter: ui.Meter, cells: int, plan: TorturePlan) -> None:
+        self._meter, self._trials = meter, bool(plan.trials)
+        self._whole = math.ceil(cells * (plan.trials or plan.seconds))
+        self._done: dict[Cell, float] = {}
         self._lock = Lock()
 
     def __call__(self, cell: Cell, told: Told) -> None:
         """Note how far a cell is."""
         with self._lock:
-            self._seconds[cell] = told.seconds
-            self._meter(min(int(sum(self._seconds.values())), self._whole), self._whole)
+            self._done[cell] = told.trials if self._trials else told.seconds
+            self._meter(min(int(sum(self._done.values())), self._whole), self._whole)
 
 
 def run(args: argparse.Namespace) -> int:
     """Build what is missing, torture each cell, print a line each; the code is the verdict's."""
     asked = options.request(args)
-    plan = make_plan(args)
+    plan, search_for = make_plan(args), parse_duration(args.search_for, "--search-for")
     ui.say(f"seed    {plan.seed}")
     cells = [
         Cell(get_abi(abi).arch, abi, flavor, report.SUITE, repeat)
@@ -127,9 +173,11 @@ def run(args: argparse.Namespace) -> int:
     ]
     tree, series = options.request_tree(args)
     lab = stages.prepare(asked, tree, series, with_base=False)
-    machines = {name: get_machine(get_arch(name), smp=args.smp) for name in asked.arches}
+    replay = Replay(plan.seed) if args.deterministic else None
+    machines = {name: _machine(name, replay, args.smp) for name in asked.arches}
     base = commands.again(asked, tree, series, smp=args.smp, only="", with_base=True)
-    how = commands.Again(base.build, (*base.test, *report.plan_options(plan))) if base else None
+    options_of = report.plan_options(plan, deterministic=args.deterministic)
+    how = commands.Again(base.build, (*base.test, *options_of)) if base else None
     record = Run.create(
         ["pinrace", *args.words],
         tree=tree_facts(lab.patched.tree),
@@ -142,16 +190,22 @@ def run(args: argparse.Namespace) -> int:
         again=how,
     )
     work = runner.tasks(lab, cells, machines)
-    guests = args.guests or Budget.of_host().guests_at_once(args.smp, 512)
+    # One host thread runs all vCPUs of a machine that repeats itself.
+    threads = 1 if replay else args.smp
+    guests = args.guests or Budget.of_host().guests_at_once(threads, freely.MEMORY)
+    length = f"{plan.trials} trials" if plan.trials else f"{plan.seconds:.0f} s"
     ui.say(
-        f"torture {len(work)} cells of {plan.seconds:.0f} s, {guests} guests of {args.smp} CPUs"
-        f" at once, results in {record.folder}"
+        f"torture {len(work)} cells of {length}, {guests} guests of {args.smp} CPUs at once,"
+        f" results in {record.folder}"
     )
     if args.bench:
         return _bench(work, record, plan, args.repeat)
-    with ui.meter("seconds") as meter:
-        progress = _Progress(meter, len(work), plan.seconds)
-        done = _torture_all(work, _Work(plan, record, Event(), how, progress), guests)
+    with ui.meter("trials" if plan.trials else "seconds") as meter:
+        progress = _Progress(meter, len(work), plan)
+        shared = _Work(freely.Ask(asked, plan, record), Event(), how, progress)
+        done = _torture_all(work, shared, guests)
+    if not args.deterministic and not args.no_search:
+        _search(work, shared, done, search_for)
     results = [report.cell_result(cell, one) for cell, one in done.items()]
     code = summary.exit_code(results)
     record.finish(results, exit_code=code)
@@ -181,59 +235,97 @@ def _torture_all(
 ) -> dict[Cell, TortureResult]:
     """Run all; on Ctrl-C every guest is ended, and what it said so far is judged and kept."""
     executor = ThreadPoolExecutor(guests, thread_name_prefix="guest")
-    futures = {executor.submit(_one, task, shared): task.cell for task in work}
+    futures = {executor.submit(_one, task, shared): task for task in work}
     found: dict[Cell, TortureResult] = {}
     try:
         for future in as_completed(futures):
-            found[futures[future]] = _judged(futures[future], future, shared)
+            task = futures[future]
+            found[task.cell] = _judged(task, future, shared)
     except KeyboardInterrupt:
         shared.stop.set()
         executor.shutdown(cancel_futures=True)
-        for future, cell in futures.items():
-            if cell not in found and not future.cancelled():
-                found[cell] = _judged(cell, future, shared)
-        shared.record.event("interrupted")
+        for future, task in futures.items():
+            if task.cell not in found and not future.cancelled():
+                found[task.cell] = _judged(task, future, shared)
+        shared.ask.record.event("interrupted")
         raise
     finally:
         shared.stop.set()
         executor.shutdown(cancel_futures=True)
-    return {cell: found[cell] for cell in futures.values()}
+    return {task.cell: found[task.cell] for task in work}
 
 
 def _one(task: runner.Task, shared: _Work) -> TortureResult:
-    folder = shared.record.cell_start(task.cell)
+    folder = shared.ask.record.cell_start(task.cell)
     return torture(
         task.cell,
         task.patched,
-        shared.plan,
+        shared.ask.plan,
         folder,
         stop=shared.stop,
         on_second=lambda told: shared.progress(task.cell, told),
     )
 
 
-def _judged(cell: Cell, future: Future[TortureResult], shared: _Work) -> TortureResult:
+def _judged(task: runner.Task, future: Future[TortureResult], shared: _Work) -> TortureResult:
     """Take the result of a cell, note and print it; one that could not be run is a MISS."""
-    folder: Path = shared.record.cell_folder(cell)
+    cell = task.cell
+    folder: Path = shared.ask.record.cell_folder(cell)
     try:
         result = future.result()
     except (InfrastructureError, OSError) as error:
         why = f"could not be run: {error}"
         result = TortureResult(Verdict.MISS, why, (), 0, {}, {}, (), 0.0, folder)
-    report.save(result, shared.plan, folder / report.RESULT)
+    failed, replay = result.verdict is Verdict.FAIL, bool(task.patched.machine.replay)
+    if failed and replay and not shared.stop.is_set():
+        line = freely.replay_line(task, shared.ask.plan, folder, shared.ask.asked)
+        result = replace(result, notes=(*result.notes, f"{commands.REPLAY}{line}"))
+    report.save(result, shared.ask.plan, folder / report.RESULT)
     value: CellResult = report.cell_result(cell, result)
-    shared.record.cell_end(value)
+    shared.ask.record.cell_end(value)
     ui.say(f"{cell.name}\n" + "\n".join(report.lines(result)))
     if result.verdict is not Verdict.PASS:
-        ui.say(f"      console  {folder / 'console.log'}")
-        built = shared.again.build if shared.again else ()
-        words = report.again(cell, shared.plan, [*built, "--smp", _smp(shared)])
-        ui.say(f"      again    {shlex.join(['pinrace', 'torture', *words])}")
+        ui.say("\n".join(f"      {line}" for line in _where(task, result, shared)))
     return result
 
 
-def _smp(shared: _Work) -> str:
-    return str(next(iter(shared.record.manifest["machines"].values()))["smp"])
+def _where(task: runner.Task, result: TortureResult, shared: _Work) -> list[str]:
+    """Return where to look, and how to have it again."""
+    lines = [f"console  {result.folder / 'console.log'}"]
+    lines += [f"reports  {result.folder / 'splats.txt'}"] if result.splats else []
+    lines += [f"seed     {shared.ask.plan.seed}"]
+    if result.verdict is not Verdict.FAIL:
+        built = shared.again.build if shared.again else ()
+        replay = bool(task.patched.machine.replay)
+        options_of = [*built, "--smp", str(task.patched.machine.smp)]
+        words = report.again(task.cell, shared.ask.plan, options_of, deterministic=replay)
+        return [*lines, f"again    {shlex.join(['pinrace', 'torture', *words])}"]
+    if not task.patched.machine.replay:
+        line = freely.repeat_line(task, shared.ask)
+        lines.append(f"again    {line} --times 5")
+    return lines
+
+
+def _machine(arch: str, replay: Replay | None, smp: int) -> Machine:
+    """Return the machine of an arch."""
+    if replay:
+        return get_replay_machine(arch, replay, smp)
+    return get_machine(get_arch(arch), smp=smp)
+
+
+def _search(
+    work: Sequence[runner.Task], shared: _Work, done: dict[Cell, TortureResult], seconds: float
+) -> None:
+    """For each cell that failed, look for a run of it that comes back, and note that.
+
+    Once for its repetitions.
+    """
+    seen: set[Cell] = set()
+    for task in work:
+        result, kind = done[task.cell], replace(task.cell, repeat=1)
+        if result.verdict is Verdict.FAIL and result.trials and kind not in seen:
+            seen.add(kind)
+            done[task.cell] = freely.follow_up(task, result, shared.ask, seconds)
 
 
 def _show_repeats(cells: Sequence[Cell], done: dict[Cell, TortureResult]) -> None:

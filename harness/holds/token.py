@@ -1,26 +1,31 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The token of a hold: all that it takes to play it again, and the verdict that it gives.
 
-ph1:ABI:TREE:PATCHED:FLAVOR:QEMU:KERNEL:IMAGE:SCENARIO:HOLD:VERDICT, where TREE and PATCHED are as
-in harness/replay/token.py, IMAGE is the digest of the image without a run's own files, and HOLD as
-in harness/holds/spec.py.  It promises the same verdict, not the same bytes on the console, so it
-does not depend on how the machine counts time, and hardly on which QEMU it is.
+ph1:ABI:TREE:PATCHED:FLAVOR:QEMU:KERNEL:IMAGE:SCENARIO:HOLD:VERDICT, written as
+harness/replay/words.py says, where PATCHED is as in harness/replay/token.py, IMAGE the digest of
+the image without a run's own files, and HOLD as in harness/holds/spec.py.  It promises the same
+verdict, not the same bytes on the console, so it does not depend on how the machine counts time,
+and hardly on which QEMU it is.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
-from harness.errors import UserError
 from harness.holds import spec
 from harness.holds.session import Lab
 from harness.holds.spec import Hold
-from harness.replay.token import DIGITS, qemu_word, short_file
+from harness.replay import words
 
 VERSION = "ph1"
+# What has to be the same, and how people call it.
+MADE_OF = {
+    "patched": "the tree with its series",
+    "kernel": "the kernel's file",
+    "image": "the root file system",
+}
 
-_HEX = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
 _VERDICT = re.compile(r"crashed|(violated|kept)\.[a-z?-]\.\d{1,2}\.\d{1,2}")
 
 
@@ -40,8 +45,7 @@ class HoldToken:
     verdict: str
 
     def __str__(self) -> str:
-        words = [getattr(self, field.name) for field in fields(self)]
-        return ":".join([VERSION, *(word.replace(":", "=") for word in words)])
+        return words.write(VERSION, self)
 
     @property
     def spec(self) -> Hold:
@@ -51,25 +55,14 @@ class HoldToken:
 
 def is_token(text: str) -> bool:
     """Whether a text is a token of this kind, rather than of another."""
-    return text.strip().startswith(f"{VERSION}:")
+    return words.is_of(VERSION, text)
 
 
 def parse(text: str) -> HoldToken:
     """Return the token; UserError says what is wrong with a text that is none."""
-    version, *words = text.strip().split(":")
-    names = [field.name for field in fields(HoldToken)]
-    hint = "copy the whole of it: it begins with ph1: and has no spaces"
-    if version != VERSION or len(words) != len(names):
-        raise UserError(
-            f"the token has {len(words)} parts behind {version}, not {len(names)}", hint=hint
-        )
-    token = HoldToken(*words)
-    token = replace(token, tree=token.tree.replace("=", ":"))
-    for name in ("patched", "kernel", "image"):
-        if not _HEX.fullmatch(getattr(token, name)):
-            raise UserError(f"the token's {name} is no digest of {DIGITS} digits", hint=hint)
+    token = words.read(VERSION, HoldToken, text, tuple(MADE_OF))
     if not _VERDICT.fullmatch(token.verdict):
-        raise UserError(f"'{token.verdict}' is no verdict of a hold", hint=hint)
+        raise words.wrong(VERSION, f"'{token.verdict}' is no verdict of a hold")
     spec.parse(token.hold)
     return token
 
@@ -81,26 +74,12 @@ def make(
     return HoldToken(
         abi=lab.image.abi,
         tree=tree,
-        patched=patched[:DIGITS],
+        patched=patched[: words.DIGITS],
         flavor=lab.kernel.flavor,
-        qemu=qemu_word(lab.machine.qemu),
-        kernel=short_file(lab.kernel.boot),
-        image=lab.image.digest[:DIGITS],
+        qemu=words.qemu_word(lab.machine.qemu),
+        kernel=words.short_kernel(lab.kernel.boot),
+        image=lab.image.digest[: words.DIGITS],
         scenario=scenario,
         hold=str(hold),
         verdict=verdict,
     )
-
-
-def differences(wanted: HoldToken, have: HoldToken) -> list[str]:
-    """Return what of the making is not as the token says, for people."""
-    names = {
-        "patched": "the tree with its series",
-        "kernel": "the kernel's file",
-        "image": "the root file system",
-    }
-    return [
-        f"{what}: {getattr(have, name)} here, {getattr(wanted, name)} in the token"
-        for name, what in names.items()
-        if getattr(have, name) != getattr(wanted, name)
-    ]

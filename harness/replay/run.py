@@ -20,13 +20,21 @@ from harness.guest.outcome import Ending, GuestRun
 from harness.guest.plan import PLAN_PATH, jobs_plan
 from harness.guest.process import Guest
 from harness.image.initramfs import overlay
+from harness.judge import splats
+from harness.judge.verdict import Ending as JudgedEnding
+from harness.judge.verdict import Evidence
 from harness.replay import token as tokens
+from harness.replay import words
 from harness.replay.token import Token
 from harness.suites import ktap
 from harness.suites.suite import ABIPROBE, PROGRAMS, SUITES
-from harness.values import Image, Job, Kernel
+from harness.torture import jobs as tortures
+from harness.torture.judge import judge
+from harness.torture.records import parse
+from harness.values import Image, Job, Kernel, Verdict
 
 ROUNDS = 1000  # of the race, enough for both of its outcomes
+SCALE = 20.0  # how much slower than a native machine, on every host
 SLACK = 60.0  # host seconds on top of everything, for a host that is busy
 _RACE = re.compile(r"race(?:-(pinned))?")
 _SEEK = re.compile(r"seek-(plain|pinned)-(\d+)\.(\d)\.(\d)")  # rounds, mutators, points
@@ -55,7 +63,7 @@ class Once:
     run: GuestRun
     fingerprint: str
     race: dict[str, str]  # what the race program counted, {} for other jobs
-    bad: tuple[str, ...] = ()  # of a suite, the cases that failed
+    failure: str = ""  # what failed, as a sentence; "" when nothing did
 
     @property
     def mixed(self) -> bool:
@@ -65,7 +73,7 @@ class Once:
 
 def get_jobs(name: str, seed: int) -> tuple[Job, ...]:
     """Return the jobs that a name stands for: a suite's as a cell runs it, `race`, `race-pinned`,
-    `seek-plain-200.2.3` and `seek-pinned-200.2.3`.
+    `seek-plain-200.2.3` and `seek-pinned-200.2.3`, and those of harness/torture/jobs.py.
 
     Raises UserError for others.
     """
@@ -76,9 +84,11 @@ def get_jobs(name: str, seed: int) -> tuple[Job, ...]:
         mode, rounds, mutators, points = match.groups()
         words = (f"{PROGRAMS}/seek", str(seed), rounds, mode, mutators, points)
         return (Job(name, words, timeout=60),)
+    if tortures.is_job(name):
+        return (ABIPROBE, tortures.job(tortures.parse_job(name, seed), SCALE))
     if name in SUITES:
         return (ABIPROBE, SUITES[name].job())
-    hint = f"the jobs are: race, race-pinned, seek-pinned-200.2.3, {', '.join(SUITES)}"
+    hint = f"the jobs are: race, race-pinned, seek-pinned-200.2.3, torture-300, {', '.join(SUITES)}"
     raise UserError(f"unknown job '{name}'", hint=hint)
 
 
@@ -89,7 +99,7 @@ def get_replay_machine(arch: str, replay: Replay, smp: int) -> Machine:
     they are the same on every host.
     """
     machine = get_machine(get_arch(arch), smp=smp, replay=replay)
-    return replace(machine, accel=machine.accel.model_copy(update={"scale": 20.0}))
+    return replace(machine, accel=machine.accel.model_copy(update={"scale": SCALE}))
 
 
 def run_once(
@@ -120,13 +130,14 @@ def run_once(
     )
     if run.ending is Ending.KILLED:
         raise InfrastructureError(f"the run was lost: {run.reason}", log=run.console)
-    return Once(run, fingerprint(folder), _race(run), _bad(made.job, run))
+    race = _race(run)
+    return Once(run, fingerprint(folder), race, _failure(made.job, run, race))
 
 
 def fingerprint(folder: Path) -> str:
     """Return the digest of all that a run's guest said."""
     console, channel = (folder / name for name in ("console.log", "channel.bin"))
-    return tokens.short(console.read_bytes() + b"\0" + channel.read_bytes())
+    return words.short(console.read_bytes() + b"\0" + channel.read_bytes())
 
 
 def image_digest(made: Made) -> str:
@@ -134,7 +145,7 @@ def image_digest(made: Made) -> str:
     machine = made.machine
     plan = jobs_plan(get_arch(machine.arch), made.jobs, machine.accel.scale)
     with tempfile.TemporaryDirectory(prefix="pinrace-") as place:
-        return tokens.short_file(overlay(made.image, {PLAN_PATH: plan}, Path(place) / "initrd"))
+        return words.short_file(overlay(made.image, {PLAN_PATH: plan}, Path(place) / "initrd"))
 
 
 def _race(run: GuestRun) -> dict[str, str]:
@@ -145,12 +156,33 @@ def _race(run: GuestRun) -> dict[str, str]:
     return {}
 
 
-def _bad(job: Job, run: GuestRun) -> tuple[str, ...]:
-    """Return the cases of a suite that failed."""
-    if job.name not in SUITES or not run.jobs:
-        return ()
-    cases = ktap.parse(run.jobs[-1].output.decode(errors="replace")).flatten()
-    return tuple(case.name for case in cases if case.status.bad)
+def _failure(job: Job, run: GuestRun, race: dict[str, str]) -> str:
+    """Return what failed in a run, as a sentence; "" when nothing did.
+
+    Only what a person is told: whether two runs are the same, their fingerprints say.
+    """
+    if run.ending is not Ending.DONE:
+        return run.reason
+    found = splats.find(splats.read(run.console))
+    rules = splats.load_rules()
+    reports = [s for s in found if rules.severity(s.rule) not in ("setup", "blind")]
+    main = run.jobs[-1]
+    if tortures.is_job(job.name):
+        said = Evidence(JudgedEnding.DONE, job_status=main.status, timed_out=main.timed_out)
+        verdict, reason = judge(parse(main.recs), said, found, rules)
+        return reason if verdict is Verdict.FAIL else ""
+    if reports:
+        return f"the kernel reported {reports[0].title}"
+    if main.timed_out:
+        return f"{job.name} ran into its time limit"
+    if "pinned" in job.name:
+        lost = race.get("lost", "?")
+        return "" if lost == "0" else f"{lost} of {race.get('rounds', '?')} pinned rounds were lost"
+    if job.name not in SUITES:
+        return ""
+    cases = ktap.parse(main.output.decode(errors="replace")).flatten()
+    bad = [case.name for case in cases if case.status.bad]
+    return f"{len(bad)} cases failed: {', '.join(bad[:5])}" if bad else ""
 
 
 def make_token(made: Made, fingerprint: str, *, tree: str, patched: str, abi: str) -> Token:
@@ -161,11 +193,11 @@ def make_token(made: Made, fingerprint: str, *, tree: str, patched: str, abi: st
         abi=abi,
         job=made.job.name,
         tree=tree,
-        patched=patched[: tokens.DIGITS],
+        patched=patched[: words.DIGITS],
         flavor=made.kernel.flavor,
         seed=tokens.seed_word(machine.replay, machine.smp),
-        qemu=tokens.qemu_word(machine.qemu),
-        kernel=tokens.short_kernel(made.kernel.boot),
+        qemu=words.qemu_word(machine.qemu),
+        kernel=words.short_kernel(made.kernel.boot),
         image=image_digest(made),
         machine=tokens.machine_digest(machine),
         fingerprint=fingerprint,

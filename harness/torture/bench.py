@@ -18,8 +18,8 @@ from harness.cells import BOOT_SECONDS, Bench
 from harness.deadline import Deadline
 from harness.errors import InfrastructureError
 from harness.guest.boot import run_guest
+from harness.torture.jobs import job
 from harness.torture.records import parse
-from harness.torture.run import job
 from harness.torture.values import TorturePlan
 from harness.values import Job
 

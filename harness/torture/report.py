@@ -64,16 +64,21 @@ def _exposure(result: TortureResult) -> str:
     return " · ".join(parts)
 
 
-def again(cell: Cell, plan: TorturePlan, options: Sequence[str] = ()) -> list[str]:
+def again(
+    cell: Cell, plan: TorturePlan, options: Sequence[str] = (), *, deterministic: bool = False
+) -> list[str]:
     """Return the options that run a cell again in the same way, `--abi` first."""
     flavor = ["--flavor", cell.flavor] if cell.flavor != "plain" else []
     words = ["--arch", cell.arch, "--abi", cell.abi, *flavor, *options]
-    return [*words, *plan_options(plan)]
+    return [*words, *plan_options(plan, deterministic=deterministic)]
 
 
-def plan_options(plan: TorturePlan) -> list[str]:
+def plan_options(plan: TorturePlan, *, deterministic: bool = False) -> list[str]:
     """Return the options of `pinrace torture` that make this plan."""
-    words = ["--for", f"{plan.seconds:.0f}s", "--seed", str(plan.seed)]
+    words = ["--deterministic"] if deterministic else ["--for", f"{plan.seconds:.0f}s"]
+    words += ["--seed", str(plan.seed)]
+    words += ["--trials", str(plan.trials)] if plan.trials else []
+    words += ["--mutators", ",".join(plan.mutators)] if plan.mutators else []
     words += ["--families", ",".join(plan.families)] if plan.families else []
     words += ["--lanes", str(plan.lanes)] if plan.lanes else []
     words += ["--stop-at-first"] if plan.stop_at_first else []

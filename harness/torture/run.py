@@ -4,26 +4,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
-from harness.arches import ABIS
+from harness.arches import ABIS, Abi
 from harness.cells import BOOT_SECONDS, ENDINGS, Bench, check_abi, find_splats
 from harness.deadline import Deadline
-from harness.guest.boot import Limits, run_guest
+from harness.guest.boot import REPLAY_SLOWER, Limits, run_guest
 from harness.guest.channel import Record
+from harness.guest.machine import Machine
 from harness.guest.outcome import GuestRun
 from harness.judge.verdict import Ending, Evidence
-from harness.suites.suite import ABIPROBE, PROGRAMS
+from harness.suites.suite import ABIPROBE
 from harness.torture import judge as judging
+from harness.torture.jobs import job
 from harness.torture.records import Told, parse
 from harness.torture.values import Count, TorturePlan, TortureResult, Violation
-from harness.values import Cell, Job, Splat, Verdict
+from harness.values import Cell, Splat, Verdict
 
 __all__ = ["Count", "TorturePlan", "TortureResult", "Violation", "torture"]
 
-NAME = "torture"
 RECORDS = "records.txt"
 # Guests of 2 CPUs with 2 lanes a CPU.  Exposed trials a CPU second of QEMU, 7.3.4 under TCG, 10 s
 # each on a host of two cores that was busy with other work, x86_64 / arm64:
@@ -36,23 +36,8 @@ RECORDS = "records.txt"
 # The guest program has the lanes a CPU as its default; the CPUs are this:
 SMP = 2
 
-AFTER = 60.0  # guest seconds for the lanes to end, and for the kernel to say what all tasks do
 _WHOLE_SLACK = 60.0  # host seconds on top of everything, for a host that is busy
-CONSOLE_LIMIT = 64 << 20  # bytes; the list of all tasks is long
-
-
-def job(plan: TorturePlan, scale: float) -> Job:
-    """Return the job of a plan; its time is that of the guest, whatever the accelerator."""
-    words = ["--seed", str(plan.seed), "--seconds", f"{plan.seconds:.0f}"]
-    words += ["--stall", f"{plan.stall:.0f}"]
-    words += ["--lanes", str(plan.lanes)] if plan.lanes else []
-    words += ["--families", ",".join(plan.families)] if plan.families else []
-    words += ["--stop-at-first"] if plan.stop_at_first else []
-    words += [] if plan.chaos else ["--no-chaos"]
-    words += ["--break", plan.broken] if plan.broken else []
-    return Job(
-        NAME, (f"{PROGRAMS}/pintorture", *words), (plan.seconds + plan.stall + AFTER) / scale
-    )
+LIMITS = Limits(console=64 << 20)  # the list of all tasks is long
 
 
 def torture(
@@ -72,7 +57,8 @@ def torture(
     """
     scale = bench.machine.accel.scale
     work = job(plan, scale)
-    limit = (BOOT_SECONDS + ABIPROBE.timeout + work.timeout) * scale + _WHOLE_SLACK
+    slower = REPLAY_SLOWER if bench.machine.replay else 1.0
+    limit = (BOOT_SECONDS + ABIPROBE.timeout + work.timeout) * scale * slower + _WHOLE_SLACK
     folder.mkdir(parents=True, exist_ok=True)
     live = Live(folder / RECORDS, on_second)
     try:
@@ -83,7 +69,7 @@ def torture(
             bench.machine,
             folder,
             deadline=Deadline.after(limit),
-            limits=replace(Limits(), console=CONSOLE_LIMIT),
+            limits=LIMITS,
             on_record=live.take,
             stop=stop,
         )
@@ -91,37 +77,48 @@ def torture(
         if stop is None or not stop.is_set():
             raise
         return stopped(live.told(), folder)
+    return judged(ABIS[cell.abi], bench, ran, folder)
+
+
+def judged(abi: Abi, bench: Bench, ran: GuestRun, folder: Path) -> TortureResult:
+    """Judge a guest whose last job was a torture.
+
+    Raises InfrastructureError when its console cannot be read.
+    """
     jobs = {done.name: done for done in ran.jobs}
-    main = jobs.get(NAME)
-    told = parse(main.recs if main else ())
-    ok, note = check_abi(ABIS[cell.abi], jobs, direct=True)
+    main = ran.jobs[-1]
+    told = parse(main.recs)
+    ok, note = check_abi(abi, jobs, direct=True)
+    ending = ENDINGS[ran.ending]
+    said = main.error or main.output.decode(errors="replace").strip()[-300:]
     evidence = Evidence(
-        ending=ENDINGS[ran.ending],
-        reason=ran.reason if ENDINGS[ran.ending] is not Ending.DONE else _said(ran),
-        job_status=main.status if main else None,
-        job_signal=main.signal if main else None,
-        timed_out=bool(main and main.timed_out),
+        ending=ending,
+        reason=said if ending is Ending.DONE else ran.reason,
+        job_status=main.status,
+        job_signal=main.signal,
+        timed_out=main.timed_out,
         abi_ok=ok,
         abi_note=note,
         channel_error="; ".join(ran.damage),
     )
-    splats = find_splats(ran, bench, folder, ABIS[cell.abi])
+    splats = find_splats(ran, bench, folder, abi)
     verdict, reason = judging.judge(
         told, evidence, splats, promised=bench.promised, booted=ran.boot_seconds is not None
     )
-    return result(told, verdict, reason, splats, folder, tcg=bench.machine.accel.name == "tcg")
+    return result(told, verdict, reason, splats, folder, notes=_notes(told, bench.machine))
 
 
-def _said(ran: GuestRun) -> str:
-    """Return what the program printed, which is nothing when all is well."""
-    return next(
-        (
-            j.error or j.output.decode(errors="replace").strip()[-300:]
-            for j in ran.jobs
-            if j.name == NAME
-        ),
-        "",
-    )
+def _notes(told: Told, machine: Machine) -> tuple[str, ...]:
+    """Say what a verdict does not speak of, on such a machine."""
+    if machine.replay:
+        return (
+            f"deterministic: {told.trials:,} trials of seed {machine.replay.seed},"
+            f" fingerprint {told.fingerprint or 'none'}",
+            "one CPU at a time, sequentially consistent: says nothing about missing memory"
+            " barriers",
+        )
+    tcg = machine.accel.name == "tcg"
+    return ("under TCG: says nothing about missing memory barriers",) if tcg else ()
 
 
 def result(
@@ -131,7 +128,7 @@ def result(
     splats: tuple[Splat, ...],
     folder: Path,
     *,
-    tcg: bool,
+    notes: tuple[str, ...] = (),
 ) -> TortureResult:
     """Put the value together."""
     sums = {name: told.by_family(name) for name in told.families}
@@ -147,7 +144,7 @@ def result(
         folder=folder,
         counts=dict(told.counts),
         unshown=max(0, told.nr_violations - len(told.violations)),
-        notes=("under TCG: says nothing about missing memory barriers",) if tcg else (),
+        notes=notes,
         inconclusive=tuple(judging.inconclusive(told)),
     )
 
@@ -156,10 +153,10 @@ def stopped(told: Told, folder: Path) -> TortureResult:
     """Judge what there is of a run that was ended from outside."""
     if told.violations or told.nr_violations:
         verdict, reason = judging.judge(told, Evidence(Ending.HOST), ())
-        return result(told, verdict, reason, (), folder, tcg=False)
+        return result(told, verdict, reason, (), folder)
     so_far = f"so far {judging.clean(told)}" if told.counts else f"{told.trials} trials so far"
     reason = f"stopped after {told.seconds:.0f} s; {so_far}"
-    return result(told, Verdict.MISS, reason, (), folder, tcg=False)
+    return result(told, Verdict.MISS, reason, (), folder)
 
 
 class Live:

@@ -18,8 +18,9 @@ BREAKAGES = ("plain", "hang", "leak", "lost")
 class TorturePlan:
     """What to do in one guest.
 
-    seconds: how long its lanes run, on the guest's clock.  families: those of
-    rootfs/pintorture/ops*.c; empty for all.
+    seconds: how long its lanes run, on the guest's clock.  trials: it is over after that many of
+    all lanes together, and after the seconds at the latest; 0: after the seconds.  families: those
+    of rootfs/pintorture/ops*.c, and mutators: those of mutate.c; empty for all.
     """
 
     seed: int
@@ -30,6 +31,8 @@ class TorturePlan:
     lanes: int = 0  # tracees with their supervisors; 0: two a CPU of the guest
     stall: float = 45.0  # guest seconds without a trial in some lane, and it hangs
     broken: str = ""  # one of BREAKAGES, which has to FAIL
+    trials: int = 0
+    mutators: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

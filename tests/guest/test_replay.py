@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.arches import ABIS
+from harness.cells import Bench
 from harness.deadline import Deadline
 from harness.guest.machine import Replay
 from harness.replay import run as replays
@@ -20,6 +21,10 @@ from harness.replay import stop as stops
 from harness.replay import token as tokens
 from harness.replay.run import Made
 from harness.stages import Lab
+from harness.torture.jobs import MOST_SECONDS, job_name
+from harness.torture.run import torture
+from harness.torture.values import TorturePlan
+from harness.values import Cell, Verdict
 
 EVERY_ABI = [pytest.param(abi, marks=pytest.mark.xdist_group(ABIS[abi].arch)) for abi in ABIS]
 GetLab = Callable[..., Lab]
@@ -51,6 +56,24 @@ def test_the_race_repeats_itself(abi: str, get_lab: GetLab, tmp_path: Path) -> N
         abi=abi,
     )
     assert tokens.parse(str(token)) == token
+
+
+@pytest.mark.xdist_group("arm64")
+def test_a_torture_that_fails_comes_back_by_its_token(get_lab: GetLab, tmp_path: Path) -> None:
+    lab, cell = get_lab("arm"), Cell("arm64", "arm", "plain", "torture")
+    plan = TorturePlan(7, MOST_SECONDS, trials=300, stop_at_first=True, broken="plain")
+    this = made(lab, "arm", plan.seed, job_name(plan))
+    on = Bench(this.kernel, this.image, this.machine, tmp_path, promised=True)
+    result = torture(cell, on, plan, tmp_path / "first")
+    assert result.verdict is Verdict.FAIL
+    assert result.notes[0].startswith(f"deterministic: {result.trials} trials of seed 7")
+    said = replays.fingerprint(tmp_path / "first")
+    tree_id = lab.patched.tree.tree_id
+    token = replays.make_token(this, said, tree="debian:7.3", patched=tree_id, abi="arm")
+    read = tokens.parse(str(token))
+    once = replays.run_once(made(lab, "arm", read.replay.seed, read.job), tmp_path / "again")
+    assert once.fingerprint == read.fingerprint
+    assert once.failure == result.reason
 
 
 @pytest.mark.skipif(not shutil.which("gdb-multiarch"), reason="no gdb-multiarch")

@@ -24,6 +24,7 @@ from harness.holds.symbols import Symbols
 from harness.holds.token import HoldToken
 from harness.holds.windows import Window
 from harness.paths import ROOTFS
+from harness.replay import words
 
 GOOD = HoldToken(
     abi="arm",
@@ -110,8 +111,9 @@ def test_what_is_no_token_is_refused(text: str, says: str) -> None:
 
 def test_differences_name_what_is_not_the_same() -> None:
     other = replace(GOOD, kernel="e" * 10, qemu="10.0.2-cd34")
-    assert [line.split(":")[0] for line in token.differences(GOOD, other)] == ["the kernel's file"]
-    assert not token.differences(GOOD, replace(GOOD, verdict="kept.g.0.0"))
+    found = words.differences(GOOD, other, token.MADE_OF)
+    assert [line.split(":")[0] for line in found] == ["the kernel's file"]
+    assert not words.differences(GOOD, replace(GOOD, verdict="kept.g.0.0"), token.MADE_OF)
 
 
 def test_a_verdict_is_what_the_guest_program_packs() -> None:

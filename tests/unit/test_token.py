@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import UserError
+from harness.errors import InfrastructureError, UserError
 from harness.guest.machine import Replay
-from harness.replay import run, token
+from harness.replay import run, token, words
 from harness.replay.token import Token
 
 GOOD = Token(
@@ -55,10 +55,14 @@ def test_what_is_none_is_refused(text: str, says: str) -> None:
 
 def test_differences_name_what_is_not_the_same() -> None:
     other = replace(GOOD, qemu="10.0.2-cd34", image="e" * 10, fingerprint="f" * 10)
-    found = token.differences(GOOD, other)
+    found = words.differences(GOOD, other, token.MADE_OF)
     assert len(found) == 2
     assert found[0].startswith("QEMU: 10.0.2-cd34 here, 7.2.22-ab12")
-    assert token.differences(GOOD, replace(GOOD, fingerprint="f" * 10)) == []
+    with pytest.raises(InfrastructureError, match="the root file system: eeeeeeeeee here"):
+        words.refuse(GOOD, other, token.MADE_OF)
+    same = replace(GOOD, fingerprint="f" * 10)
+    assert words.differences(GOOD, same, token.MADE_OF) == []
+    words.refuse(GOOD, same, token.MADE_OF)
 
 
 def test_jobs() -> None:
@@ -79,6 +83,6 @@ def test_a_kernel_s_build_id_is_no_part_of_it(tmp_path: Path) -> None:
     for name, kernel in {"a": b"1", "b": b"2", "c": b"1"}.items():
         end = b"end" if name != "c" else b"END"
         (tmp_path / name).write_bytes(b"start" + note + kernel * 20 + end)
-    a, b, c = (token.short_kernel(tmp_path / name) for name in "abc")
+    a, b, c = (words.short_kernel(tmp_path / name) for name in "abc")
     assert a == b
     assert a != c

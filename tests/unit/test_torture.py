@@ -15,7 +15,7 @@ from harness.errors import UserError
 from harness.guest.channel import Record
 from harness.judge.verdict import Ending, Evidence
 from harness.runs import commands
-from harness.torture import report, run
+from harness.torture import jobs, report, run
 from harness.torture.bench import Catch, summarize
 from harness.torture.judge import bound, inconclusive, judge
 from harness.torture.records import Told, parse
@@ -172,15 +172,15 @@ def test_records_of_others_are_none_of_ours() -> None:
 def a_result(lines: tuple[str, ...], folder: Path) -> TortureResult:
     told = parse(lines)
     found, reason = judge(told, DONE, ())
-    return run.result(told, found, reason, (), folder, tcg=True)
+    return run.result(told, found, reason, (), folder, notes=("a note",))
 
 
-def test_the_lines_name_exposure_and_tcg(tmp_path: Path) -> None:
+def test_the_lines_name_exposure_and_notes(tmp_path: Path) -> None:
     text = "\n".join(report.lines(a_result(GOOD, tmp_path)))
     assert text.startswith("PASS  0 violations in 60")
     assert "open 0+30 · write 30+0" in text
     assert "INCONCLUSIVE none" in text
-    assert "under TCG: says nothing about missing memory barriers" in text
+    assert text.endswith("      a note")
 
 
 def test_a_cell_has_a_case_for_each_family(tmp_path: Path) -> None:
@@ -212,6 +212,9 @@ def test_a_plan_survives_its_command_line() -> None:
         9, 90, ("open", "write"), stop_at_first=True, chaos=False, lanes=3, broken="hang"
     )
     assert command.make_plan(parser.parse_args(report.plan_options(plan))) == plan
+    plan = replace(plan, seconds=jobs.MOST_SECONDS, trials=70, mutators=("alias",))
+    words = report.plan_options(plan, deterministic=True)
+    assert command.make_plan(parser.parse_args(words)) == plan
     args = parser.parse_args(report.again(CELL, plan))
     assert (args.arch, args.abi, args.seed) == (["x86_64"], ["i386"], 9)
 
@@ -262,8 +265,8 @@ def test_how_often_it_came_back(tmp_path: Path) -> None:
 def test_the_job_has_its_seconds_on_any_machine() -> None:
     plan = TorturePlan(7, 60, ("open",))
     for scale in (1.0, 20.0):
-        job = run.job(plan, scale)
-        assert job.timeout * scale == pytest.approx(60 + plan.stall + run.AFTER)
+        job = jobs.job(plan, scale)
+        assert job.timeout * scale == pytest.approx(60 + plan.stall + jobs.AFTER)
         assert job.argv[1:5] == ("--seed", "7", "--seconds", "60")
 
 
