@@ -12,22 +12,32 @@ from pathlib import Path
 
 from harness import stages, ui
 from harness.arches import get_abi
-from harness.cli import options
+from harness.cli import freely, options
 from harness.errors import Exit, UserError
 from harness.guest.machine import Replay
-from harness.guest.outcome import Ending
+from harness.guest.outcome import Ending, GuestRun
 from harness.host.budget import Budget
 from harness.judge import splats
 from harness.replay import run as replays
 from harness.replay.run import Made
+from harness.request import Request
+from harness.runner import tasks
+from harness.runs import commands
 from harness.runs.journal import Run, tree_facts
 from harness.search.search import Found, Search, Trial, hunt, minimise
+from harness.torture import report
+from harness.torture.jobs import MOST_SECONDS
+from harness.torture.values import TorturePlan
+from harness.values import Cell
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     options.build_options(parser)
     parser.add_argument("--plain", action="store_true", help="the race without PIN_ARGS")
+    parser.add_argument(
+        "--torture", action="store_true", help="not one race, but every call that can be pinned"
+    )
     parser.add_argument("--runs", type=int, default=20, help="boots at most (default: 20)")
     parser.add_argument("--tries", type=int, default=12, help="boots to make a failure smaller")
     parser.add_argument("--seed", type=int, default=1, help="of the search (default: 1)")
@@ -68,30 +78,40 @@ class _Bench:
         elif reports:
             kind = reports[0].rule
         elif once.race.get("lost", "0") != "0" or not once.race:
-            kind = "lost" if once.race else "no record"
+            kind = "lost" if once.race else _last_words(once.run)
         pairs = int(once.race.get("pairs", "0"), 16)
         return Found(trial, kind, pairs, int(once.race.get("first_lost", "-1")))
+
+
+def _last_words(run: GuestRun) -> str:
+    """Return what the program said before it gave up: a refusal that it did not expect, mostly."""
+    said = run.jobs[-1].output.decode(errors="replace").split("\n") if run.jobs else []
+    return next((line.strip() for line in reversed(said) if line.strip()), "no record")
 
 
 def run(args: argparse.Namespace) -> int:
     """Search on each ABI; exit 1 when a pinned run fails, 4 when the search proves to be blind."""
     asked = options.request(args)
+    if args.plain and args.torture:
+        raise UserError("--plain is about the one race, --torture about all: take one")
     if min(args.runs, args.tries, args.smp) < 1 or min(args.seed, args.guests) < 0:
         raise UserError("--runs, --tries and --smp take 1 or more", hint="--runs 20 --tries 12")
     tree, series = options.request_tree(args)
     lab = stages.prepare(asked, tree, series, with_base=False)
     record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree))
     codes = []
-    for abi in asked.abis:
+    for abi in asked.abis if args.torture else ():
+        codes.append(_torture(lab, abi, args, record, asked))
+    for abi in () if args.torture else asked.abis:
         mode = "plain" if args.plain else "pinned"
         bench = _Bench(lab, abi, asked.flavors[0], mode, args.smp, record.folder / abi)
-        codes.append(_abi(bench, args, tree.spec))
+        codes.append(_abi(bench, args, asked))
     code = next((c for c in (Exit.KERNEL, Exit.INFRA) if c in codes), Exit.OK)
     record.finish([], exit_code=code)
     return code
 
 
-def _abi(bench: _Bench, args: argparse.Namespace, tree: str) -> Exit:
+def _abi(bench: _Bench, args: argparse.Namespace, asked: Request) -> Exit:
     """Search on one ABI and say what was found."""
     if bench.mode == "pinned" and not _control(bench, args.seed):
         return Exit.INFRA
@@ -112,16 +132,32 @@ def _abi(bench: _Bench, args: argparse.Namespace, tree: str) -> Exit:
     least, used = minimise(found, bench.run, args.tries)
     ui.say(f"        smallest of {used} more: {least.trial}")
     again = replays.run_once(bench.made(least.trial), bench.folder / "again")
+    built = bench.lab.patched.tree
     token = replays.make_token(
         bench.made(least.trial),
         again.fingerprint,
-        tree=tree,
-        patched=bench.lab.patched.tree.tree_id,
+        tree=built.base.spec,
+        patched=built.tree_id,
         abi=bench.abi,
     )
+    line = commands.replay(str(token), built.series, asked)
     same = again.fingerprint == replays.fingerprint(bench.place(least.trial))
-    ui.say(f"        {'comes back' if same else 'does NOT come back'}: pinrace repro {token}")
+    ui.say(f"        {'comes back' if same else 'does NOT come back'}: {line}")
     return Exit.KERNEL if bench.mode == "pinned" else Exit.OK
+
+
+def _torture(
+    lab: stages.Lab, abi: str, args: argparse.Namespace, record: Run, asked: Request
+) -> Exit:
+    """Search with the torture program on one ABI; its runs have controls of their own."""
+    arch = get_abi(abi).arch
+    cell = Cell(arch, abi, asked.flavors[0], report.SUITE)
+    machine = replays.get_replay_machine(arch, Replay(args.seed), args.smp)
+    (task,) = tasks(lab, [cell], {arch: machine})
+    ask = freely.Ask(asked, TorturePlan(args.seed, MOST_SECONDS), record)
+    ui.say(f"search  {cell.name}: {args.runs} deterministic runs at most")
+    found, _ = freely.look(task, None, ask, runs=args.runs, width=args.guests)
+    return Exit.KERNEL if found else Exit.OK
 
 
 def _control(bench: _Bench, seed: int) -> bool:
