@@ -42,10 +42,34 @@ static bool is_excused(const struct lane *lane, long ret, const char *letters)
 	return under_pressure(trial) || (!any && ret == -EINTR);
 }
 
+static bool trial_has_same(const struct trial *trial)
+{
+	for (int i = 0; i < SLOTS; i++) {
+		if (trial->mask & 1u << i && trial->slots[i].same)
+			return true;
+	}
+	return false;
+}
+
+/* A slot whose pointer is that of a pinned one, and that is not pinned itself. */
+static void judge_same(struct lane *lane, const char *letters)
+{
+	const struct trial *trial = &lane->trial;
+
+	for (int i = 0; i < SLOTS; i++) {
+		if (trial->mask & ~trial->pinned & 1u << i && letters[i] == 'T' &&
+		    lane->outcome.exposed && !trial->free)
+			violation(lane, "C10", "slot %d did T as the other slot with its pointer",
+				  i);
+	}
+}
+
 static void judge_pinned(struct lane *lane, long ret, const char *letters)
 {
 	char text[160];
 
+	if (trial_has_same(&lane->trial))
+		judge_same(lane, letters);
 	compare(&lane->trial, letters, lane->outcome.letters, text, sizeof(text));
 	if (!text[0])
 		return;

@@ -56,6 +56,9 @@ static void draw_generation(struct lane *lane)
 		lane->letter_off = one_in(lane, 2) ? LETTER_ROOM : 1000;
 	lane->nested = one_in(lane, 3);
 	lane->two_vs = one_in(lane, 3);
+	lane->crowd = one_in(lane, 2) ? MAX_CROWD : 0;
+	lane->crowded = 0;
+	lane->receiving = lane->spoiling = false;
 	lane->first = lane->seq;
 	lane->busy = 0;
 	lane->mutated = false;
@@ -63,6 +66,7 @@ static void draw_generation(struct lane *lane)
 	memset(&lane->vmproc, 0, sizeof(lane->vmproc));
 	memset(&lane->outside, 0, sizeof(lane->outside));
 	memset(&lane->second, 0, sizeof(lane->second));
+	memset(&lane->prober, 0, sizeof(lane->prober));
 }
 
 /* Remove what T left in its folder; its mounts went with its namespace. */

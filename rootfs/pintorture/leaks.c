@@ -14,8 +14,10 @@
 #include "torture.h"
 
 #define GROUP		"/sys/fs/cgroup/pt"
+#define KERNEL		"\nkernel "	/* in memory.stat */
 #define KMEMLEAK	"/sys/kernel/debug/kmemleak"
 #define MOST_GROUP	(4l << 20)	/* bytes still charged to the lanes' group */
+#define MOST_KERNEL	(40l << 10)	/* bytes of these that are the kernel's own; 4 or 8 KiB stay */
 #define MOST_SLAB	(12l << 10)	/* KiB that the whole kernel has more */
 #define MOST_FILES	512
 #define WAIT_MS		3000		/* for what is freed after a grace period */
@@ -63,6 +65,7 @@ void leaks_begin(void)
 static bool settled(void)
 {
 	return number_of(GROUP "/memory.current", "") <= MOST_GROUP &&
+	       number_of(GROUP "/memory.stat", KERNEL) <= MOST_KERNEL &&
 	       unreclaimable() - slab <= MOST_SLAB &&
 	       number_of("/proc/sys/fs/file-nr", "") - files <= MOST_FILES;
 }
@@ -89,7 +92,7 @@ static int look_for_unreferenced(void)
 /* Say what is still there; returns how many kinds of it. */
 int leaks_end(void)
 {
-	long group, more_slab, more_files;
+	long group, kernel, more_slab, more_files;
 	char procs[256] = "";
 	int leaks = 0;
 
@@ -99,13 +102,20 @@ int leaks_end(void)
 	group = number_of(GROUP "/memory.current", "");
 	more_slab = unreclaimable() - slab;
 	more_files = number_of("/proc/sys/fs/file-nr", "") - files;
-	rec("torture left group=%ld slab_kib=%ld files=%ld", group, more_slab, more_files);
+	kernel = number_of(GROUP "/memory.stat", KERNEL);
+	rec("torture left group=%ld kernel=%ld slab_kib=%ld files=%ld", group, kernel, more_slab,
+	    more_files);
 	if (slurp(GROUP "/cgroup.procs", procs, sizeof(procs)) && procs[0]) {
 		rec("torture leak text=processes are left: %s", strtok(procs, "\n"));
 		leaks++;
 	}
 	if (group > MOST_GROUP) {
 		rec("torture leak text=%ld bytes are charged to processes that are gone", group);
+		leaks++;
+	}
+	if (kernel > MOST_KERNEL) {
+		rec("torture leak text=%ld bytes of the kernel's are charged to processes "
+		    "that are gone", kernel);
 		leaks++;
 	}
 	if (more_slab > MOST_SLAB) {

@@ -218,6 +218,20 @@ static void show_rest(void)
 /* Have the kernel say what all tasks are at. */
 static void dump_tasks(void)
 {
+	for (int i = 0; i < torture->nr_lanes; i++) {
+		const struct lane *lane = &torture->lanes[i];
+		const struct trial *trial = &lane->trial;
+
+		crowd_end(&torture->lanes[i]);
+		printf("lane %d at %u: %s, busy %d, before %d, between %d, reply %d, meanwhile %d, "
+		       "gate %d, probe %d, anew %d, second %u/%u, prober %u/%u, thread %u/%u\n",
+		       i, trial->seq, trial->call_name, lane->busy, trial->before, trial->between,
+		       trial->reply, trial->meanwhile, trial->gate, trial->probe, trial->anew,
+		       lane->second.ack, lane->second.cmd, lane->prober.ack, lane->prober.cmd,
+		       lane->thread.ack, lane->thread.cmd);
+	}
+	fflush(stdout);
+	usleep(200000);
 	write_text("/proc/sysrq-trigger", "w");
 	write_text("/proc/sysrq-trigger", "t");
 }

@@ -183,6 +183,7 @@ static void flip_freely(struct lane *lane, struct actor *actor, uint32_t cmd, wr
 	uint64_t random = mix(torture->seed, cmd);
 	unsigned long area = trial->area;
 
+	background(true);
 	for (unsigned int n = 0; actor->cmd == cmd; n++) {
 		for (int i = 0; i < SLOTS; i++) {
 			if (trial->mask & 1u << i)
@@ -191,6 +192,7 @@ static void flip_freely(struct lane *lane, struct actor *actor, uint32_t cmd, wr
 		}
 		spin(&random);
 	}
+	background(false);
 }
 
 static void map_freely(struct lane *lane, struct actor *actor, uint32_t cmd)
@@ -335,7 +337,7 @@ bool mutate_staged(struct lane *lane, struct trial *trial, pid_t pid, bool trace
 bool mutate_is_exposed(struct lane *lane, struct trial *trial, pid_t pid)
 {
 	for (int i = 0; i < SLOTS; i++) {
-		unsigned long at = trial->area + i * SLOT_BYTES + lane->letter_off;
+		unsigned long at = slot_at(trial, i);
 		struct iovec here, there = { (void *)at, 1 };
 		char letter;
 

@@ -26,6 +26,7 @@ static struct slot *begin(struct lane *lane, struct trial *trial, int number, ui
 
 	slot->kind = kind;
 	slot->lettered = true;
+	slot->same = false;
 	slot->letter = 0;
 	slot->nr_strings = 0;
 	slot->nr_patches = 0;
@@ -120,6 +121,26 @@ void slot_array(struct lane *lane, struct trial *trial, int number,
 	/* And one string more. */
 	add_patch(slot, end, &again, sizeof(again));
 	point(trial, number, base + TABLE);
+}
+
+/* The same pointer as that of another slot, to the same bytes. */
+void slot_same(struct trial *trial, int number, int as)
+{
+	struct slot *slot = &trial->slots[number];
+
+	*slot = trial->slots[as];
+	slot->same = true;
+	trial->mask |= 1u << number;
+	trial->call.args[number] = trial->call.args[as];
+}
+
+/* Where the letter of a slot lies. */
+unsigned long slot_at(const struct trial *trial, int number)
+{
+	const struct slot *slot = &trial->slots[number];
+
+	return trial->area + slot->start +
+	       (slot->kind == SECCOMP_PIN_CSTRING_ARRAY ? 0 : slot->letter);
 }
 
 /* Write all that a slot consists of; `put` gets the offset in the area. */

@@ -8,8 +8,6 @@
 
 #include "supervisor.h"
 
-#define FILLER		0xa5	/* of what the kernel is to write to */
-
 /* Whether an error only says that the notification, or the task, is gone; or that memory is. */
 bool is_gone(void)
 {
@@ -75,21 +73,36 @@ int take(struct seccomp_notif_pin_args *pin, uint64_t id, unsigned char *buf)
 {
 	return take_into(pin, id, buf, PIN_ROOM);
 }
+/* Whether it is what a string is that the second thread has made shorter. */
+static bool is_cut(const struct slot *slot, const unsigned char *bytes, uint32_t size)
+{
+	return trial->meanwhile == N_CUT && slot->kind == SECCOMP_PIN_CSTRING &&
+	       slot->lettered && strnlen((const char *)bytes, size) + 1 == size &&
+	       size == slot->letter + BEHIND_LETTER + 1 &&
+	       !memcmp(bytes, slot->image, slot->letter);
+}
+
 /* Fill in the letters that V is shown. */
-static enum step see(const struct seccomp_notif_pin_args *pin, const unsigned char *buf)
+enum step see(const struct seccomp_notif_pin_args *pin, const unsigned char *buf)
 {
 	uint64_t off = 0;
 
 	for (uint32_t i = 0; i < pin->nr_args; i++) {
 		const struct seccomp_pin_arg *arg = &pin->args[i];
 		const struct slot *slot = &trial->slots[arg->arg_idx];
+		uint32_t size = arg->actual_size;
 		char letter = '?';
 
+		/* More than the call reads may have been asked for. */
+		if (arg->kind == SECCOMP_PIN_FIXED && size == arg->max_bytes && size > slot->size)
+			size = slot->size;
 		if (arg->buf_offset != off || arg->_reserved || arg->_reserved2 || arg->_reserved3)
 			violation(lane, "C14", "descriptor %u has offset %llu", i,
 				  (unsigned long long)arg->buf_offset);
 		else if (!arg->truncated)
-			letter = slot_match(slot, buf + off, arg->actual_size);
+			letter = slot_match(slot, buf + off, size);
+		if (letter == '?' && is_cut(slot, buf + off, size))
+			return REFUSE;
 		off += arg->actual_size;
 		if (letter == '?') {
 			/* Zeroes, or half of each, where the mapping is being changed. */
@@ -111,7 +124,7 @@ static enum step see(const struct seccomp_notif_pin_args *pin, const unsigned ch
 	return GO_ON;
 }
 
-static void fill_buffer(unsigned char *buf)
+void fill_buffer(unsigned char *buf)
 {
 	uint32_t size = 64;
 
@@ -122,45 +135,29 @@ static void fill_buffer(unsigned char *buf)
 	memset(buf, FILLER, size < PIN_ROOM ? size : PIN_ROOM);
 }
 
-static enum step two_threads(uint64_t id)
+/* What lane->pin is worth, after that error or none. */
+enum step taken(int error)
 {
-	int mine, other;
-
-	lane->pin_id = id;
-	fill_buffer(lane->pin_buf2);
-	describe(&lane->pin2);
-	actor_do(&lane->second, DO_PIN, false);
-	mine = take(&lane->pin, id, lane->pin_buf) ? errno : 0;
-	while (lane->second.ack != lane->second.cmd)
-		futex_wait(&lane->second.ack, lane->second.ack, 1000);
-	other = lane->pin_result;
-	if (!mine && !other) {
-		violation(lane, "C2", "two snapshots of one notification at the same time");
-		return REFUSE;
-	}
-	if (!mine)
+	errno = error;
+	if (!error)
 		return see(&lane->pin, lane->pin_buf);
-	if (!other)
-		return see(&lane->pin2, lane->pin_buf2);
-	errno = mine == EBUSY || mine == EEXIST ? other : mine;
-	return is_gone() ? GONE : REFUSE;
+	if (is_gone())
+		return GONE;
+	if (error == EFAULT && (lane->spoiled || (trial->free && is_mapping(trial->mutator))))
+		return REFUSE;
+	/* Nobody asked for one before: it is that of another notification. */
+	if (error == EEXIST || error == EBUSY)
+		violation(lane, "C4", "a fresh notification has a snapshot: errno %d", error);
+	else if (!is_pressure())
+		violation(lane, "C6", "no snapshot: errno %d", error);
+	return REFUSE;
 }
 
 enum step take_snapshot(uint64_t id)
 {
 	fill_buffer(lane->pin_buf);
 	describe(&lane->pin);
-	if (trial->between == W_TWO_THREADS)
-		return two_threads(id);
-	if (!take(&lane->pin, id, lane->pin_buf))
-		return see(&lane->pin, lane->pin_buf);
-	if (is_gone())
-		return GONE;
-	if (errno == EFAULT && (lane->spoiled || (trial->free && is_mapping(trial->mutator))))
-		return REFUSE;
-	if (!is_pressure())
-		violation(lane, "C6", "no snapshot: errno %d", errno);
-	return REFUSE;
+	return taken(take(&lane->pin, id, lane->pin_buf) ? errno : 0);
 }
 
 /* What a supervisor without PIN_ARGS does. */

@@ -22,7 +22,8 @@
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS		SECCOMP_IOW(4, __u64)
 #endif
 
-#define PATIENCE	60	/* looks at a source before the reply, in a free run */
+#define PATIENCE	8	/* looks at a source before the reply, in a free run */
+#define NAP_US		20	/* between two of them, in which a mutator has a CPU */
 
 struct lane *lane;
 struct trial *trial;
@@ -39,10 +40,19 @@ static void fork_outside_of_it(void)
 	actor_do(&lane->thread, DO_FORK, false);
 }
 
+static bool is_signal(enum between what)
+{
+	return what == W_RESTART || what == W_INTR || what == W_STOP;
+}
+
 static enum step do_between(const struct seccomp_notif *req)
 {
 	struct seccomp_notif_pin_args pin;
 
+	/* Once: what comes back each time would never be answered. */
+	if (is_signal(trial->between) && lane->disturbed == trial->seq)
+		return GO_ON;
+	lane->disturbed = trial->seq;
 	switch (trial->between) {
 	case W_TWICE:
 		describe(&pin);
@@ -81,7 +91,7 @@ static void mutate(const struct seccomp_notif *req)
 				(is_mapping(trial->mutator) && lane->mutated) ||
 				mutate_is_exposed(lane, trial, req->pid);
 			if (!lane->outcome.exposed && turns > 1)
-				sched_yield();
+				usleep(NAP_US);
 		} while (!lane->outcome.exposed && --turns);
 	} else {
 		lane->outcome.exposed = lane->spoiled =
@@ -105,12 +115,17 @@ static bool add_fd(uint64_t id)
 	return fd >= 0;
 }
 
-static bool send_reply(uint64_t id, uint8_t reply)
+static bool send_reply(const struct seccomp_notif *req, uint8_t reply)
 {
-	struct seccomp_notif_resp resp = { .id = id };
+	struct seccomp_notif_resp resp = { .id = req->id };
+	uint64_t id = req->id;
 
 	switch (reply) {
 	case R_PINNED:
+		if (trial->probe)
+			actor_do(&lane->prober, DO_PROBE, true);
+		if (trial->meanwhile == N_REPLY && torture->broken == BREAK_NOTHING)
+			return meanwhile_reply(req);
 		return !go_on(id, torture->broken == BREAK_PLAIN ?
 				    SECCOMP_USER_NOTIF_FLAG_CONTINUE : PR_PINNED);
 	case R_DENY:
@@ -150,7 +165,7 @@ static void reply(const struct seccomp_notif *req, uint8_t what)
 	/* T reads this once its call is over: it has to be there before. */
 	out->reply = what;
 	out->replied = true;
-	if (send_reply(req->id, what))
+	if (send_reply(req, what))
 		return;
 	out->replied = false;
 	if (is_gone()) {
@@ -197,7 +212,10 @@ static void handle(struct seccomp_notif *req)
 		step = look(req->pid);
 	} else {
 		step = do_before(req->id);
-		if (step == GO_ON)
+		if (step == GO_ON && trial->meanwhile && trial->meanwhile != N_REPLY &&
+		    lane->raced != trial->seq)
+			step = meanwhile_take(req);
+		else if (step == GO_ON)
 			step = take_snapshot(req->id);
 		if (step == GO_ON)
 			step = do_between(req);
@@ -209,7 +227,7 @@ static void handle(struct seccomp_notif *req)
 		lane->outcome.refused = true;
 		lane->refused++;
 		reply(req, R_DENY);
-	} else {
+	} else if (step == GONE) {
 		lane->retried++;
 	}
 }
@@ -220,34 +238,55 @@ static void *second_main(void *unused)
 	uint32_t cmd = 0;
 
 	(void)unused;
+	stay_on(lane, 1);
 	for (;;) {
 		cmd = actor_next(me, cmd);
-		lane->pin_result = take(&lane->pin2, lane->pin_id, lane->pin_buf2) ? errno : 0;
+		if (me->what == DO_SPOIL) {
+			gate_spoil(me, cmd);
+			continue;
+		}
+		meanwhile_second();
 		actor_done(me, cmd);
 	}
 	return NULL;
 }
 
+static int receive(struct seccomp_notif *req, bool alone)
+{
+	int ret;
+
+	while (alone && lane->spoiling)
+		sched_yield();
+	memset(req, 0, sizeof(*req));
+	lane->receiving = alone;
+	ret = ioctl(lane->listener, SECCOMP_IOCTL_NOTIF_RECV, req);
+	lane->receiving = false;
+	while (alone && lane->spoiling)
+		sched_yield();
+	return ret;
+}
+
 static void *listen_main(void *unused)
 {
-	struct seccomp_notif req;
+	bool alone = !lane->two_vs;
+	struct seccomp_notif req, *into = alone ? gate_page(GATE_AT_RECEIVED) : &req;
 
 	for (;;) {
-		int listener = lane->listener;
-
-		memset(&req, 0, sizeof(req));
-		if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &req)) {
-			if (errno == EINTR || (errno == ENOENT && lane->t_pid))
-				continue;
-			if (errno == ENOMEM)
+		if (receive(into, alone)) {
+			if (errno == EINTR || errno == ENOMEM || errno == EFAULT ||
+			    (errno == ENOENT && lane->t_pid))
 				continue;
 			sleep(60);	/* T has gone; the leader ends this process */
 			continue;
 		}
 		lane->busy++;
-		pthread_mutex_lock(&dealing);
-		handle(&req);
-		pthread_mutex_unlock(&dealing);
+		req = *into;
+		lane->last_id = req.id;
+		if (!crowd_is(&req)) {
+			pthread_mutex_lock(&dealing);
+			handle(&req);
+			pthread_mutex_unlock(&dealing);
+		}
 		lane->busy--;
 	}
 	return unused;
@@ -269,6 +308,7 @@ void supervisor(struct lane *which, int sock)
 	trial = &lane->trial;
 	tracer = pthread_self();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	stay_on(lane, 0);
 	lane->listener = pr_recv_fd(sock);
 	if (lane->listener < 0)
 		bail("V got no listener");
@@ -279,6 +319,9 @@ void supervisor(struct lane *which, int sock)
 		bail("ptrace");
 	/* Replies wake T on the same CPU, where V makes room: half the price of a trial. */
 	ioctl(lane->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
+	gate_setup();
+	meanwhile_setup();
+	crowd_receive(lane);
 	spawn(second_main);
 	if (lane->two_vs)
 		spawn(listen_main);

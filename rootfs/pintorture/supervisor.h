@@ -7,7 +7,10 @@
 
 #include "torture.h"
 
-enum step { GO_ON, GONE, REFUSE };
+#define FILLER		0xa5	/* of what the kernel is to write to */
+#define BEHIND_LETTER	2	/* where a string is cut for a moment */
+
+enum step { GO_ON, GONE, REFUSE, DONE };
 
 /* supervisor.c */
 extern struct lane *lane;
@@ -23,8 +26,30 @@ int take_into(struct seccomp_notif_pin_args *pin, uint64_t id, void *buf, uint32
 int take(struct seccomp_notif_pin_args *pin, uint64_t id, unsigned char *buf);
 enum step must_fail(const char *statement, const char *what, int ret, int expected);
 void describe(struct seccomp_notif_pin_args *pin);
+void fill_buffer(unsigned char *buf);
+enum step see(const struct seccomp_notif_pin_args *pin, const unsigned char *buf);
+enum step taken(int error);
 enum step take_snapshot(uint64_t id);
 enum step look(pid_t pid);
+
+/* gate.c: what the kernel writes to, and may have to wait for */
+enum { GATE_AT_RECEIVED, GATE_AT_REQUEST, GATE_AT_BUFFER, NR_GATES };
+
+void gate_setup(void);
+bool gate_works(void);
+void *gate_page(int which);
+void gate_close(int which);
+void gate_open(int which);
+void gate_begin(void);
+void gate_end(void);
+bool gate_await(int which);
+void gate_spoil(struct actor *me, uint32_t cmd);
+
+/* meanwhile.c */
+void meanwhile_setup(void);
+void meanwhile_second(void);
+enum step meanwhile_take(const struct seccomp_notif *req);
+bool meanwhile_reply(const struct seccomp_notif *req);
 
 /* refused.c */
 enum step do_before(uint64_t id);

@@ -36,6 +36,7 @@
 #define MAX_STRINGS	6		/* of one array */
 #define MAX_PATCHES	2
 #define MAX_VIOLATIONS	64
+#define MAX_CROWD	100
 
 /* Who changes the source. */
 enum mutator {
@@ -78,13 +79,43 @@ enum before {
 enum between {
 	W_NOTHING,
 	W_TWICE,	/* another snapshot: EEXIST */
-	W_TWO_THREADS,	/* two of V's threads at once: one wins */
 	W_LATE,		/* the reply takes its time */
 	W_RESTART,	/* a signal, SA_RESTART */
 	W_INTR,		/* a signal without */
 	W_STOP,		/* SIGSTOP and SIGCONT */
 	W_FORK,		/* T's thread forks, and looks at the child */
 	NR_BETWEEN,
+};
+
+/* What a second thread of V's does while the snapshot is being taken. */
+enum meanwhile {
+	N_NOTHING,
+	N_PINNED,	/* CONTINUE_PINNED: EBUSY */
+	N_PIN,		/* another request: EBUSY */
+	N_SIGNAL,	/* to T, which then has another notification */
+	N_DENY,
+	N_PLAIN,	/* a plain CONTINUE */
+	N_MUTATE,
+	N_CUT,		/* the strings are made shorter, and long again */
+	N_REPLY,	/* not meanwhile: two pinned replies at once, and one is heard */
+	N_KILL_T,
+	NR_MEANWHILE,
+};
+
+#define MOMENTS	1000	/* in the time that it takes */
+
+/* Where the kernel is held until that is done. */
+enum gate { GATE_NONE, GATE_BUFFER, GATE_REQUEST };
+
+/* What a thread of T's does to the mapping of the snapshot, all through the call. */
+enum probe {
+	P_NOTHING,
+	P_MUNMAP,
+	P_MPROTECT,
+	P_MREMAP,
+	P_WRITE,
+	P_DONTNEED,
+	NR_PROBES,
 };
 
 enum reply {
@@ -118,6 +149,7 @@ struct patch {
 struct slot {
 	uint8_t kind;
 	bool lettered;		/* else it is not mutated */
+	bool same;		/* its pointer is that of a slot before */
 	uint32_t letter;	/* index of the letter in the bytes */
 	uint32_t size;		/* of the bytes, the NUL of a string included */
 	uint32_t start;		/* of the bytes, in the area */
@@ -140,6 +172,10 @@ struct trial {
 	bool free;		/* it runs by itself, else V has it done */
 	bool private;		/* the source is T's private area */
 	uint8_t before, between, reply;
+	uint8_t meanwhile, gate, probe;
+	bool preempts;		/* it takes the first thread's CPU at that moment */
+	bool anew;		/* the notification is received twice, the first time in vain */
+	uint32_t moment;	/* of the second thread, in parts of what it takes */
 	uint32_t late_us;
 	bool patient;		/* V waits a little for a free mutator to come by */
 	int error;		/* for R_DENY */
@@ -166,7 +202,7 @@ struct actor {
 	uint32_t what;
 };
 
-enum { DO_STOP, DO_MUTATE, DO_FREE, DO_FORK, DO_PIN };
+enum { DO_STOP, DO_MUTATE, DO_FREE, DO_FORK, DO_MEANWHILE, DO_SPOIL, DO_PROBE };
 
 struct count {
 	uint32_t pinned, exposed, control, lost;
@@ -183,7 +219,7 @@ struct lane {
 	_Atomic int t_pid, v_pid, s_pid;
 	struct trial trial;
 	struct outcome outcome;
-	struct actor thread, vmproc, outside, second;
+	struct actor thread, vmproc, outside, second, prober;
 	unsigned char *shared;	/* the area that others map too */
 	unsigned long private;	/* the area in T's own memory */
 	unsigned long spare;	/* where a mutator moves it to */
@@ -191,8 +227,16 @@ struct lane {
 	bool spoiled;		/* V has had the source of this trial changed before */
 	_Atomic bool mutated;	/* state of the private area in a free run */
 	bool nested, two_vs;
-	uint64_t pin_id;	/* for the second thread */
-	int pin_result;
+	uint32_t raced;		/* the last trial with a meanwhile that had its turn */
+	uint32_t crowd;		/* tasks of T's that stay in a notification each */
+	pid_t crowd_pids[MAX_CROWD];
+	_Atomic uint32_t crowded;	/* of them, those that V has received */
+	uint64_t last_id;	/* that V received */
+	_Atomic bool receiving, spoiling;
+	uint32_t disturbed;	/* the last one whose between had its turn */
+	unsigned long probe_at, probe_to;	/* where the mapping will be, and a place for it */
+	uint32_t probe_len, probe_letter;
+	int probe_fd;
 	int listener;		/* in V */
 	unsigned char pin_buf[PIN_ROOM], pin_buf2[PIN_ROOM];
 	struct seccomp_notif_pin_args pin, pin2;
@@ -265,6 +309,8 @@ uint32_t random_below(struct lane *lane, uint32_t limit);
 bool one_in(struct lane *lane, uint32_t n);
 void futex_wait(_Atomic uint32_t *word, uint32_t value, unsigned int ms);
 void futex_wake(_Atomic uint32_t *word);
+void background(bool on);
+void stay_on(const struct lane *lane, int other);
 void actor_do(struct actor *actor, uint32_t what, bool wait);
 uint32_t actor_next(struct actor *actor, uint32_t last);
 void actor_done(struct actor *actor, uint32_t cmd);
@@ -282,13 +328,16 @@ void slot_string(struct lane *lane, struct trial *trial, int slot, const char *f
 void slot_fixed_string(struct lane *lane, struct trial *trial, int slot, const char *text);
 void slot_array(struct lane *lane, struct trial *trial, int slot,
 		const char *const *strings, uint32_t nr, uint32_t lettered);
+void slot_same(struct trial *trial, int slot, int as);
+unsigned long slot_at(const struct trial *trial, int slot);
 void slots_write(struct lane *lane, struct trial *trial);
 void slot_copy(const struct slot *slot, char letter, void *to);
 const char *slot_name(const struct trial *trial, int slot, char letter);
 char slot_match(const struct slot *slot, const void *bytes, uint32_t size);
 
 /* ops*.c */
-extern const struct op path_ops[], change_ops[], data_ops[], socket_ops[], exec_ops[], mount_ops[];
+extern const struct op path_ops[], change_ops[], data_ops[], socket_ops[], exec_ops[], mount_ops[],
+		       more_ops[];
 extern const char *family_names[MAX_FAMILIES];
 extern int nr_families;
 void ops_init(void);
@@ -300,6 +349,7 @@ void data_setup(void);
 void socket_setup(struct lane *lane);
 void exec_setup(void);
 void mount_setup(void);
+void more_setup(void);
 bool exec_is_echo(void);
 int exec_echo(int argc, char **argv, char **envp);
 char which_exists(const struct trial *trial, int slot, int flags);
@@ -313,6 +363,19 @@ void mutate_vmproc(struct lane *lane);
 void mutate_outside(struct lane *lane);
 bool mutate_attach(pid_t pid);
 struct actor *mutate_actor(struct lane *lane, enum mutator m);
+
+/* plan.c, prober.c, in T */
+void plan_races(struct lane *lane, struct trial *trial, bool other);
+void probe_setup(struct lane *lane);
+void probe_aim(struct lane *lane, const struct trial *trial);
+void probe_thread(struct lane *lane);
+
+/* crowd.c */
+bool crowd_is(const struct seccomp_notif *req);
+void crowd_start(struct lane *lane);
+void crowd_end(struct lane *lane);
+void crowd_await(struct lane *lane);
+void crowd_receive(struct lane *lane);
 
 /* judge.c */
 void judge(struct lane *lane, const struct op *op, long ret, int signals);

@@ -62,6 +62,13 @@ static void *thread_main(void *unused)
 	return NULL;
 }
 
+static void *prober_main(void *unused)
+{
+	(void)unused;
+	probe_thread(lane);
+	return NULL;
+}
+
 static int vmproc_main(void *unused)
 {
 	(void)unused;
@@ -97,14 +104,20 @@ static pid_t share_memory(int (*fn)(void *))
 	return pid;
 }
 
-static void start_helpers(void)
+static void start_thread(void *(*fn)(void *))
 {
 	pthread_t thread;
-	int error = pthread_create(&thread, NULL, thread_main, NULL);
+	int error = pthread_create(&thread, NULL, fn, NULL);
 
 	errno = error;
 	if (error)
 		bail("pthread_create");
+}
+
+static void start_helpers(void)
+{
+	start_thread(thread_main);
+	start_thread(prober_main);
 	share_memory(vmproc_main);
 	lane->s_pid = share_memory(stopped_main);
 }
@@ -136,12 +149,15 @@ static void set_up(int sock)
 	lane->private = reserve();
 	lane->spare = reserve();
 	ops_lane_setup(lane);
+	probe_setup(lane);
 	start_helpers();
 	listener = trap_install(lane->nested);
 	if (listener < 0 || pr_send_fd(sock, listener))
 		bail("no listener");
 	close(listener);
 	close(sock);
+	crowd_start(lane);
+	crowd_await(lane);
 }
 
 /* ---- what to do next ---- */
@@ -218,6 +234,7 @@ static bool prepare(struct trial *trial)
 	if (!op->prepare(lane, trial))
 		return false;
 	draw_pinned(trial);
+	plan_races(lane, trial, op->run);
 	slots_write(lane, trial);
 	memset(&lane->outcome, 0, sizeof(lane->outcome));
 	lane->spoiled = false;
@@ -231,14 +248,28 @@ static void wait_idle(void)
 		sched_yield();
 }
 
+/* V may be dead by now; then the call tells. */
+static void spoil_reception(void)
+{
+	uint32_t seen;
+
+	actor_do(&lane->second, DO_SPOIL, false);
+	while ((seen = lane->second.ack) != lane->second.cmd && lane->v_pid)
+		futex_wait(&lane->second.ack, seen, 10);
+}
+
 /* Make the call.  A mapping that changes by itself does so only meanwhile. */
 static long call(struct trial *trial)
 {
 	bool hold = trial->free && is_mapping(trial->mutator);
 	long ret;
 
+	if (trial->probe)
+		probe_aim(lane, trial);
 	if (hold)
 		actor_do(&lane->thread, DO_FREE, true);
+	if (trial->anew)
+		spoil_reception();
 	if (op->run) {
 		ret = op->run(lane, trial);
 	} else {
@@ -247,6 +278,8 @@ static long call(struct trial *trial)
 	}
 	if (ret != -ENOSYS)
 		wait_idle();
+	if (trial->probe)
+		actor_do(&lane->prober, DO_STOP, true);
 	if (hold)
 		actor_do(&lane->thread, DO_STOP, true);
 	if (is_mapping(trial->mutator))

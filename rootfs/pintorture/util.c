@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,6 +59,35 @@ void futex_wake(_Atomic uint32_t *word)
 	struct call call = { .nr = SYS_futex, .args = { (long)word, FUTEX_WAKE, INT_MAX } };
 
 	plain_call(&call);
+}
+
+/*
+ * Run only where nobody else wants to, or as others do again.  Whoever spins
+ * does: T and V, when they wake, would else wait for its whole turn.
+ */
+void background(bool on)
+{
+	int priority = 0;
+	struct call call = {
+		.nr = SYS_sched_setscheduler,
+		.args = { 0, on ? SCHED_IDLE : SCHED_OTHER, (long)&priority },
+	};
+
+	plain_call(&call);
+}
+
+/*
+ * Stay on one CPU, that of a lane or another one: two that are to meet have
+ * to run at the same time.  Chaos may have it otherwise for a while.
+ */
+void stay_on(const struct lane *lane, int other)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((lane->number + other) % cpus, &set);
+	sched_setaffinity(0, sizeof(set), &set);
 }
 
 /* Tell an actor what to do; wait until it has, or for DO_FREE, has begun. */
