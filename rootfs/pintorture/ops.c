@@ -8,7 +8,7 @@
 #include "torture.h"
 
 static const struct op *const tables[] = {
-	path_ops, change_ops, data_ops, socket_ops, mount_ops, exec_ops,
+	path_ops, change_ops, data_ops, socket_ops, mount_ops, exec_ops, more_ops,
 };
 
 const char *family_names[MAX_FAMILIES];
@@ -40,6 +40,7 @@ void ops_lane_setup(struct lane *lane)
 	data_setup();
 	socket_setup(lane);
 	exec_setup();
+	more_setup();
 }
 
 const struct op *ops_pick(struct lane *lane, int *family)

@@ -118,9 +118,13 @@ static int child(void *arg)
 static long run_exec(struct lane *lane, struct trial *trial)
 {
 	int status = 0;
-	pid_t pid = clone(child, stack + STACK, CLONE_VM | CLONE_VFORK | SIGCHLD, trial);
+	/* A child with memory of its own has the source in what all share. */
+	bool forked = !trial->private && one_in(lane, 2);
+	pid_t pid = forked ? fork() :
+			     clone(child, stack + STACK, CLONE_VM | CLONE_VFORK | SIGCHLD, trial);
 
-	(void)lane;
+	if (forked && !pid)
+		child(trial);
 	told_len = 0;
 	if (pid < 0)
 		return -errno;
