@@ -16,7 +16,7 @@ from threading import Event, Lock
 
 from harness import runner, stages, ui
 from harness.arches import get_abi, get_arch
-from harness.cli import freely, options
+from harness.cli import freely, options, torture_bench
 from harness.errors import Exit, InfrastructureError, UserError
 from harness.guest.machine import Machine, Replay, get_machine
 from harness.host.budget import Budget
@@ -78,6 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="how soon a broken kernel is found (or --break plain), against the naive loop",
     )
+    torture_bench.add_arguments(parser)
     parser.add_argument(
         "--stop-at-first", action="store_true", help="end a guest at its first violation"
     )
@@ -164,6 +165,9 @@ def run(args: argparse.Namespace) -> int:
     """Build what is missing, torture each cell, print a line each; the code is the verdict's."""
     asked = options.request(args)
     plan, search_for = make_plan(args), parse_duration(args.search_for, "--search-for")
+    if args.bench and args.mutants:
+        on = {name: get_machine(get_arch(name), smp=args.smp) for name in asked.arches}
+        return torture_bench.run(args, plan, on)
     ui.say(f"seed    {plan.seed}")
     cells = [
         Cell(get_abi(abi).arch, abi, flavor, report.SUITE, repeat)

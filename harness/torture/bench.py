@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How soon the torture finds a broken kernel, against the naive loop, in one and the same guest.
+"""How soon the torture finds a broken kernel, against the naive loop, both in one guest.
 
 The naive loop is one tracee, one spinning mutator and one supervisor that pins and replies, as one
 would write it first (rootfs/pintorture/naive.c).  Both end with what they find; where nothing is
@@ -18,8 +18,9 @@ from harness.cells import BOOT_SECONDS, Bench
 from harness.deadline import Deadline
 from harness.errors import InfrastructureError
 from harness.guest.boot import run_guest
+from harness.guest.outcome import Ending
 from harness.torture.jobs import job
-from harness.torture.records import parse
+from harness.torture.records import Told, parse
 from harness.torture.values import TorturePlan
 from harness.values import Job
 
@@ -40,19 +41,34 @@ class Catch:
 def compare(
     bench: Bench, plan: TorturePlan, times: int, folder: Path, *, stop: Event | None = None
 ) -> list[Catch]:
-    """Let both try that many times in one guest, in turn, with a seed of its own each time.
+    """Let both try that many times, in turn, with a seed of its own each time.
 
-    plan.seconds is the most that one attempt may take.  Raises InfrastructureError when the guest
+    plan.seconds is the most that one attempt may take.  Raises InfrastructureError when a guest
     fails or an attempt tells nothing.
     """
-    scale = bench.machine.accel.scale
-    jobs: list[Job] = []
+    found = []
     for number in range(times):
-        once = replace(plan, seed=plan.seed + number, stop_at_first=True)
-        real = job(once, scale)
-        jobs.append(replace(real, name=f"naive-{number}", argv=(*real.argv, "--naive")))
-        jobs.append(replace(real, name=f"torture-{number}"))
+        found += attempt(bench, plan, number, folder / str(number), stop=stop)
+    return found
+
+
+def attempt(
+    bench: Bench, plan: TorturePlan, number: int, folder: Path, *, stop: Event | None = None
+) -> list[Catch]:
+    """Let both try once in a guest of their own, the naive loop first.
+
+    A kernel that the torture brings down is caught: that is what it is broken in.  Raises as
+    compare().
+    """
+    scale = bench.machine.accel.scale
+    once = replace(plan, seed=plan.seed + number, stop_at_first=True)
+    real = job(once, scale)
+    jobs: list[Job] = [
+        replace(real, name="naive", argv=(*real.argv, "--naive")),
+        replace(real, name="torture"),
+    ]
     limit = (BOOT_SECONDS + sum(each.timeout for each in jobs)) * scale + SLACK
+    folder.mkdir(parents=True, exist_ok=True)
     ran = run_guest(
         bench.kernel.boot,
         bench.image,
@@ -62,21 +78,24 @@ def compare(
         deadline=Deadline.after(limit),
         stop=stop,
     )
+    done = {one.name: one for one in ran.jobs}
     found = []
-    for one in ran.jobs:
-        how, _, which = one.name.partition("-")
-        told = parse(one.recs)
-        seed = plan.seed + int(which)
+    for how in ("naive", "torture"):
+        told = parse(done[how].recs) if how in done else Told()
         if how == "naive" and told.naive:
             naive = told.naive
-            found.append(Catch(how, seed, naive.lost, naive.trials, naive.seconds))
+            found.append(Catch(how, once.seed, naive.lost, naive.trials, naive.seconds))
+        elif how == "torture" and told.violations:
+            found.append(Catch(how, once.seed, True, told.trials, told.violations[0].second))
         elif how == "torture" and told.ended:
-            caught = bool(told.violations)
-            at = told.violations[0].second if caught else told.seconds
-            found.append(Catch(how, seed, caught, told.trials, at))
+            found.append(Catch(how, once.seed, False, told.trials, told.seconds))
+        elif how == "torture" and told.began and ran.ending in (Ending.PANIC, Ending.HANG):
+            found.append(Catch(how, once.seed, True, told.trials, told.seconds))
         else:
-            why = one.error or one.output.decode(errors="replace")[-200:] or ran.reason
-            raise InfrastructureError(f"{one.name} told nothing: {why}", log=ran.console)
+            why = ran.reason
+            if how in done:
+                why = done[how].error or done[how].output.decode(errors="replace")[-200:] or why
+            raise InfrastructureError(f"{how} told nothing: {why}", log=ran.console)
     return found
 
 

@@ -33,6 +33,8 @@ RECORDS = "records.txt"
 #   2 CPUs  3 lanes   90 /  69
 #   2 CPUs  4 lanes   91 / 115   and 175 / 113 once they did
 #   4 CPUs  4 lanes   80 /  69
+# Since the spinning mutators run in the background (no chaos, 15 s, the host as busy, x86_64), with
+# races inside of PIN_ARGS in half of the trials: 1 lane 40, 2 lanes 54, 4 lanes 54, boot included.
 # The guest program has the lanes a CPU as its default; the CPUs are this:
 SMP = 2
 
