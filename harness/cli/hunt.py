@@ -6,14 +6,16 @@ from __future__ import annotations
 import argparse
 import re
 import time
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 from harness import stages, ui
 from harness.arches import ABIS, get_abi
-from harness.cli import options
+from harness.cli import kept, options
 from harness.errors import Exit, UserError
 from harness.holds import hunt as hunts
-from harness.holds import spec
+from harness.holds import spec, table
 from harness.holds import token as tokens
 from harness.holds import windows as lists
 from harness.holds.hunt import CONFIRM, Found, Hunt
@@ -60,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--every", action="store_true", help="also before instructions that nobody can notice"
     )
     parser.add_argument("--keep-going", action="store_true", help="also after a violation")
+    kept.option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -72,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
     began, jobs = time.monotonic(), [(abi, w) for abi in asked.abis for w in wanted]
     worst = Exit.OK
     labs: dict[str, Lab] = {}
+    swept = []
     for number, (abi, window) in enumerate(jobs):
         kernel = lab.patched.kernels[ABIS[abi].arch, asked.flavors[0]]
         if abi not in labs:
@@ -88,9 +92,41 @@ def run(args: argparse.Namespace) -> int:
             every=args.every or window.control,
         )
         worst = max(worst, _report(abi, found, labs[abi], lab.patched.tree, asked))
+        swept.append(_swept(abi, found))
+        kept.write(args, table.markdown(swept, _facts(lab.patched.tree, labs)))
     record.finish([], exit_code=worst)
     ui.say(f"consoles  {record.folder}")
     return worst
+
+
+def _swept(abi: str, hunt: Hunt) -> table.Swept:
+    """Return what the table has of a sweep."""
+    return table.Swept(
+        abi,
+        hunt.window,
+        holds=hunt.tried,
+        given_up=sum(hunt.given_up.values()),
+        violations=hunt.violations,
+        length=hunt.length if hunt.complete else None,
+        lost=len(hunt.lost),
+        reports=len(hunt.reports),
+    )
+
+
+def _facts(tree: PatchedTree, labs: Mapping[str, Lab]) -> dict[str, str]:
+    """Return what the table says of where it was made."""
+    series = tree.series
+    machines = {lab.machine.arch: lab.machine for lab in labs.values()}
+    return {
+        "date": datetime.now().astimezone().date().isoformat(),
+        "tree": f"{tree.base.label}, {tree.base.origin}",
+        "series": f"{series.name}, {len(series.patches)} patches, {series.digest[:16]}"
+        if series
+        else "none",
+        "guests": ", ".join(
+            f"{arch}: QEMU {one.qemu.version}, {one.accel.name}" for arch, one in machines.items()
+        ),
+    }
 
 
 def _windows(args: argparse.Namespace) -> tuple[Window, ...]:

@@ -16,7 +16,7 @@ from harness.arches import ARCHES, Arch
 from harness.cli import hunt as command
 from harness.cli.main import parser
 from harness.errors import InfrastructureError, UserError
-from harness.holds import spec, stage, token, windows
+from harness.holds import spec, stage, table, token, windows
 from harness.holds.disasm import noticeable
 from harness.holds.spec import DONE, Hold, Move
 from harness.holds.stage import Verdict
@@ -244,3 +244,18 @@ def test_a_window_is_asked_for() -> None:
 def test_what_cannot_be_swept_is_refused(words: tuple[str, ...]) -> None:
     with pytest.raises(UserError):
         asked(*words)
+
+
+def test_the_table_says_what_was_held_and_what_was_found() -> None:
+    window = Window(name="attach-reply", scenario="reply", window="seccomp_notify_pin_args")
+    control = Window(name="plain", scenario="plain", window="strncpy_from_user", control=True)
+    swept = [
+        table.Swept("x86_64", control, 61, 0, 38, length=61),
+        table.Swept("x86_64", window, 130, 47, 0, length=241),
+        table.Swept("arm64", window, 9, 0, 2, length=None, lost=1),
+    ]
+    text = table.markdown(swept, {"date": "today"})
+    assert "| plain (control) | `strncpy_from_user` | plain, until done" in text
+    assert "61 holds of 61, 0 given up, 38 violations | not run |" in text
+    assert "130 holds of 241, 47 given up, 0 violations" in text
+    assert "9 holds not to its end, 0 given up, **2 violations**, **1 lost**" in text
