@@ -1,67 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What a second thread of V's does while the first one takes its snapshot.
- *
- * At a gate the kernel is held inside of PIN_ARGS, as it writes to V's buffer
- * or back to V's request, until the second thread has done what it is to do
- * (gate.c).  Without a gate the two begin at the same time, the second one
- * after a moment that is drawn.
+ * Two of V's threads at once: the first one takes a snapshot, or replies, and
+ * the second one does something meanwhile (second.c).
  */
 #include <errno.h>
-#include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/uio.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "supervisor.h"
+#include "meanwhile.h"
 
-#define MEET_NS		2000000		/* for two threads to meet */
-#define LEAD_NS		60000		/* for a timer that is late, before the call begins */
-#define NAP_US		50
 #define BEATS		4		/* in a row */
-#define GONE_NS		20000000	/* for T to leave a notification */
-#define FRESH_MS	2		/* for T to be back with another one */
-#define FREED_US	3000		/* for what was T to be freed */
 #define CALIBRATION	100000
 
-enum usual { USUAL_PIN, USUAL_FAT_PIN, USUAL_REPLY, NR_USUAL };
+struct meeting meet;
+uint64_t usual_ns[NR_USUAL] = { 50000, 200000, 10000 };
+uint64_t turns_a_ms;
 
-#define UNWRITTEN	0xffffffffu	/* a size that no snapshot has */
-
-/* What is going on, between the two threads. */
-static struct {
-	const struct seccomp_notif *req;
-	bool gate;
-	enum usual usual;
-	struct seccomp_notif_pin_args *pin;
-	_Atomic bool ready, go, over;
-	int cpu;	/* of the first thread */
-	_Atomic uint32_t beats;	/* of the second thread, as long as it runs */
-	/* What the second thread did: */
-	bool done;
-	int ret, error;
-	bool early;	/* accepted before the snapshot was shown */
-	bool gone;	/* T has left the notification */
-} meet;
-
-/* ---- time ---- */
-
-static void spin(uint32_t turns)
+void spin(uint32_t turns)
 {
 	for (volatile uint32_t i = turns; i; i--)
 		;
 }
-
-/*
- * How long it takes, as a rule: the moment that is drawn is a part of that.
- * Of what took much longer, something else was the reason.
- */
-static uint64_t usual_ns[NR_USUAL] = { 50000, 200000, 10000 };
-static uint64_t turns_a_ms;
 
 void meanwhile_setup(void)
 {
@@ -78,175 +37,7 @@ static void took(enum usual what, uint64_t began)
 	usual_ns[what] = (7 * usual_ns[what] + (ns < most ? ns : most)) / 8;
 }
 
-static void await_moment(enum usual what)
-{
-	uint64_t ns = usual_ns[what] * trial->moment / MOMENTS;
-
-	spin(ns * turns_a_ms / 1000000);
-}
-
-/* ---- what the second thread does ---- */
-
-static bool has_left(uint64_t id)
-{
-	return ioctl(lane->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) && errno == ENOENT;
-}
-
-static void await_leaving(void)
-{
-	uint64_t limit = now_ns() + GONE_NS;
-
-	while (!(meet.gone = has_left(meet.req->id)) && now_ns() < limit)
-		sched_yield();
-}
-
-static void note(int ret)
-{
-	meet.done = true;
-	meet.ret = ret;
-	meet.error = ret ? errno : 0;
-}
-
-/* Without a gate, until the snapshot has been taken: the last moment is the best. */
-static void reply_pinned(void)
-{
-	do {
-		meet.beats++;
-		note(go_on(meet.req->id, PR_PINNED));
-		meet.early = !meet.ret && meet.pin->args[meet.pin->nr_args - 1].actual_size ==
-			     UNWRITTEN;
-	} while (!meet.gate && !trial->preempts && meet.ret && !meet.over);
-}
-
-static void pin_too(void)
-{
-	note(take(&lane->pin2, meet.req->id, lane->pin_buf2));
-}
-
-/* T leaves, and is soon back with the same call. */
-static void signal_t(void)
-{
-	struct pollfd fresh = { lane->listener, POLLIN, 0 };
-
-	note(kill(meet.req->pid, SIGUSR1));
-	/* Hold the first thread's CPU until T has seen it on another one. */
-	if (trial->preempts && !meet.gate)
-		spin(turns_a_ms);
-	if (!meet.gate)
-		return;
-	await_leaving();
-	if (meet.gone)
-		poll(&fresh, 1, FRESH_MS);
-}
-
-static void answer(void)
-{
-	bool plain = trial->meanwhile == N_PLAIN;
-
-	/* T reads this once its call is over. */
-	lane->outcome.reply = plain ? R_PLAIN : R_DENY;
-	lane->outcome.replied = true;
-	note(plain ? go_on(meet.req->id, SECCOMP_USER_NOTIF_FLAG_CONTINUE) :
-		     deny(meet.req->id, trial->error));
-	if (meet.ret)
-		lane->outcome.replied = false;
-	else if (meet.gate)
-		await_leaving();
-}
-
-static void kill_t(void)
-{
-	note(kill(lane->t_pid, SIGKILL));
-	if (meet.gate) {
-		await_leaving();
-		usleep(FREED_US);
-	}
-}
-
-static void cut(const struct slot *slot, bool shorter)
-{
-	uint32_t at = slot->letter + BEHIND_LETTER;
-	char byte = shorter ? '\0' : slot->image[at];
-	struct iovec from = { &byte, 1 }, to = { (char *)trial->area + slot->start + at, 1 };
-
-	if (trial->private)
-		process_vm_writev(meet.req->pid, &from, 1, &to, 1, 0);
-	else
-		*(volatile char *)to.iov_base = byte;
-}
-
-static void cut_all(bool shorter)
-{
-	for (int i = 0; i < SLOTS; i++) {
-		const struct slot *slot = &trial->slots[i];
-
-		if (trial->mask & 1u << i && slot->lettered &&
-		    slot->kind == SECCOMP_PIN_CSTRING)
-			cut(slot, shorter);
-	}
-}
-
-/* Make strings shorter and long again, until the snapshot has been taken. */
-static void cut_strings(void)
-{
-	uint64_t random = mix(torture->seed, trial->seq);
-
-	for (unsigned int n = 1; !meet.over || n % 2 == 0; n++) {
-		cut_all(n % 2);
-		meet.beats++;
-		random = mix(random, 1);
-		spin(random % 200);
-	}
-	note(0);
-}
-
-/* Once, one way or the other; they are long when it is over. */
-static void cut_once(void)
-{
-	cut_all(trial->seq % 2);
-	while (!meet.over)
-		usleep(NAP_US);
-	cut_all(false);
-	note(0);
-}
-
-static void act(void)
-{
-	switch (trial->meanwhile) {
-	case N_PINNED:
-		reply_pinned();
-		break;
-	case N_PIN:
-		pin_too();
-		break;
-	case N_SIGNAL:
-		signal_t();
-		break;
-	case N_DENY:
-	case N_PLAIN:
-		answer();
-		break;
-	case N_MUTATE:
-		lane->spoiled = mutate_staged(lane, trial, meet.req->pid, false);
-		note(0);
-		break;
-	case N_KILL_T:
-		kill_t();
-		break;
-	case N_CUT:
-		if (trial->preempts)
-			cut_once();
-		else
-			cut_strings();
-		break;
-	case N_REPLY:
-		note(go_on(meet.req->id, PR_PINNED));
-		break;
-	}
-}
-
-/* Wait for a word, wherever the other one is; it may take a while to run. */
-static void await(_Atomic bool *flag, bool beat)
+void await(_Atomic bool *flag, bool beat)
 {
 	uint64_t limit = now_ns() + MEET_NS;
 
@@ -286,66 +77,6 @@ static void await_beat(void)
 			sched_yield();
 	}
 }
-
-/* What goes on until the snapshot has been taken begins before that does. */
-static bool goes_on(void)
-{
-	return trial->meanwhile == N_CUT || trial->meanwhile == N_PINNED;
-}
-
-/*
- * Take the CPU of the first thread at a moment that a timer knows: it is then
- * held where it is, with whatever it has locked, until this one sleeps.
- */
-static void preempt(void)
-{
-	const struct sched_param first = { .sched_priority = 1 }, as_others = { 0 };
-	struct timespec moment = {
-		.tv_nsec = (LEAD_NS + usual_ns[meet.usual]) * trial->moment / MOMENTS + 1,
-	};
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(meet.cpu, &set);
-	sched_setaffinity(0, sizeof(set), &set);
-	if (trial->meanwhile == N_CUT)
-		cut_all(trial->seq % 2 == 0);
-	sched_setscheduler(0, SCHED_FIFO, &first);
-	meet.ready = true;
-	nanosleep(&moment, NULL);
-	act();
-	sched_setscheduler(0, SCHED_OTHER, &as_others);
-	stay_on(lane, 1);
-}
-
-void meanwhile_second(void)
-{
-	if (!meet.gate && trial->preempts) {
-		preempt();
-		return;
-	}
-	if (!meet.gate) {
-		meet.ready = true;
-		if (!goes_on()) {
-			await(&meet.go, true);
-			await_moment(meet.usual);
-		}
-		act();
-		return;
-	}
-	if (gate_await(GATE_AT_BUFFER)) {
-		if (trial->gate == GATE_REQUEST) {
-			gate_close(GATE_AT_REQUEST);
-			gate_open(GATE_AT_BUFFER);
-		}
-		if (trial->gate == GATE_BUFFER || gate_await(GATE_AT_REQUEST))
-			act();
-	}
-	gate_open(GATE_AT_BUFFER);
-	gate_open(GATE_AT_REQUEST);
-}
-
-/* ---- what the first one does ---- */
 
 static void begin(const struct seccomp_notif *req, bool gate)
 {

@@ -45,9 +45,11 @@ void gate_end(void);
 bool gate_await(int which);
 void gate_spoil(struct actor *me, uint32_t cmd);
 
+/* second.c */
+void meanwhile_second(void);
+
 /* meanwhile.c */
 void meanwhile_setup(void);
-void meanwhile_second(void);
 enum step meanwhile_take(const struct seccomp_notif *req);
 bool meanwhile_reply(const struct seccomp_notif *req);
 
