@@ -49,6 +49,7 @@ def markdown(swept: Sequence[Swept], facts: Mapping[str, str]) -> str:
     for window in windows:
         name = f"{window.name} (control)" if window.control else window.name
         other = f"{window.scenario}, until {window.until}"
+        other += ", and the tracee" if window.settle else ""
         cells = [squares.get((abi, window.name), "not run") for abi in abis]
         lines.append(f"| {name} | `{window.window}` | {other} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
