@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from harness import store, ui
@@ -113,21 +112,20 @@ def _age(built: Kernel) -> str:
 def _images(tree: PatchedTree, abis: Iterable[str]) -> dict[str, Image]:
     """Have the images of these ABIs; the work tree is taken only when a file of it is needed."""
     images = {}
-    with ExitStack() as stack:
 
-        @cache
-        def source() -> Path:
-            place = stack.enter_context(worktree(tree.base, say=ui.say))
+    @contextmanager
+    def source() -> Iterator[Path]:
+        with worktree(tree.base, say=ui.say) as place:
             place.checkout(tree.commit)
-            return place.path
+            yield place.path
 
-        for name in abis:
-            known = _known_image(tree, name)
-            if known is None:
-                abi = get_abi(name)
-                known = guest_image(ARCHES[abi.arch], abi, tree, source)
-                store.write_json(_image_note(tree, name), known.digest)
-            images[name] = known
+    for name in abis:
+        known = _known_image(tree, name)
+        if known is None:
+            abi = get_abi(name)
+            known = guest_image(ARCHES[abi.arch], abi, tree, source)
+            store.write_json(_image_note(tree, name), known.digest)
+        images[name] = known
     return images
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import tomllib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -20,7 +21,9 @@ from harness.kbuild.elf import check_program, is_elf
 from harness.kbuild.sysroot import sysroot
 from harness.paths import ROOTFS, cache_dir
 
-Source = Callable[[], Path]  # gives a tree's files, perhaps after a wait
+# Gives a tree's files while the context lasts, perhaps after a wait.  It is entered with the lock
+# held of what is made of them: who is in such a context may not ask for another such thing.
+Source = Callable[[], AbstractContextManager[Path]]
 
 PROGRAMS = ROOTFS / "programs.toml"
 SELFTESTS = "tools/testing/selftests/seccomp"
@@ -89,11 +92,12 @@ def headers(source: Source, tree_id: str, headers_arch: str) -> Path:
 
     def fill(draft: Path) -> None:
         log = _log_path(f"headers-{key}")
-        _make(
-            ["-C", source(), f"ARCH={headers_arch}", f"O={draft / 'build'}", "-j2", "headers"],
-            log,
-            f"the headers for {headers_arch} do not build",
-        )
+        with source() as tree:
+            _make(
+                ["-C", tree, f"ARCH={headers_arch}", f"O={draft / 'build'}", "-j2", "headers"],
+                log,
+                f"the headers for {headers_arch} do not build",
+            )
         (draft / "build/usr/include").rename(draft / "include")
         shutil.rmtree(draft / "build")
 
@@ -164,19 +168,20 @@ def build_selftests(source: Source, tree_id: str, abi: Abi) -> Path:
         build.mkdir()
         log = _log_path(f"selftests-{key}")
         libraries = root / "usr/lib" / abi.triple
-        output = _make(
-            [
-                *("-C", source() / SELFTESTS),
-                f"ARCH={abi.headers_arch}",
-                f"CROSS_COMPILE={abi.cross}",
-                f"OUTPUT={build}",
-                f"KHDR_INCLUDES=-isystem {include}",
-                f"USERCFLAGS=-idirafter {root / 'usr/include'} -L{libraries}",
-                "USERLDFLAGS=-static",
-            ],
-            log,
-            f"the seccomp selftests do not build for {abi.name}",
-        )
+        with source() as tree:
+            output = _make(
+                [
+                    *("-C", tree / SELFTESTS),
+                    f"ARCH={abi.headers_arch}",
+                    f"CROSS_COMPILE={abi.cross}",
+                    f"OUTPUT={build}",
+                    f"KHDR_INCLUDES=-isystem {include}",
+                    f"USERCFLAGS=-idirafter {root / 'usr/include'} -L{libraries}",
+                    "USERLDFLAGS=-static",
+                ],
+                log,
+                f"the seccomp selftests do not build for {abi.name}",
+            )
         warnings = [line for line in output.splitlines() if "warning:" in line]
         (draft / WARNINGS).write_text("".join(f"{line}\n" for line in warnings))
         _keep_programs(build, draft / "bin", abi, log)
