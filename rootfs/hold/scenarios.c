@@ -32,7 +32,7 @@ static bool among(int err, const int *list)
 
 /* ---- what a side can do ---- */
 
-static void flip(struct round *r)
+void flip(struct round *r)
 {
 	(void)r;
 	memcpy(shared_path, EVIL, PATH_ROOM);
@@ -42,8 +42,12 @@ static void pin(struct round *r, struct side *side)
 {
 	struct seccomp_notif_pin_args req = { 0 };
 
+	void *text = side == &r->a ? answer_place : side->text;
+
 	pr_pin_add(&req, 1, SECCOMP_PIN_CSTRING, PATH_ROOM);
-	side->err = pr_pin(r->listener, &req, r->id, side->text, PATH_ROOM) ? errno : 0;
+	side->err = pr_pin(r->listener, &req, r->id, text, PATH_ROOM) ? errno : 0;
+	if (!side->err)
+		memmove(side->text, text, PATH_ROOM);
 }
 
 static void pin_a(struct round *r)
@@ -194,7 +198,7 @@ static void open_a(struct round *r)
 /* ---- what has to hold ---- */
 
 /* How a call on this path goes. */
-static char meaning(const char *text)
+char meaning(const char *text)
 {
 	return !strncmp(text, GOOD, PATH_ROOM) ? 'g' : !strncmp(text, EVIL, PATH_ROOM) ? 'e' :
 	       NOT_FOUND;
@@ -412,7 +416,8 @@ static bool waiting(struct round *r)
 
 const struct scenario scenarios[] = {
 	{ .name = "plain", .a = open_a, .b = flip, .check = check_kept, .alone = true },
-	{ .name = "torn", .a = pin_a, .b = flip, .check = check_torn, .again = true },
+	{ .name = "torn", .a = pin_a, .b = flip, .check = check_torn, .again = true,
+	  .gate_in_answer = true },
 	{ .name = "reply", .a = pin_a, .b = reply_b,
 	  .check = check_reply, .again = true },
 	{ .name = "deny", .a = pin_a, .b = deny_b, .check = check_deny, .again = true },
@@ -420,7 +425,7 @@ const struct scenario scenarios[] = {
 	  .check = check_continue, .again = true },
 	{ .name = "release", .a = pin_a, .b = release_b, .check = check_release },
 	{ .name = "signal", .a = pin_a, .b = signal_and_wait_b,
-	  .check = check_signal, .again = true },
+	  .check = check_signal, .again = true, .gate_in_answer = true },
 	{ .name = "kill", .a = pin_a, .b = kill_and_reap_b, .check = check_gone },
 	{ .name = "exit", .a = pin_a, .b = exit_and_reap_b, .check = check_gone, .two_threads = true },
 	{ .name = "exec", .a = pin_a, .b = exec_and_wait_b, .check = check_exec, .two_threads = true },

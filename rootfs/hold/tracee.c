@@ -135,11 +135,11 @@ static void spawn(struct round *r, const int *fds, const struct scenario *scenar
 	snprintf(words[5], sizeof(words[5]), "%d", scenario->again ? INT_MAX : FEW_CALLS);
 	for (int i = 0; i < 6; i++)
 		argv[i + 1] = words[i];
-	use_cpu(1);
+	use_cpu(cpu_b);
 	errno = posix_spawn(&r->pid, "/proc/self/exe", NULL, NULL, argv, environ);
 	if (errno)
 		die("posix_spawn");
-	use_cpu(0);
+	use_cpu(cpu_a);
 }
 
 void start_tracee(struct round *r, const struct scenario *scenario)
@@ -170,6 +170,7 @@ void next_call(struct round *r)
 	if (pr_recv(r->listener, &req, WAIT_MS))
 		die("no notification came");
 	r->id = req.id;
+	r->path = req.data.args[1];
 }
 
 char wait_answer(struct round *r)
