@@ -171,6 +171,25 @@ class Stage:
         self._remove(added)
         return Played(hold, decode(self._until_mark(Mark.END, ROUND_SECONDS)), stopped, over)
 
+    def functions(self, side: str) -> tuple[str, ...]:
+        """Step through a side's whole operation in the round that is about to begin.
+
+        Returns the names of the functions that it ran, in the order of their first instructions,
+        and sees the round end.
+        """
+        self._ready()
+        thread = SIDES[side]
+        seen: dict[str, None] = {}
+        for _ in range(MOST_STEPS):
+            self._told.pop(thread, None)
+            self._stub.step(thread)
+            seen[self._symbols.name_at(self._pc(thread))] = None
+            mark = self._mark(thread)
+            if self._pc(thread) == self._idle or (mark and mark[0] in (Mark.DONE_A, Mark.DONE_B)):
+                break
+        self._until_mark(Mark.END, ROUND_SECONDS)
+        return tuple(name for name in seen if name)
+
     # ---- moves ----
 
     def _ready(self) -> None:

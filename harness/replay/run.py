@@ -38,6 +38,7 @@ SCALE = 20.0  # how much slower than a native machine, on every host
 SLACK = 60.0  # host seconds on top of everything, for a host that is busy
 _RACE = re.compile(r"race(?:-(pinned))?")
 _SEEK = re.compile(r"seek-(plain|pinned)-(\d+)\.(\d)\.(\d)")  # rounds, mutators, points
+_MEET = re.compile(r"meet-([a-z]+)-(spin|timer)-(\d+)")  # scenario, mode, rounds: rootfs/hold
 _RECORD = re.compile(r"^race (.*)$")
 
 
@@ -73,7 +74,8 @@ class Once:
 
 def get_jobs(name: str, seed: int) -> tuple[Job, ...]:
     """Return the jobs that a name stands for: a suite's as a cell runs it, `race`, `race-pinned`,
-    `seek-plain-200.2.3` and `seek-pinned-200.2.3`, and those of harness/torture/jobs.py.
+    `seek-plain-200.2.3`, `seek-pinned-200.2.3`, `meet-use-timer-400`, and those of
+    harness/torture/jobs.py.
 
     Raises UserError for others.
     """
@@ -86,6 +88,9 @@ def get_jobs(name: str, seed: int) -> tuple[Job, ...]:
         return (Job(name, words, timeout=60),)
     if tortures.is_job(name):
         return (ABIPROBE, tortures.job(tortures.parse_job(name, seed), SCALE))
+    if match := _MEET.fullmatch(name):
+        scenario, mode, rounds = match.groups()
+        return (Job(name, (f"{PROGRAMS}/hold", scenario, mode, str(seed), rounds), timeout=60),)
     if name in SUITES:
         return (ABIPROBE, SUITES[name].job())
     hint = f"the jobs are: race, race-pinned, seek-pinned-200.2.3, torture-300, {', '.join(SUITES)}"
@@ -130,8 +135,8 @@ def run_once(
     )
     if run.ending is Ending.KILLED:
         raise InfrastructureError(f"the run was lost: {run.reason}", log=run.console)
-    race = _race(run)
-    return Once(run, fingerprint(folder), race, _failure(made.job, run, race))
+    counted = race(run)
+    return Once(run, fingerprint(folder), counted, _failure(made.job, run, counted))
 
 
 def fingerprint(folder: Path) -> str:
@@ -148,8 +153,8 @@ def image_digest(made: Made) -> str:
         return words.short_file(overlay(made.image, {PLAN_PATH: plan}, Path(place) / "initrd"))
 
 
-def _race(run: GuestRun) -> dict[str, str]:
-    """Return what the race program counted."""
+def race(run: GuestRun) -> dict[str, str]:
+    """Return what a race program counted, {} when it said nothing."""
     for line in run.jobs[-1].recs if run.jobs else ():
         if match := _RECORD.match(line):
             return dict(word.split("=", 1) for word in match[1].split())
