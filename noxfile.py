@@ -48,7 +48,7 @@ def _path() -> str:
 def pinrace(session: nox.Session, *args: str) -> None:
     """Run the command, with the tools that it needs."""
     run(session, "pinrace", "doctor", "--quick", "--install")
-    run(session, "pinrace", *args, *session.posargs)
+    run(session, "pinrace", *args)
 
 
 @nox.session
@@ -69,19 +69,19 @@ def unit(session: nox.Session) -> None:
 @nox.session
 def build(session: nox.Session) -> None:
     """Kernels and guest images."""
-    pinrace(session, "build")
+    pinrace(session, "build", *session.posargs)
 
 
 @nox.session
 def boot(session: nox.Session) -> None:
     """Each kernel, once."""
-    pinrace(session, "boot")
+    pinrace(session, "boot", *session.posargs)
 
 
 @nox.session
 def test(session: nox.Session) -> None:
     """Every suite on every arch and ABI; without arguments, also the harness on real guests."""
-    pinrace(session, "test")
+    pinrace(session, "test", *session.posargs)
     if not session.posargs:
         # The command has just run the cells themselves.
         argv = [
@@ -99,20 +99,30 @@ def test(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """What the series costs, in instructions; arguments go to `pinrace price`."""
-    pinrace(session, "price")
+    """Measure: `-- search …` how races are found, `-- torture …` how soon a broken kernel is;
+    else what the series costs, in instructions, by `pinrace price`.
+    """
+    what, *more = session.posargs or [""]
+    if what == "search":
+        pip = ("python", "-m", "pip", "install", "--quiet")
+        run(session, *pip, "-c", CONSTRAINTS, "-e", ".[bench]")
+        pinrace(session, "searchbench", *more)
+    elif what == "torture":
+        pinrace(session, "torture", "--bench", *more)
+    else:
+        pinrace(session, "price", *session.posargs)
 
 
 @nox.session(default=False)
 def torture(session: nox.Session) -> None:
     """Races for as long as you like; arguments go to `pinrace torture`."""
-    pinrace(session, "torture")
+    pinrace(session, "torture", *session.posargs)
 
 
 @nox.session(default=False)
 def mutants(session: nox.Session) -> None:
     """Break each promise in turn; arguments go to `pinrace mutants`."""
-    pinrace(session, "mutants")
+    pinrace(session, "mutants", *session.posargs)
 
 
 @nox.session(default=False)

@@ -35,6 +35,7 @@ COMMANDS = {
     "determinism": "prove that runs repeat themselves on this host",
     "repro": "have the very same run again, from its token",
     "search": "look over many seeds for a run that fails",
+    "searchbench": "measure how soon each way to look for races finds ten windows",
     "shell": "an interactive guest with the series in this terminal",
     "ssh": "log into a guest with the series, or run a command in it",
     "gdb": "debug a guest's kernel",

@@ -180,9 +180,9 @@ def _failure(job: Job, run: GuestRun, race: dict[str, str]) -> str:
         return f"the kernel reported {reports[0].title}"
     if main.timed_out:
         return f"{job.name} ran into its time limit"
-    if "pinned" in job.name:
+    if "pinned" in job.name or _MEET.fullmatch(job.name):
         lost = race.get("lost", "?")
-        return "" if lost == "0" else f"{lost} of {race.get('rounds', '?')} pinned rounds were lost"
+        return "" if lost == "0" else f"{lost} of {race.get('rounds', '?')} rounds were lost"
     if job.name not in SUITES:
         return ""
     cases = ktap.parse(main.output.decode(errors="replace")).flatten()

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`pinrace searchbench`: how soon each way to look for races finds ten windows, in CPU time."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from harness import stages, ui
+from harness.arches import ABIS, get_arch
+from harness.cli import options
+from harness.errors import Exit, UserError
+from harness.guest.machine import get_machine
+from harness.kbuild.kernel import BuildOptions
+from harness.mutants import file as mutants
+from harness.mutants import kernels
+from harness.paths import runs_dir
+from harness.request import Request
+from harness.searchbench import page, repeats, windows
+from harness.searchbench import run as runs
+from harness.searchbench.run import Lab
+from harness.searchbench.trial import ARMS
+from harness.searchbench.windows import SERIES, Window
+from harness.stages import Built
+from harness.values import Kernel, Series, Tree
+
+FOLDER = "searchbench"  # in the folder of runs
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    options.build_options(parser)
+    parser.add_argument("--windows", default="", metavar="A,B", help="only these (default: all)")
+    parser.add_argument(
+        "--arms", default="", metavar="A,B", help=f"only these of {', '.join(ARMS)} (default: all)"
+    )
+    parser.add_argument("--seeds", type=int, default=10, help="attempts a cell (default: 10)")
+    parser.add_argument(
+        "--budget",
+        type=float,
+        default=120.0,
+        metavar="S",
+        help="CPU seconds of an attempt, boots included (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--alarms",
+        type=int,
+        default=1,
+        metavar="N",
+        help="so many of the seeds on the unmutated series, too (default: 1)",
+    )
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=0,
+        metavar="N",
+        help="and replay a token of each kind that often on each ABI (default: 0)",
+    )
+    parser.add_argument(
+        "--into", type=Path, help=f"where results are kept (default: runs/{FOLDER})"
+    )
+    parser.add_argument("--write", type=Path, metavar="FOLDER", help="make the page and its plots")
+    parser.add_argument("--only-write", action="store_true", help="measure nothing more")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure what is missing, and write the page; exit 1 when the series loses a race."""
+    asked = options.request(args)
+    every = windows.load()
+    wanted = windows.select(every, _names(args.windows))
+    arms = _arms(args.arms)
+    if asked.flavors != ("plain",) or asked.kernel:
+        raise UserError("the benchmark has plain kernels", hint="leave out --flavor, --kernel")
+    if args.seeds < 1 or args.budget <= 0 or args.alarms < 0 or args.repeats < 0:
+        raise UserError("--seeds and --budget take numbers above 0", hint="--seeds 10")
+    if args.only_write and not args.write:
+        raise UserError("--only-write needs to know where to", hint="--write FOLDER")
+    tree, series = options.request_tree(args)
+    if series is None:
+        raise UserError("windows are planted in a series", hint="leave out --series none")
+    lab = prepare(asked, tree, series, wanted, args.into or runs_dir() / FOLDER)
+    lost = 0
+    if not args.only_write:
+        trials = list(runs.order(wanted, arms, asked.arches, args.seeds, args.alarms))
+        lost = runs.measure(lab, wanted, trials, args.budget)
+        if args.repeats:
+            by_name = {window.name: window for window in wanted}
+            lost += len(repeats.have(lab, by_name, asked.abis, args.repeats))
+    results = runs.results(lab, wanted, args.budget)
+    if args.write:
+        report = page.Report(wanted, results, runs.repeats(lab), args.budget, facts(lab, series))
+        ui.say(f"page    {page.write(report, args.write)}")
+    alarms = [one for one in results if one.trial.alarm and one.hit]
+    for one in alarms:
+        ui.say(f"FALSE ALARM  {runs.line(one)}")
+    return Exit.KERNEL if alarms else Exit.INFRA if lost else Exit.OK
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+def _arms(text: str) -> tuple[str, ...]:
+    """Return the arms that are asked for; UserError for an unknown one."""
+    names = _names(text)
+    if unknown := [name for name in names if name not in ARMS]:
+        raise UserError(f"no arm '{unknown[0]}'", hint=f"they are: {', '.join(ARMS)}")
+    return tuple(name for name in ARMS if not names or name in names)
+
+
+def prepare(
+    asked: Request, tree: Tree, series: Series, wanted: Sequence[Window], folder: Path
+) -> Lab:
+    """Have the kernels of the series and of the mutants, and the images."""
+    native = (runs.native_abi(arch) for arch in asked.arches)
+    with_native = replace(asked, abis=tuple(dict.fromkeys((*native, *asked.abis))))
+    built = stages.prepare(with_native, tree, series, with_base=False).patched
+    found: dict[tuple[str, str], Kernel] = {
+        (SERIES, arch): built.kernels[arch, "plain"] for arch in asked.arches
+    }
+    patched = {SERIES: built.tree.tree_id}
+    names = dict.fromkeys(window.kernel for window in wanted if window.planted)
+    for mutant in mutants.select(mutants.load(), list(names)) if names else ():
+        for arch in asked.arches:
+            found[mutant.name, arch], patched[mutant.name] = _mutated(
+                asked, tree, mutants.on_top(series, mutant), built, arch
+            )
+    return Lab(tree, patched, found, built.images, folder)
+
+
+def _mutated(
+    asked: Request, tree: Tree, series: Series, built: Built, arch: str
+) -> tuple[Kernel, str]:
+    """Return a mutant's kernel, and the id of its tree."""
+    how = BuildOptions("plain", asked.extra, asked.llvm, asked.jobs)
+    plan = kernels.plan(tree, series, arch, how)
+    kernel = kernels.have(plan, built.kernels[arch, "plain"], say=ui.say)
+    ui.say(f"build   {plan.label}")
+    return kernel, plan.tree.tree_id
+
+
+def facts(lab: Lab, series: Series) -> dict[str, str]:
+    """What a reader needs to know of how the numbers came about."""
+    machines = {arch: get_machine(get_arch(arch), smp=2) for _, arch in lab.kernels}
+    qemus = sorted({machine.qemu.version for machine in machines.values()})
+    return {
+        "date": datetime.now().astimezone().date().isoformat(),
+        "tree": f"{lab.tree.label}, {lab.tree.origin}",
+        "series": f"{series.name}, {len(series.patches)} patches, {series.digest[:16]}",
+        "guests": f"QEMU {', '.join(qemus)}, 2 CPUs, one guest at a time; ABIs"
+        f" {', '.join(name for name in ABIS if name in lab.images)}",
+    }

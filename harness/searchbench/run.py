@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Measure: attempts one after the other, interleaved, each kept as soon as it is over."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import store, ui
+from harness.arches import get_arch
+from harness.errors import InfrastructureError
+from harness.holds import spec
+from harness.holds import token as hold_tokens
+from harness.holds.session import get_lab
+from harness.host.qemu import get_qemu
+from harness.replay import run as replays
+from harness.searchbench import arms, holding, journal
+from harness.searchbench.arms import Bench, Found
+from harness.searchbench.meter import Meter
+from harness.searchbench.trial import Repeat, Result, Trial
+from harness.searchbench.windows import SERIES, Window
+from harness.values import Image, Kernel, Tree
+
+_LAYOUT = "1"  # of what a result is made of
+JOURNAL = "trials.jsonl"
+
+HOW: dict[str, Callable[[Bench, Meter], Found]] = {
+    "free": arms.free,
+    "native": arms.native,
+    "icount": arms.icount,
+    "seeds": arms.seeds,
+    "holds-blind": holding.blind,
+    "gates": arms.gates,
+    "holds": holding.given,
+}
+
+
+@dataclass(frozen=True)
+class Lab:
+    """All that attempts run on: kernels by (series or mutant, arch), images by ABI."""
+
+    tree: Tree
+    patched: dict[str, str]  # the id of the patched tree, by series or mutant
+    kernels: dict[tuple[str, str], Kernel]
+    images: dict[str, Image]
+    folder: Path
+
+    def made(self, kernel: str, abi: str, arch: str) -> str:
+        """Return the digest of what an attempt runs on."""
+        what = (self.kernels[kernel, arch].digest, self.images[abi].digest)
+        return store.digest(_LAYOUT, *what, get_qemu(get_arch(arch)).build)[:16]
+
+
+def native_abi(arch: str) -> str:
+    """Return the ABI that attempts run as."""
+    return get_arch(arch).abis[0].name
+
+
+def possible(window: Window, arm: str, arch: str) -> bool:
+    """Whether an arm can be tried in a window on this host."""
+    if arm in window.without:
+        return False
+    return arm != "native" or arms.free_machine(arch, "kvm") is not None
+
+
+def order(
+    windows: Sequence[Window], names: Sequence[str], arches: Sequence[str], seeds: int, alarms: int
+) -> Iterator[Trial]:
+    """Yield what to attempt: all arms and windows with one seed, before any has the next seed.
+
+    So that one that was cut short is as good for all of them, and what the host does besides hits
+    all alike.  The first `alarms` seeds are tried on the unmutated series, too.
+    """
+    for seed in range(1, seeds + 1):
+        for window in windows:
+            for arch in arches:
+                for arm in names:
+                    if possible(window, arm, arch):
+                        yield Trial(window.name, arm, arch, seed)
+                        if window.planted and seed <= alarms:
+                            yield Trial(window.name, arm, arch, seed, alarm=True)
+
+
+def attempt(lab: Lab, window: Window, trial: Trial, budget: float) -> Result:
+    """Make one attempt.  What could not be run says so, and is to be tried again."""
+    abi = native_abi(trial.arch)
+    name = SERIES if trial.alarm else window.kernel
+    folder = lab.folder / "last" / trial.name
+    shutil.rmtree(folder, ignore_errors=True)
+    bench = Bench(window, lab.kernels[name, trial.arch], lab.images[abi], trial.seed, folder)
+    meter = Meter(budget)
+    try:
+        found = HOW[trial.arm](bench, meter)
+    except InfrastructureError as error:
+        found = Found(lost=str(error))
+    return Result(
+        trial=trial,
+        made=lab.made(name, abi, trial.arch),
+        hit=found.hit,
+        cpu_seconds=round(meter.spent, 3),
+        boots=found.boots,
+        tries=found.tries,
+        budget=budget,
+        how=found.how,
+        token=token_of(lab, bench, name, found),
+        lost=found.lost,
+    )
+
+
+def token_of(lab: Lab, bench: Bench, name: str, found: Found) -> str:
+    """Return what has the hit again, "" for a hit that cannot be had again for certain."""
+    if not found.hit:
+        return ""
+    facts = {"tree": lab.tree.spec, "patched": lab.patched[name]}
+    if found.made and found.fingerprint:
+        made = found.made
+        token = replays.make_token(made, found.fingerprint, **facts, abi=bench.image.abi)
+        return str(token)
+    if not found.hold:
+        return ""
+    held = get_lab(bench.kernel, bench.image)
+    hold, scenario = spec.parse(found.hold), bench.window.scenario
+    return str(hold_tokens.make(held, **facts, scenario=scenario, hold=hold, verdict=found.verdict))
+
+
+def measure(lab: Lab, windows: Sequence[Window], trials: Sequence[Trial], budget: float) -> int:
+    """Make all attempts that the journal does not have; return how many could not be run."""
+    path = lab.folder / JOURNAL
+    by_name = {window.name: window for window in windows}
+    done = {
+        (line.trial, line.made)
+        for line in journal.read(path)
+        if isinstance(line, Result) and not line.lost and line.budget == budget
+    }
+    lost = 0
+    for number, trial in enumerate(trials, 1):
+        window = by_name[trial.window]
+        name = SERIES if trial.alarm else window.kernel
+        if (trial, lab.made(name, native_abi(trial.arch), trial.arch)) in done:
+            continue
+        result = attempt(lab, window, trial, budget)
+        journal.append(path, result)
+        lost += bool(result.lost)
+        ui.say(f"{number}/{len(trials)}  {line(result)}")
+    return lost
+
+
+def line(result: Result) -> str:
+    """Return a result in a line, for people."""
+    trial = result.trial
+    came = "LOST" if result.lost else "hit" if result.hit else "no hit"
+    where = " on the series" if trial.alarm else ""
+    said = result.lost.splitlines()[0] if result.lost else result.how
+    return (
+        f"{trial.window:<16} {trial.arm:<11} {trial.arch:<6} seed {trial.seed}{where}: {came},"
+        f" {result.cpu_seconds:.1f} CPU s, {result.boots} boots, {result.tries} tries  {said}"
+    )
+
+
+def results(lab: Lab, windows: Sequence[Window], budget: float) -> list[Result]:
+    """Return what the journal has of the present kernels, the latest of each attempt."""
+    by_name = {window.name: window for window in windows}
+    found: dict[Trial, Result] = {}
+    for one in journal.read(lab.folder / JOURNAL):
+        if not isinstance(one, Result) or one.lost or one.budget != budget:
+            continue
+        trial = one.trial
+        window = by_name.get(trial.window)
+        if window is None:
+            continue
+        name = SERIES if trial.alarm else window.kernel
+        if (name, trial.arch) not in lab.kernels:
+            continue
+        if one.made == lab.made(name, native_abi(trial.arch), trial.arch):
+            found[trial] = one
+    return list(found.values())
+
+
+def repeats(lab: Lab) -> list[Repeat]:
+    """Return what the journal has of replays on the present kernels."""
+    known = {
+        lab.made(name, image, arch)
+        for name, arch in lab.kernels
+        for image in lab.images
+        if get_arch(arch).name == arch and image in {abi.name for abi in get_arch(arch).abis}
+    }
+    lines = journal.read(lab.folder / JOURNAL)
+    return [one for one in lines if isinstance(one, Repeat) and one.made in known]
