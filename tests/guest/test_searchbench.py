@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A few of the search benchmark's attempts: what each way finds, and what it must not find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.arches import ABIS
+from harness.guest.machine import Replay
+from harness.replay import run as replays
+from harness.replay.run import Made, Once
+from harness.searchbench import arms, holding, windows
+from harness.searchbench.arms import Bench
+from harness.searchbench.meter import Meter
+from harness.stages import Lab
+
+GetLab = Callable[..., Lab]
+WINDOWS = {window.name: window for window in windows.load()}
+NATIVE = [
+    pytest.param(abi, marks=pytest.mark.xdist_group(ABIS[abi].arch)) for abi in ("x86_64", "arm64")
+]
+EVERY_ABI = [pytest.param(abi, marks=pytest.mark.xdist_group(ABIS[abi].arch)) for abi in ABIS]
+LIMIT = 600.0  # CPU seconds: a bound, not a measure
+
+
+def bench(lab: Lab, abi: str, window: str, folder: Path) -> Bench:
+    kernel = lab.patched.kernels[ABIS[abi].arch, "plain"]
+    return Bench(WINDOWS[window], kernel, lab.patched.images[abi], 1, folder)
+
+
+@pytest.mark.parametrize("abi", EVERY_ABI)
+@pytest.mark.parametrize("window", ["checked-path", "torn-path", "torn-data", "torn-vector"])
+def test_a_gate_is_sure(abi: str, window: str, get_lab: GetLab, tmp_path: Path) -> None:
+    found = arms.gates(bench(get_lab(abi), abi, window, tmp_path), Meter(LIMIT))
+    assert found.hit
+    assert (found.boots, found.tries) == (1, 1)
+
+
+@pytest.mark.parametrize("abi", NATIVE)
+def test_a_blind_hold_finds_its_way(abi: str, get_lab: GetLab, tmp_path: Path) -> None:
+    found = holding.blind(bench(get_lab(abi), abi, "checked-path", tmp_path), Meter(LIMIT))
+    assert found.hit
+    assert found.verdict.startswith("violated.")
+
+
+def meet(lab: Lab, abi: str, job: str, folder: Path) -> Once:
+    arch = ABIS[abi].arch
+    machine = replays.get_replay_machine(arch, Replay(7), 2)
+    kernel, image = lab.patched.kernels[arch, "plain"], lab.patched.images[abi]
+    return replays.run_once(Made(kernel, image, machine, replays.get_jobs(job, 7)), folder)
+
+
+@pytest.mark.parametrize("abi", EVERY_ABI)
+def test_a_seed_loses_the_race_each_time_and_a_pin_never(
+    abi: str, get_lab: GetLab, tmp_path: Path
+) -> None:
+    lab = get_lab(abi)
+    lost = [meet(lab, abi, "meet-use-timer-1000", tmp_path / str(n)) for n in (1, 2)]
+    assert [once.race["lost"] for once in lost] == ["1", "1"]
+    assert lost[0].fingerprint == lost[1].fingerprint
+    kept = meet(lab, abi, "meet-torn-timer-100", tmp_path / "pinned")
+    assert (kept.race["rounds"], kept.race["lost"]) == ("100", "0")
