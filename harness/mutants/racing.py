@@ -41,7 +41,7 @@ def of_torture(result: TortureResult, seconds: float) -> Try:
         breaches.append(Breach(LEAKS, result.reason, result.seconds))
     endings = [end for word, end in _ENDINGS.items() if failed and re.search(word, result.reason)]
     panics = any(splat.rule == "panic" for splat in result.splats)
-    dead = bool(endings or panics or result.splats) and result.trials > 0
+    dead = bool(endings or panics or result.splats) and result.began
     seen = bool(breaches) or dead
     return Try(
         "torture",

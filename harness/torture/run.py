@@ -148,6 +148,7 @@ def result(
         unshown=max(0, told.nr_violations - len(told.violations)),
         notes=notes,
         inconclusive=tuple(judging.inconclusive(told)),
+        began=told.began,
     )
 
 

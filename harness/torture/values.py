@@ -86,3 +86,4 @@ class TortureResult:
     unshown: int = 0  # violations that were counted and not described
     notes: tuple[str, ...] = ()
     inconclusive: tuple[str, ...] = ()  # families that prove nothing
+    began: bool = False  # the lanes had started

@@ -261,9 +261,16 @@ def test_times(text: str, seconds: float) -> None:
 
 
 def tortured(verdict: Verdict, reason: str = "", **more: object) -> TortureResult:
-    facts = {"violations": (), "splats": (), "exposed": {"open": 7}, "lost": {"open": 3}}
+    facts = {
+        "violations": (),
+        "splats": (),
+        "trials": 20,
+        "exposed": {"open": 7},
+        "lost": {"open": 3},
+        "began": True,
+    }
     return TortureResult(
-        verdict=verdict, reason=reason, trials=20, seconds=9.0, folder=Path(), **(facts | more)
+        verdict=verdict, reason=reason, seconds=9.0, folder=Path(), **(facts | more)
     )  # type: ignore[arg-type]
 
 
@@ -280,6 +287,11 @@ def test_a_torture_becomes_a_try() -> None:
     }.items():
         end = racing.of_torture(tortured(Verdict.FAIL, reason), 1.0)
         assert (end.ran, end.ending) == (True, ending)
+    # So soon that no trial was counted yet; and before the lanes began, it is no try.
+    at_once = tortured(Verdict.FAIL, "the kernel panicked or reset itself: x", trials=0)
+    assert racing.of_torture(at_once, 1.0).ran
+    unbegun = tortured(Verdict.FAIL, "the kernel panicked or reset itself: x", began=False)
+    assert not racing.of_torture(unbegun, 1.0).ran
     leak = racing.of_torture(tortured(Verdict.FAIL, "something leaks: 3 pids"), 1.0)
     assert [breach.statement for breach in leak.breaches] == ["C15"]
 
