@@ -80,7 +80,8 @@ def key(bench: Bench, test: str, *what: str) -> str:
 @cache
 def _content(image: Path, torture: bool) -> str:
     """Return the digest of what a test sees of an image."""
-    return cpio.digest_without(image, [SELFTESTS if torture else f"{PROGRAMS}/pintorture"])
+    others = [SELFTESTS] if torture else [PROGRAMS]
+    return cpio.digest_without(image, others)
 
 
 def kept(name: str) -> Try | None:

@@ -15,8 +15,7 @@ from harness.nightly import changes, night
 from harness.nightly.changes import Kind
 from harness.paths import KERNEL
 
-REGRESSION = KERNEL / "mutants" / "fail-open.patch"
-CONFLICT = KERNEL / "mutants" / "check-outside-lock.patch"  # changes the same lines
+REGRESSION = KERNEL / "mutants" / "errno-no-room.patch"
 
 
 def kinds(tonight: night.Night) -> dict[str, Kind]:
@@ -49,7 +48,8 @@ def test_three_nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "pin_args" in broken.summary
     assert (tmp_path / "runs" / broken.results[0].run / "report.html").is_file()
 
-    shutil.copy(CONFLICT, series / "0100-conflict.patch")
+    elsewhere = REGRESSION.read_text().replace("-\t\treturn -ENOSPC;", "-\t\treturn -EIO;")
+    (series / "0100-conflict.patch").write_text(elsewhere)
     stuck = night.run(matrix, ["pinrace"])
     assert Kind.NO_LONGER_APPLIES in kinds(stuck).values()
     assert changes.exit_code(stuck.changes) is Exit.BUILD
