@@ -62,6 +62,8 @@ class Try:
 
 
 _TRY = TypeAdapter(Try)
+# What each test leaves alone of an image.
+_NOT_RUN = {"torture": SELFTESTS, "selftest": PROGRAMS, "again": PROGRAMS}
 _ENDINGS = {Ending.PANIC: "panic", Ending.HANG: "hang"}
 
 
@@ -73,15 +75,14 @@ def key(bench: Bench, test: str, *what: str) -> str:
     """
     on = bench.machine
     machine = f"{on.qemu.version} {on.cpu} {on.smp} {on.mem_mb} {on.accel.name}"
-    image = _content(bench.image.path, test == "torture")
+    image = _content(bench.image.path, _NOT_RUN.get(test, ""))
     return store.digest(_LAYOUT, bench.kernel.digest, image, machine, test, *what)
 
 
 @cache
-def _content(image: Path, torture: bool) -> str:
-    """Return the digest of what a test sees of an image."""
-    others = [SELFTESTS] if torture else [PROGRAMS]
-    return cpio.digest_without(image, others)
+def _content(image: Path, without: str) -> str:
+    """Return the digest of an image without what is below a folder; "" for all of it."""
+    return cpio.digest_without(image, [without] if without else [])
 
 
 def kept(name: str) -> Try | None:
