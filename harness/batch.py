@@ -57,8 +57,7 @@ def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
     for name, machine in machines.items():
         why = f" ({machine.accel.reason})" if machine.accel.reason else ""
         ui.say(f"guests  {name} {machine.cpu} under {machine.accel.name}{why}")
-    # The suites take one step after the other, so one host CPU a guest is enough.
-    guests = batch.guests or Budget.of_host().guests_at_once(1, 512)
+    guests = batch.guests or Budget.of_host().guests_at_once(batch.smp, 512)
     work = runner.tasks(lab, batch.cells, machines)
     ui.say(f"test    {len(work)} cells, {guests} guests at once, results in {record.folder}")
     return record, _keep(record, _run(work, record, guests, batch))

@@ -33,11 +33,10 @@ class Budget:
         return cls(max(1, int(cpus)), max(0, int(mem)) >> 20)
 
     def guests_at_once(self, smp: int, mem_mb: int) -> int:
-        """Return how many guests of that many busy vCPUs and MiB may run together, 1 at least.
+        """Return how many guests of that many vCPUs and MiB may run together, 1 at least.
 
-        smp: those that have to run at the same time, as a free race needs them; what goes on in
-        steps needs one.  No host CPU is counted twice, and a host that is too small even for one
-        guest runs one.
+        A race needs its vCPUs to run at the same time, so no host CPU is counted twice; a host
+        that is too small even for one guest runs one.
         """
         by_mem = (self.mem_mb - KEEP_MB) // (mem_mb + QEMU_MB)
         return max(1, min(self.cpus // smp, by_mem))
