@@ -27,6 +27,8 @@ def run(args: argparse.Namespace) -> int:
     tree, wanted = options.request_tree(args)
     if wanted is None:
         raise UserError("there is no series to check", hint="--series FOLDER")
+    if asked.kernel:
+        raise UserError("the kernel has to be built of the series", hint="leave out --kernel")
     patched = apply(tree, wanted, say=ui.say)
     plans = [
         kernel.plan(patched, arch, kernel.BuildOptions(flavor, asked.extra, asked.llvm, asked.jobs))
@@ -42,17 +44,20 @@ def run(args: argparse.Namespace) -> int:
         place.checkout(patched.commit)
         found += checks.checkpatch(wanted.patches, place.path)
         found += checks.kernel_doc(lines, place.path)
+        sparse = []
         for plan in plans:
-            found += checks.sparse(plan, place, lines)
-    return report(found, [plan.label for plan in plans])
+            said, count = checks.sparse(plan, place, lines)
+            found += said
+            sparse.append(f"{count} objects of {plan.label}")
+    return report(found, sparse)
 
 
-def report(found: Sequence[Remark], labels: Sequence[str]) -> int:
-    """Say what was found, the kernel's own code last."""
+def report(found: Sequence[Remark], sparse: Sequence[str]) -> int:
+    """Say what was found, the kernel's own code last; sparse: what it looked at."""
     unique = dict.fromkeys(found)
     for remark in sorted(unique, key=lambda one: one.counts):
         mark = "" if remark.counts else " (selftest: not counted)"
         ui.say(f"{remark.tool}: {remark.place}: {remark.text}{mark}")
     bad = sum(remark.counts for remark in unique)
-    ui.say(f"{bad or 'no'} remarks on the kernel's code; sparse on {', '.join(labels)}")
+    ui.say(f"{bad or 'no'} remarks on the kernel's code; sparse on {', '.join(sparse)}")
     return Exit.KERNEL if bad else Exit.OK

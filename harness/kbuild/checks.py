@@ -30,6 +30,9 @@ _OWN_STYLE = "tools/testing/selftests/"
 
 _CHECKPATCH = ("scripts/checkpatch.pl", "--strict", "--no-summary", "--color=never")
 _HUNK = re.compile(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@")
+# Its last words, whatever it has found; and what kernel-doc says where it does not even begin.
+_LAST_WORD = re.compile(r"has (?:no obvious )?style problems")
+_UNREAD = re.compile(r"^(?:Error: Cannot find file|Traceback )", re.MULTILINE)
 _LEVEL = re.compile(r"^(?:ERROR|WARNING|CHECK):\s*(.*)$")
 _ABOUT = re.compile(r"^#\d+: FILE: (\S+?):(\d+):$")
 DOC = re.compile(r"^(?:warning|error): (\S+?):(\d+) (.*)$", re.IGNORECASE)
@@ -59,14 +62,19 @@ def added_lines(tree: PatchedTree) -> Lines:
         elif match := _HUNK.match(line):
             first, count = int(match[1]), int(match[2] or 1)
             found.setdefault(file, set()).update(range(first, first + count))
-    return {file: frozenset(lines) for file, lines in found.items()}
+    return {file: frozenset(lines) for file, lines in found.items() if lines}
 
 
 def checkpatch(patches: Iterable[Path], src: Path) -> Iterator[Remark]:
-    """Yield what scripts/checkpatch.pl --strict says of each patch."""
+    """Yield what scripts/checkpatch.pl --strict says of each patch.
+
+    Raises InfrastructureError when it comes to no end.
+    """
     for patch in patches:
-        argv = [*_CHECKPATCH, str(patch)]
+        argv = [*_CHECKPATCH, str(patch.absolute())]
         done = procs.run(argv, cwd=src, check=False, what="checkpatch.pl")
+        if not _LAST_WORD.search(done.output):
+            raise _broken("checkpatch.pl", patch.name, done.output)
         files = re.findall(r"^\+\+\+ b/(\S+)", patch.read_text(errors="replace"), re.MULTILINE)
         counts = not all(file.startswith(_OWN_STYLE) for file in files)
         for remark in remarks_of_checkpatch(patch.name, done.output):
@@ -89,18 +97,24 @@ def remarks_of_checkpatch(patch: str, output: str) -> Iterator[Remark]:
 
 
 def kernel_doc(lines: Lines, src: Path) -> Iterator[Remark]:
-    """Yield what scripts/kernel-doc says of the sources that the series touches."""
+    """Yield what scripts/kernel-doc says of the sources that the series touches.
+
+    Raises InfrastructureError when it does not read them all.
+    """
     files = [f for f in lines if f.endswith((".c", ".h")) and not f.startswith("tools/")]
     if files:
         argv = ["scripts/kernel-doc", "-none", "-Wall", *files]
         done = procs.run(argv, cwd=src, check=False, what="kernel-doc")
+        if done.status or _UNREAD.search(done.output):
+            raise _broken("kernel-doc", " ".join(files), done.output)
         yield from remarks("kernel-doc", done.output, DOC, lines)
 
 
-def sparse(wanted: Plan, place: Worktree, lines: Lines) -> Iterator[Remark]:
-    """Yield what sparse says of the sources that the series touches, in a kernel's configuration.
+def sparse(wanted: Plan, place: Worktree, lines: Lines) -> tuple[list[Remark], int]:
+    """Return what sparse says of the sources that the series touches and a kernel is built of.
 
-    Raises InfrastructureError when there is no sparse, or none that the tree takes.
+    And how many they are.  Raises InfrastructureError when there is no sparse, none that the tree
+    takes, or one that does not look at them all.
     """
     obj = obj_folder(place, wanted)
     log = cache_dir() / "logs" / f"sparse-{wanted.key}.log"
@@ -110,14 +124,15 @@ def sparse(wanted: Plan, place: Worktree, lines: Lines) -> Iterator[Remark]:
     objects = [f"{f[:-2]}.o" for f in lines if f.endswith(".c") and not f.startswith("tools/")]
     built = [name for name in objects if (obj / name).exists()]
     if not built:
-        return
+        return [], 0
     argv = [*make_line(wanted, place, obj), "C=2", f"CHECK={_checker(place.path)}", *built]
     done = procs.run(argv, env=build_env(), log_to=log, check=False, what="make C=2")
     checked = re.findall(r"^\s+CHECK\s", done.output, re.MULTILINE)
     if done.status or len(checked) < len(built):
         hint = "look there; then the same command again"
         raise InfrastructureError(f"make C=2 did not check {' '.join(built)}", log=log, hint=hint)
-    yield from remarks("sparse", done.output, SPARSE, lines)
+    said = done.output.replace(f"{place.path}/", "")
+    return list(remarks("sparse", said, SPARSE, lines)), len(built)
 
 
 def remarks(tool: str, output: str, pattern: re.Pattern[str], lines: Lines) -> Iterator[Remark]:
@@ -130,6 +145,12 @@ def remarks(tool: str, output: str, pattern: re.Pattern[str], lines: Lines) -> I
             if remark not in seen:
                 seen.add(remark)
                 yield remark
+
+
+def _broken(tool: str, what: str, output: str) -> InfrastructureError:
+    """Return the error of a tool that did not do its work: its silence says nothing."""
+    said = "\n".join(f"  {line}" for line in output.splitlines()[-5:])
+    return InfrastructureError(f"{tool} could not check {what}:\n{said}", hint="pinrace doctor")
 
 
 def _checker(src: Path) -> str:

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+
+import pytest
 
 from harness.cli import series_check
-from harness.errors import Exit
+from harness.errors import Exit, InfrastructureError
 from harness.kbuild import checks
 from harness.kbuild.checks import Remark
 
@@ -55,6 +58,29 @@ def test_only_what_is_said_of_added_lines_counts() -> None:
     sparse = list(checks.remarks("sparse", SPARSE, checks.SPARSE, LINES))
     assert [one.place for one in sparse] == ["kernel/seccomp.c:300"]
     assert re.search("not declared", sparse[0].text)
+
+
+def tree_with(script: str, text: str, folder: Path) -> Path:
+    """Make a tree whose script is another one."""
+    path = folder / "scripts" / script
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return folder
+
+
+def test_a_tool_that_does_not_work_is_no_clean_one(tmp_path: Path) -> None:
+    patch = tmp_path / "0001-x.patch"
+    patch.write_text("+++ b/kernel/seccomp.c\n")
+    src = tree_with("checkpatch.pl", f"echo '{patch}: open failed'; exit 2", tmp_path)
+    with pytest.raises(InfrastructureError, match="could not check 0001-x"):
+        list(checks.checkpatch([patch], src))
+    src = tree_with("checkpatch.pl", "echo 'x has no obvious style problems'", tmp_path)
+    assert not list(checks.checkpatch([patch], src))
+    for said in ("exit 1", "echo 'Error: Cannot find file kernel/seccomp.c'"):
+        src = tree_with("kernel-doc", said, tmp_path)
+        with pytest.raises(InfrastructureError, match=r"kernel-doc could not check kernel/seccomp"):
+            list(checks.kernel_doc(LINES, src))
 
 
 def test_remarks_on_the_selftest_do_not_fail() -> None:
