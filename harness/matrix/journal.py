@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from harness.errors import InfrastructureError
+from harness import lines
 from harness.matrix.file import Leg
 from harness.values import CaseStatus, CellResult, Verdict
 
@@ -61,38 +60,13 @@ def cell_line(result: CellResult) -> CellLine:
 def read(folder: Path) -> dict[str, LegResult]:
     """Return the legs that ended, by key; the last word on each counts.
 
-    A last line that a crash tore is left out; any other damage is an InfrastructureError.
+    Raises InfrastructureError as lines.read().
     """
-    path = folder / FILE
-    if not path.exists():
-        return {}
-    lines = path.read_text().split("\n")
-    found = {}
-    for number, line in enumerate(lines, 1):
-        if not line:
-            continue
-        try:
-            result = _LINE.validate_json(line)
-        except ValidationError as exc:
-            if number == len(lines):
-                break
-            raise InfrastructureError(
-                f"the matrix's journal is damaged in line {number}",
-                log=path,
-                hint="remove that line, or start anew with --fresh",
-            ) from exc
-        found[result.key] = result
-    return found
+    hint = "remove that line, or start anew with --fresh"
+    found = lines.read(folder / FILE, _LINE, what="the matrix's journal", hint=hint)
+    return {result.key: result for result in found}
 
 
 def append(folder: Path, result: LegResult) -> None:
-    """Add one leg; it is on the disk when this returns.  A line that a crash tore goes first."""
-    path = folder / FILE
-    path.touch()
-    with path.open("rb+") as stream:
-        whole = stream.read().rfind(b"\n") + 1
-        stream.truncate(whole)
-        stream.seek(whole)
-        stream.write(_LINE.dump_json(result) + b"\n")
-        stream.flush()
-        os.fsync(stream.fileno())
+    """Add one leg; it is on the disk when this returns."""
+    lines.append(folder / FILE, _LINE, result)
