@@ -6,15 +6,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 from harness import stages, ui
 from harness.arches import ABIS, get_arch
-from harness.cli import options
+from harness.cli import kept, options
 from harness.errors import Exit, UserError
 from harness.guest.machine import get_machine
-from harness.kbuild.kernel import BuildOptions
 from harness.mutants import file as mutants
 from harness.mutants import kernels
 from harness.paths import runs_dir
@@ -24,7 +22,6 @@ from harness.searchbench import run as runs
 from harness.searchbench.run import Lab
 from harness.searchbench.trial import ARMS
 from harness.searchbench.windows import SERIES, Window
-from harness.stages import Built
 from harness.values import Kernel, Series, Tree
 
 FOLDER = "searchbench"  # in the folder of runs
@@ -121,35 +118,19 @@ def prepare(
     found: dict[tuple[str, str], Kernel] = {
         (SERIES, arch): built.kernels[arch, "plain"] for arch in asked.arches
     }
-    patched = {SERIES: built.tree.tree_id}
     names = dict.fromkeys(window.kernel for window in wanted if window.planted)
     for mutant in mutants.select(mutants.load(), list(names)) if names else ():
         for arch in asked.arches:
-            found[mutant.name, arch], patched[mutant.name] = _mutated(
-                asked, tree, mutants.on_top(series, mutant), built, arch
-            )
-    return Lab(tree, patched, found, built.images, folder)
-
-
-def _mutated(
-    asked: Request, tree: Tree, series: Series, built: Built, arch: str
-) -> tuple[Kernel, str]:
-    """Return a mutant's kernel, and the id of its tree."""
-    how = BuildOptions("plain", asked.extra, asked.llvm, asked.jobs)
-    plan = kernels.plan(tree, series, arch, how)
-    kernel = kernels.have(plan, built.kernels[arch, "plain"], say=ui.say)
-    ui.say(f"build   {plan.label}")
-    return kernel, plan.tree.tree_id
+            clean = found[SERIES, arch]
+            found[mutant.name, arch] = kernels.build(asked, tree, series, mutant, clean, say=ui.say)
+    return Lab(tree, found, built.images, folder)
 
 
 def facts(lab: Lab, series: Series) -> dict[str, str]:
     """What a reader needs to know of how the numbers came about."""
     machines = {arch: get_machine(get_arch(arch), smp=2) for _, arch in lab.kernels}
     qemus = sorted({machine.qemu.version for machine in machines.values()})
-    return {
-        "date": datetime.now().astimezone().date().isoformat(),
-        "tree": f"{lab.tree.label}, {lab.tree.origin}",
-        "series": f"{series.name}, {len(series.patches)} patches, {series.digest[:16]}",
+    return kept.facts(lab.tree, series) | {
         "guests": f"QEMU {', '.join(qemus)}, 2 CPUs, one guest at a time; ABIs"
         f" {', '.join(name for name in ABIS if name in lab.images)}",
     }

@@ -6,16 +6,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 from harness import stages, ui
 from harness.arches import get_abi
 from harness.cells import Bench
-from harness.cli import options
+from harness.cli import kept, options
 from harness.errors import BuildError, Exit, InfrastructureError, UserError
 from harness.guest.machine import Machine
-from harness.kbuild.kernel import BuildOptions
 from harness.mutants import file, kernels
 from harness.runs.journal import Run, tree_facts
 from harness.torture import bench, versus
@@ -61,11 +59,9 @@ def run(args: argparse.Namespace, plan: TorturePlan, machines: Mapping[str, Mach
     code = Exit.OK
     for number, mutant in enumerate(chosen, 1):
         ui.say(f"mutant  {number}/{len(chosen)} {mutant.name}")
-        wanted = BuildOptions("plain", asked.extra, asked.llvm, asked.jobs)
         clean = built.kernels[abi.arch, "plain"]
         try:
-            planned = kernels.plan(tree, file.on_top(series, mutant), abi.arch, wanted)
-            kernel = kernels.have(planned, clean, say=ui.say)
+            kernel = kernels.build(asked, tree, series, mutant, clean, say=ui.say)
             source = build_folder(tree) / "src"
             on = Bench(kernel, built.images[abi.name], machine, source, promised=True)
             folder = record.folder / "bench" / mutant.name
@@ -75,10 +71,10 @@ def run(args: argparse.Namespace, plan: TorturePlan, machines: Mapping[str, Mach
         except (BuildError, InfrastructureError) as error:
             ui.say(f"  could not be compared: {error}")
             code = Exit.INFRA
-    text = versus.markdown(found, _facts(args, plan, machine, abi.name))
+    facts = kept.facts(tree, series) | _facts(args, plan, machine, abi.name)
+    text = versus.markdown(found, facts)
     ui.say(text)
-    if args.write:
-        args.write.write_text(f"<!-- made by: pinrace {' '.join(args.words)} -->\n\n{text}")
+    kept.write(args, text)
     if code is Exit.OK and any(not versus.mostly_caught(found[name]) for name in found):
         code = Exit.KERNEL
     record.finish([], exit_code=code)
@@ -90,7 +86,6 @@ def _facts(
 ) -> dict[str, str]:
     """What a reader needs to know of how the table came about."""
     return {
-        "date": datetime.now().astimezone().date().isoformat(),
         "guests": f"{abi}, QEMU {machine.qemu.version}, {machine.accel.name}, {machine.smp} CPUs",
         "attempts": f"{args.repeat} each, one after the other in the same guest, at most"
         f" {plan.seconds:.0f} s; medians, seconds of the guest",

@@ -10,19 +10,24 @@ from harness.arches import ABIS
 from harness.errors import BuildError
 from harness.kbuild import kernel as kbuild
 from harness.kbuild import warnings
+from harness.mutants.file import Mutant, on_top
+from harness.request import Request
 from harness.trees.apply import apply
 from harness.values import Kernel, Series, Tree
 
 Say = Callable[[str], None]
 
 
-def plan(tree: Tree, series: Series, arch: str, options: kbuild.BuildOptions) -> kbuild.Plan:
-    """Return what building a mutant would mean; its key is known before anything is built.
+def build(
+    asked: Request, tree: Tree, series: Series, mutant: Mutant, clean: Kernel, *, say: Say
+) -> Kernel:
+    """Return the kernel of a mutant, as `clean`, the series' own, was asked for.
 
-    Raises ApplyError when the mutant does not apply on top of the series.
+    Raises ApplyError when the mutant does not apply on top of the series, and as have().
     """
-    patched = apply(tree, series, say=lambda line: None, leave_conflict=False)
-    return kbuild.plan(patched, arch, options)
+    patched = apply(tree, on_top(series, mutant), say=lambda line: None, leave_conflict=False)
+    options = kbuild.BuildOptions(clean.flavor, asked.extra, asked.llvm, asked.jobs)
+    return have(kbuild.plan(patched, clean.arch, options), clean, say=say)
 
 
 def have(wanted: kbuild.Plan, clean: Kernel, *, say: Say) -> Kernel:

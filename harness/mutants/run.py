@@ -15,9 +15,8 @@ from harness import price, stages, ui
 from harness.cells import Bench, run_cell
 from harness.errors import BuildError, InfrastructureError
 from harness.guest.machine import Machine
-from harness.kbuild.kernel import BuildOptions
 from harness.mutants import finding, kernels, racing, tries
-from harness.mutants.file import Mutant, on_top
+from harness.mutants.file import Mutant
 from harness.mutants.finding import PRICE, Finding, Kind, Reference, Sign
 from harness.mutants.tries import Breach, Try
 from harness.request import Request
@@ -142,10 +141,8 @@ class Runner:
         return MutantRow(mutant, findings, failed)
 
     def _kernel(self, mutant: Mutant, arch: str, flavor: str) -> Kernel:
-        asked = self.work.asked
-        options = BuildOptions(flavor, asked.extra, asked.llvm, asked.jobs)
-        wanted = kernels.plan(self.work.tree, on_top(self.work.series, mutant), arch, options)
-        return kernels.have(wanted, self.built.kernels[arch, flavor], say=ui.say)
+        work, clean = self.work, self.built.kernels[arch, flavor]
+        return kernels.build(work.asked, work.tree, work.series, mutant, clean, say=ui.say)
 
     def _spot(self, kernel: Kernel, column: Column, built: Built, name: str) -> Spot:
         source = build_folder(self.work.tree) / "src"

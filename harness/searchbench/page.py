@@ -90,9 +90,11 @@ def markdown(report: Report, pictures: Sequence[Path] = ()) -> str:
 
 def _words(report: Report) -> list[str]:
     budget = f"{report.budget:g}"
+    planted = sum(window.planted for window in report.windows)
     return [
         "",
-        "Ten windows, fixed beforehand, five of them planted in mutants of the series. Each arm"
+        f"{len(report.windows)} windows, fixed beforehand, {planted} of them planted in mutants of"
+        " the series. Each arm"
         " plays the same scenario in the same kernel, one attempt after the other on the same host:"
         " all arms and windows with one seed, then all with the next. A cell has the median of the"
         " CPU seconds to the first hit, of QEMU and of the harness, boots included; in brackets its"

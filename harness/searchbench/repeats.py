@@ -64,7 +64,7 @@ def _seeds(lab: Lab, abi: str, times: int, done: list[Repeat]) -> None:
     while count < times:
         found = replays.run_once(made, folder).fingerprint
         token = replays.make_token(
-            made, reference, tree=lab.tree.spec, patched=lab.patched[SERIES], abi=abi
+            made, reference, tree=lab.tree.spec, patched=kernel.tree_id, abi=abi
         )
         digest = lab.made(SERIES, abi, arch)
         same = int(found == reference)
@@ -110,7 +110,7 @@ def _first(lab: Lab, window: Window, abi: str, folder: Path) -> str:
         raise InfrastructureError(
             f"no hold of {window.name} was found on {abi}", log=folder, hint="pinrace hunt"
         )
-    return runs.token_of(lab, bench, window.kernel, found)
+    return runs.token_of(lab, bench, found)
 
 
 def _counted(done: list[Repeat], kind: str, abi: str, what: str) -> str:

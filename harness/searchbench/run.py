@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import store, ui
-from harness.arches import get_arch
+from harness.arches import get_abi, get_arch
 from harness.errors import InfrastructureError
 from harness.holds import spec
 from harness.holds import token as hold_tokens
@@ -42,7 +42,6 @@ class Lab:
     """All that attempts run on: kernels by (series or mutant, arch), images by ABI."""
 
     tree: Tree
-    patched: dict[str, str]  # the id of the patched tree, by series or mutant
     kernels: dict[tuple[str, str], Kernel]
     images: dict[str, Image]
     folder: Path
@@ -104,16 +103,16 @@ def attempt(lab: Lab, window: Window, trial: Trial, budget: float) -> Result:
         tries=found.tries,
         budget=budget,
         how=found.how,
-        token=token_of(lab, bench, name, found),
+        token=token_of(lab, bench, found),
         lost=found.lost,
     )
 
 
-def token_of(lab: Lab, bench: Bench, name: str, found: Found) -> str:
+def token_of(lab: Lab, bench: Bench, found: Found) -> str:
     """Return what has the hit again, "" for a hit that cannot be had again for certain."""
     if not found.hit:
         return ""
-    facts = {"tree": lab.tree.spec, "patched": lab.patched[name]}
+    facts = {"tree": lab.tree.spec, "patched": bench.kernel.tree_id}
     if found.made and found.fingerprint:
         made = found.made
         token = replays.make_token(made, found.fingerprint, **facts, abi=bench.image.abi)
@@ -129,18 +128,12 @@ def measure(lab: Lab, windows: Sequence[Window], trials: Sequence[Trial], budget
     """Make all attempts that the journal does not have; return how many could not be run."""
     path = lab.folder / JOURNAL
     by_name = {window.name: window for window in windows}
-    done = {
-        (line.trial, line.made)
-        for line in journal.read(path)
-        if isinstance(line, Result) and not line.lost and line.budget == budget
-    }
+    done = {one.trial for one in results(lab, windows, budget)}
     lost = 0
     for number, trial in enumerate(trials, 1):
-        window = by_name[trial.window]
-        name = SERIES if trial.alarm else window.kernel
-        if (trial, lab.made(name, native_abi(trial.arch), trial.arch)) in done:
+        if trial in done:
             continue
-        result = attempt(lab, window, trial, budget)
+        result = attempt(lab, by_name[trial.window], trial, budget)
         journal.append(path, result)
         lost += bool(result.lost)
         ui.say(f"{number}/{len(trials)}  {line(result)}")
@@ -181,10 +174,10 @@ def results(lab: Lab, windows: Sequence[Window], budget: float) -> list[Result]:
 def repeats(lab: Lab) -> list[Repeat]:
     """Return what the journal has of replays on the present kernels."""
     known = {
-        lab.made(name, image, arch)
+        lab.made(name, abi, arch)
         for name, arch in lab.kernels
-        for image in lab.images
-        if get_arch(arch).name == arch and image in {abi.name for abi in get_arch(arch).abis}
+        for abi in lab.images
+        if get_abi(abi).arch == arch
     }
     lines = journal.read(lab.folder / JOURNAL)
     return [one for one in lines if isinstance(one, Repeat) and one.made in known]
