@@ -42,6 +42,14 @@ class Ask:
     record: Run
 
 
+@dataclass(frozen=True)
+class Looked:
+    """What a search came to: INCONCLUSIVE when nothing in it could have failed."""
+
+    verdict: Verdict
+    line: str = ""  # the command that has a failure again, "" where it did not come back
+
+
 def repeat_line(task: Task, ask: Ask) -> str:
     """Return the command that has the cell of a torture again in the same way."""
     token = tokens.make(
@@ -81,7 +89,7 @@ def follow_up(task: Task, found: TortureResult, ask: Ask, seconds: float) -> Tor
     among its notes.
     """
     ui.say(f"search  {task.cell.name}: deterministic runs for {seconds:.0f} s")
-    _, line = look(task, found, ask, seconds=seconds)
+    line = look(task, found, ask, seconds=seconds).line
     if line:
         note = f"{commands.REPLAY}{line}"
     else:
@@ -103,11 +111,8 @@ def look(
     seconds: float = searches.MOST,
     runs: int | None = None,
     width: int = 0,
-) -> tuple[bool, str]:
-    """Look for a deterministic run that fails; say how to have it again.
-
-    Returns whether there was one, and that command, "" where it did not come back.
-    """
+) -> Looked:
+    """Look for a deterministic run that fails, and say how to have it again."""
     began = time.monotonic()
     done = searches.search(
         task.cell,
@@ -122,18 +127,18 @@ def look(
     took = time.monotonic() - began
     hit = next((one for one in done if one.failed), None)
     if not hit:
-        exposed = sum(sum(one.result.exposed.values()) for one in done)
         ui.say(
-            f"        none of {len(done)} failed in {took:.0f} s, with {exposed:,} exposed trials"
+            f"        none of {len(done)} failed in {took:.0f} s, with {searches.exposed(done):,}"
+            " exposed trials"
         )
-        return False, ""
+        return Looked(searches.verdict(done))
     ui.say(f"        one of {len(done)} failed after {took:.0f} s: {hit.result.reason}")
     there = on_replay(task, hit.attempt.replay)
     line = replay_line(there, hit.attempt.plan, hit.result.folder, ask.asked)
     same = _comes_back(task.cell, there.patched, hit)
     ask.record.event("search", cell=task.cell.name, runs=len(done), again=line, same=same)
     ui.say(f"        {'comes back' if same else 'does NOT come back'}: {line}")
-    return True, line if same else ""
+    return Looked(Verdict.FAIL, line if same else "")
 
 
 def _comes_back(cell: Cell, bench: Bench, hit: Ran) -> bool:

@@ -28,7 +28,7 @@ from harness.search.search import Found, Search, Trial, hunt, minimise
 from harness.torture import report
 from harness.torture.jobs import MOST_SECONDS
 from harness.torture.values import TorturePlan
-from harness.values import Cell
+from harness.values import Cell, Verdict
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -156,8 +156,8 @@ def _torture(
     (task,) = tasks(lab, [cell], {arch: machine})
     ask = freely.Ask(asked, TorturePlan(args.seed, MOST_SECONDS), record)
     ui.say(f"search  {cell.name}: {args.runs} deterministic runs at most")
-    found, _ = freely.look(task, None, ask, runs=args.runs, width=args.guests)
-    return Exit.KERNEL if found else Exit.OK
+    found = freely.look(task, None, ask, runs=args.runs, width=args.guests).verdict
+    return {Verdict.FAIL: Exit.KERNEL, Verdict.PASS: Exit.OK}.get(found, Exit.INFRA)
 
 
 def _control(bench: _Bench, seed: int) -> bool:

@@ -35,9 +35,6 @@ DURATION = "1m"
 DETERMINISTIC_TRIALS = 1500
 SEED = 7  # of a deterministic run, as of `pinrace test`
 
-_FOR = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|)")
-_UNITS = {"s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
@@ -91,26 +88,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def parse_duration(text: str, option: str = "--for") -> float:
-    """Return the seconds that a duration like 90, 30s, 10m or 2h means; UserError for others."""
-    match = _FOR.fullmatch(text)
-    seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
-    if seconds < 1:
-        raise UserError(f"{option} takes no '{text}'", hint=f"{option} 30s, {option} 10m")
-    return seconds
-
-
 def make_plan(args: argparse.Namespace) -> TorturePlan:
     """Return what was asked for; UserError for numbers that make no sense."""
     if args.repeat < 1 or args.smp < 1 or args.guests < 0 or args.lanes < 0:
         raise UserError("--repeat, --smp, --guests and --lanes take numbers of 1 or more")
     if args.deterministic and args.duration:
         raise UserError("--deterministic ends after trials, not by a clock", hint="--trials 500")
+    if (args.mutants or args.write) and not (args.bench and args.mutants):
+        raise UserError(
+            "--mutants and --write are about the comparison with the naive loop",
+            hint="--bench --mutants",
+        )
     if not 0 <= args.trials < 10**9:
         raise UserError("--trials takes a number of 1 or more")
     if args.seed is not None and not 0 <= args.seed < 2**63:
         raise UserError("--seed takes no negative number, and none beyond 63 bits")
-    seconds = parse_duration(args.duration or DURATION)
+    seconds = options.duration(args.duration or DURATION, "--for")
     trials, seed = args.trials, secrets.randbits(32)
     if args.deterministic:
         seconds, trials, seed = MOST_SECONDS, trials or DETERMINISTIC_TRIALS, SEED
@@ -164,7 +157,7 @@ class _Progress:
 def run(args: argparse.Namespace) -> int:
     """Build what is missing, torture each cell, print a line each; the code is the verdict's."""
     asked = options.request(args)
-    plan, search_for = make_plan(args), parse_duration(args.search_for, "--search-for")
+    plan, search_for = make_plan(args), options.duration(args.search_for, "--search-for")
     if args.bench and args.mutants:
         on = {name: get_machine(get_arch(name), smp=args.smp) for name in asked.arches}
         return torture_bench.run(args, plan, on)

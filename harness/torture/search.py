@@ -7,7 +7,7 @@ is found in the time given, the same torture is run again, freely, to say how of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -102,6 +102,18 @@ def search(
         finally:
             stop.set()
     return done
+
+
+def exposed(done: Sequence[Ran]) -> int:
+    """Return in how many trials something could have been seen."""
+    return sum(sum(one.result.exposed.values()) for one in done)
+
+
+def verdict(done: Sequence[Ran]) -> Verdict:
+    """Return what a search says: nothing where no trial could have shown anything."""
+    if any(one.failed for one in done):
+        return Verdict.FAIL
+    return Verdict.PASS if exposed(done) else Verdict.INCONCLUSIVE
 
 
 def again(

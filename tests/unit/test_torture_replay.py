@@ -125,6 +125,16 @@ def test_a_run_again_is_long_enough_for_what_was_seen() -> None:
     assert search.shorter(plan, failed(early)).seconds == search.SHORTEST
 
 
+def test_a_search_in_which_nothing_could_fail_proves_nothing() -> None:
+    attempt = next(search.attempts(TorturePlan(1, 60.0), None))
+    blind = search.Ran(attempt, replace(failed(), verdict=Verdict.INCONCLUSIVE))
+    clean = search.Ran(attempt, replace(failed(), verdict=Verdict.PASS, exposed={"open": 3}))
+    assert search.verdict([]) is Verdict.INCONCLUSIVE
+    assert search.verdict([blind]) is Verdict.INCONCLUSIVE
+    assert search.verdict([blind, clean]) is Verdict.PASS
+    assert search.verdict([clean, search.Ran(attempt, failed(SEEN))]) is Verdict.FAIL
+
+
 def test_the_guest_s_fingerprint_is_read() -> None:
     line = "torture second ns=1 trials=2 pinned=1 exposed=1 violations=0 fingerprint=00ff"
     assert parse([line]).fingerprint == "00ff"
@@ -145,6 +155,9 @@ def test_deterministic_options() -> None:
     command.add_arguments(parser)
     plan = command.make_plan(parser.parse_args(["--deterministic"]))
     assert (plan.seed, plan.trials) == (command.SEED, command.DETERMINISTIC_TRIALS)
+    for words in (["--mutants"], ["--write", "x.md"], ["--bench", "--write", "x.md"]):
+        with pytest.raises(UserError, match="the comparison with the naive loop"):
+            command.make_plan(parser.parse_args(words))
     with pytest.raises(UserError, match="no list of names"):
         command.make_plan(parser.parse_args(["--families", "open close"]))
     with pytest.raises(UserError, match="not by a clock"):
