@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-from datetime import datetime
 
 from harness import batch, contract, ui
 from harness.arches import get_abi
@@ -44,11 +43,10 @@ def run(args: argparse.Namespace) -> int:
         for flavor in asked.flavors
         for abi in asked.abis
     )
-    today = datetime.now().astimezone().date().isoformat()
-    facts = {"date": today, "tree": f"{tree.label}, {tree.origin}"}
+    facts = kept.facts(tree)
     for series in (own, *(series for series in others if series)):
         tested = contract.with_selftest(series, own)
-        facts[series.name] = f"{len(series.patches)} patches, {series.digest[:16]}"
+        facts[series.name] = kept.patches(series)
         todo = batch.Batch(asked, tree, tested, cells, with_base=False)
         _, results = batch.run(todo, ["pinrace", *args.words])
         columns += [contract.Column(series.name, result) for result in results]

@@ -7,7 +7,6 @@ import argparse
 import re
 import time
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 
 from harness import stages, ui
@@ -56,7 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--list", type=Path, default=lists.WINDOWS, help="windows to sweep (default: %(default)s)"
     )
     parser.add_argument("-k", dest="only", default="", help="windows whose name holds this")
-    parser.add_argument("--for", dest="seconds", type=float, default=0.0, help="seconds, of all")
+    parser.add_argument(
+        "--for", dest="duration", help="of all: 90, 30s, 25m, 2h (default: to their ends)"
+    )
     parser.add_argument("--icount", action="store_true", help="on a machine that counts time")
     parser.add_argument(
         "--every", action="store_true", help="also before instructions that nobody can notice"
@@ -68,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Sweep the windows and print a line for each; exit 1 for a violation, 4 for a lost guest."""
     asked = options.request(args)
+    seconds = options.duration(args.duration, "--for") if args.duration else 0.0
     wanted = _windows(args)
     tree, series = options.request_tree(args)
     lab = stages.prepare(asked, tree, series, with_base=False)
@@ -80,8 +82,8 @@ def run(args: argparse.Namespace) -> int:
         kernel = lab.patched.kernels[ABIS[abi].arch, asked.flavors[0]]
         if abi not in labs:
             labs[abi] = get_lab(kernel, lab.patched.images[abi], icount=args.icount)
-        left = began + args.seconds - time.monotonic()
-        share = max(left, 1.0) / (len(jobs) - number) if args.seconds else SECONDS
+        left = began + seconds - time.monotonic()
+        share = max(left, 1.0) / (len(jobs) - number) if seconds else SECONDS
         found = hunts.hunt_window(
             labs[abi],
             window,
@@ -115,14 +117,8 @@ def _swept(abi: str, hunt: Hunt) -> table.Swept:
 
 def _facts(tree: PatchedTree, labs: Mapping[str, Lab]) -> dict[str, str]:
     """Return what the table says of where it was made."""
-    series = tree.series
     machines = {lab.machine.arch: lab.machine for lab in labs.values()}
-    return {
-        "date": datetime.now().astimezone().date().isoformat(),
-        "tree": f"{tree.base.label}, {tree.base.origin}",
-        "series": f"{series.name}, {len(series.patches)} patches, {series.digest[:16]}"
-        if series
-        else "none",
+    return kept.facts(tree.base, tree.series) | {
         "guests": ", ".join(
             f"{arch}: QEMU {one.qemu.version}, {one.accel.name}" for arch, one in machines.items()
         ),
@@ -131,8 +127,6 @@ def _facts(tree: PatchedTree, labs: Mapping[str, Lab]) -> dict[str, str]:
 
 def _windows(args: argparse.Namespace) -> tuple[Window, ...]:
     """Return the windows to sweep: the one of the options, or those of the list."""
-    if args.seconds < 0:
-        raise UserError("--for takes seconds")
     if not args.window:
         found = tuple(w for w in lists.load(args.list) if args.only in w.name)
         if not found:

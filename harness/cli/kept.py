@@ -4,12 +4,29 @@
 from __future__ import annotations
 
 import argparse
+from datetime import datetime
 from pathlib import Path
+
+from harness.values import Series, Tree
 
 
 def option(parser: argparse.ArgumentParser) -> None:
     """--write."""
     parser.add_argument("--write", type=Path, metavar="FILE", help="keep the table there")
+
+
+def facts(tree: Tree, series: Series | None = None) -> dict[str, str]:
+    """Return what every table says first: when it was made, and of what."""
+    found = {
+        "date": datetime.now().astimezone().date().isoformat(),
+        "tree": f"{tree.label}, {tree.origin}",
+    }
+    return found | ({"series": f"{series.name}, {patches(series)}"} if series else {})
+
+
+def patches(series: Series) -> str:
+    """Say which patches these are."""
+    return f"{len(series.patches)} patches, {series.digest[:16]}"
 
 
 def write(args: argparse.Namespace, text: str) -> None:

@@ -4,13 +4,10 @@
 from __future__ import annotations
 
 import argparse
-import re
-from datetime import datetime
-from pathlib import Path
 
 from harness import contract, stages, ui
 from harness.arches import get_abi, get_arch
-from harness.cli import options
+from harness.cli import kept, options
 from harness.cli.contract import STATEMENTS
 from harness.errors import Exit, UserError
 from harness.guest.machine import Machine, get_machine
@@ -57,14 +54,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="another series to run the same tests on; may be repeated",
     )
-    parser.add_argument("--write", type=Path, metavar="FILE", help="keep the table there")
+    kept.option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the tests on the series and on its mutants; exit 1 when they do not tell them apart."""
     asked = options.request(args)
     mutants = file.select(file.load(), args.names)
-    seconds = 0.0 if args.only_selftest else _seconds(args.torture)
+    seconds = 0.0 if args.only_selftest else options.duration(args.torture, "--torture")
     if args.runs < 1 or args.smp < 1 or args.guests < 1:
         raise UserError("--runs, --smp and --guests take numbers of 1 or more")
     tree, series = options.request_tree(args)
@@ -93,8 +90,7 @@ def run(args: argparse.Namespace) -> int:
         its.stop.set()
     text = table.markdown(rows, found, columns, _facts(work, machines))
     ui.say(text)
-    if args.write:
-        args.write.write_text(f"<!-- made by: pinrace {' '.join(args.words)} -->\n\n{text}")
+    kept.write(args, text)
     missing = table.uncovered(contract.statements(STATEMENTS), found)
     if missing and not args.names:
         ui.say(f"no mutant of {', '.join(missing)} was killed")
@@ -119,22 +115,10 @@ def _facts(work: Work, machines: dict[str, Machine]) -> dict[str, str]:
         else "no selftest"
     )
     raced = f", torture for {work.torture:.0f} s" if work.torture else ", no torture"
-    return {
-        "date": datetime.now().astimezone().date().isoformat(),
-        "tree": f"{work.tree.label}, {work.tree.origin}",
-        "series": f"{work.series.name}, {len(work.series.patches)} patches,"
-        f" {work.series.digest[:16]}",
+    return kept.facts(work.tree, work.series) | {
         "guests": f"QEMU {qemu.qemu.version}, {qemu.accel.name}, {qemu.smp} CPUs",
         "tests": f"{tested}{raced}; seconds are the host's, boots included",
     }
-
-
-def _seconds(text: str) -> float:
-    """Return a time as seconds: 90, 90s, 2m, 1h; UserError for anything else."""
-    match = re.fullmatch(r"(\d+)([smh]?)", text)
-    if not match:
-        raise UserError(f"--torture takes no '{text}'", hint="for example 20s or 2m")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def _code(clean: SeriesRow, found: list[MutantRow], columns: tuple[Column, ...]) -> Exit:

@@ -145,3 +145,16 @@ def cells(asked: Request, args: argparse.Namespace) -> tuple[Cell, ...]:
         for suite in dict.fromkeys(suites)
         for repeat in range(1, args.repeat + 1)
     )
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|)")
+_UNITS = {"s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def duration(text: str, option: str) -> float:
+    """Return the seconds that a duration like 90, 30s, 10m or 2h means; UserError for others."""
+    match = _DURATION.fullmatch(text)
+    seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
+    if seconds < 1:
+        raise UserError(f"{option} takes no '{text}'", hint=f"{option} 30s, {option} 10m")
+    return seconds

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-from datetime import datetime
 
 from harness import price, stages, ui
 from harness.cli import kept, options
@@ -41,10 +40,7 @@ def run(args: argparse.Namespace) -> int:
         ui.say(f"price   {abi}  {len(patched)} calls, {price.TIMES} runs of each kernel agree")
     code = Exit.KERNEL if any(one.too_much for one in prices) else Exit.OK
     record.finish([], exit_code=code)
-    facts = {
-        "date": datetime.now().astimezone().date().isoformat(),
-        "tree": f"{tree.label}, {tree.origin}",
-        "series": f"{series.name}, {len(series.patches)} patches, {series.digest[:16]}",
+    facts = kept.facts(tree, series) | {
         "counted": f"instructions a call, QEMU {price.machine(asked.abis[0]).qemu.version},"
         " one CPU; the cheapest of 20 to 200 batches",
     }

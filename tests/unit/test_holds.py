@@ -238,12 +238,16 @@ def test_a_window_is_asked_for() -> None:
         ("--window", "f", "--scenario", "pin", "--pairs"),
         ("--window", "f", "--scenario", "pin", "--until", "1"),
         ("-k", "no such window"),
-        ("--for", "-1"),
     ],
 )
 def test_what_cannot_be_swept_is_refused(words: tuple[str, ...]) -> None:
     with pytest.raises(UserError):
         asked(*words)
+
+
+def test_a_time_that_is_none_is_refused() -> None:
+    with pytest.raises(UserError, match="--for takes no '-1'"):
+        command.run(parser().parse_args(["hunt", "--for", "-1"]))
 
 
 def test_the_table_says_what_was_held_and_what_was_found() -> None:

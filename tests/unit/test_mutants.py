@@ -11,7 +11,6 @@ import pytest
 from harness import contract
 from harness.cells import Outcome
 from harness.cli.contract import STATEMENTS
-from harness.cli.mutants import _seconds
 from harness.cli.options import DEFAULT_SERIES
 from harness.errors import InfrastructureError, UserError
 from harness.judge.verdict import Ending, Evidence
@@ -251,13 +250,6 @@ def test_the_matrix_says_what_saw_each_mutant_and_what_nothing_saw() -> None:
     assert "## Not seen\n\n- race on x86_64: torn" in text
     assert "C4" not in table.uncovered(contract.statements(STATEMENTS), [row])
     assert "C5" in table.uncovered(contract.statements(STATEMENTS), [row, alive])
-
-
-@pytest.mark.parametrize(("text", "seconds"), [("20", 20), ("20s", 20), ("2m", 120), ("1h", 3600)])
-def test_times(text: str, seconds: float) -> None:
-    assert _seconds(text) == seconds
-    with pytest.raises(UserError):
-        _seconds(text + "x")
 
 
 def tortured(verdict: Verdict, reason: str = "", **more: object) -> TortureResult:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli import options
 from harness.cli import torture as command
 from harness.errors import UserError
 from harness.guest.channel import Record
@@ -228,13 +229,13 @@ def test_a_torture_is_run_again_by_its_own_command() -> None:
     ("text", "seconds"), [("90", 90), ("30s", 30), ("10m", 600), ("1.5h", 5400)]
 )
 def test_durations(text: str, seconds: float) -> None:
-    assert command.parse_duration(text) == seconds
+    assert options.duration(text, "--for") == seconds
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "10x", "m"])
 def test_durations_that_are_none(text: str) -> None:
     with pytest.raises(UserError):
-        command.parse_duration(text)
+        options.duration(text, "--for")
 
 
 def test_a_stopped_run_keeps_what_it_has(tmp_path: Path) -> None:
