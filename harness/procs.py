@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import IO, cast
 
 from harness.deadline import Deadline
 from harness.errors import InfrastructureError
@@ -83,22 +83,8 @@ def run(
             sink.write(f"$ {show(words, cwd=cwd, env=env)}\n")
             sink.flush()
         source = stack.enter_context(stdin.open("rb")) if isinstance(stdin, Path) else None
-        try:
-            process = subprocess.Popen(
-                [*PDEATHSIG, *words],
-                cwd=cwd,
-                env={**os.environ, **(env or {})},
-                stdin=source or (subprocess.PIPE if stdin is not None else subprocess.DEVNULL),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                start_new_session=True,
-            )
-        except FileNotFoundError as exc:
-            raise InfrastructureError(
-                f"{what}: '{exc.filename}' is not there", hint="pinrace doctor"
-            ) from None
+        reads = source or (subprocess.PIPE if stdin is not None else subprocess.DEVNULL)
+        process = _start(words, cwd, env, reads, what)
         try:
             lines, expired = _drain(process, stdin, sink.write if sink else None, on_line, deadline)
         finally:
@@ -116,6 +102,32 @@ def run(
             f"{what} failed with status {done.status}{tail}", log=log_to, hint=hint
         )
     return done
+
+
+def _start(
+    words: Sequence[str],
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    reads: IO[bytes] | int,
+    what: str,
+) -> subprocess.Popen[str]:
+    """Start a program in a group of its own, which dies with the calling thread."""
+    try:
+        return subprocess.Popen(
+            [*PDEATHSIG, *words],
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            stdin=reads,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except FileNotFoundError as exc:
+        raise InfrastructureError(
+            f"{what}: '{exc.filename}' is not there", hint="pinrace doctor"
+        ) from None
 
 
 def _drain(

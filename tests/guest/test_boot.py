@@ -11,6 +11,7 @@ import pytest
 from harness.arches import ABIS, Abi, get_arch
 from harness.guest.boot import Ending, run_guest
 from harness.guest.machine import get_machine
+from harness.guest.outcome import GuestRun
 from harness.values import Image, Job
 
 MISBEHAVE = "/pinrace/bin/misbehave"
@@ -20,6 +21,16 @@ EVERY_ABI = pytest.mark.parametrize("abi", ABIS.values(), ids=lambda abi: abi.na
 
 def sh(name: str, script: str, timeout: float = 5, **env: str) -> Job:
     return Job(name, ("/bin/sh", "-c", script), timeout, tuple(env.items()))
+
+
+def check_run(run: GuestRun) -> None:
+    """What is true of any guest of two CPUs that came to its end."""
+    assert run.ending is Ending.DONE, run
+    assert run.sound, run.damage
+    assert run.hello["cpus"] == "2"
+    assert run.boot_seconds is not None
+    assert 0 < run.boot_seconds <= run.seconds
+    assert run.cpu_seconds > 0
 
 
 @EVERY_ABI
@@ -54,13 +65,8 @@ def test_ends_and_output_are_kept(
         folder,
         on_record=seen.append,
     )
-    assert run.ending is Ending.DONE, run
-    assert run.sound, run.damage
+    check_run(run)
     assert tuple(seen) == run.records
-    assert run.hello["cpus"] == "2"
-    assert run.boot_seconds is not None
-    assert 0 < run.boot_seconds <= run.seconds
-    assert run.cpu_seconds > 0
     job = {one.name: one for one in run.jobs}
     assert [job[name].status for name in ("zero", "seven", "words", "bytes")] == [0, 7, 0, 0]
     assert (job["segv"].status, job["segv"].signal) == (None, 11)
