@@ -104,8 +104,6 @@ def bench(session: nox.Session) -> None:
     """
     what, *more = session.posargs or [""]
     if what == "search":
-        pip = ("python", "-m", "pip", "install", "--quiet")
-        run(session, *pip, "-c", CONSTRAINTS, "-e", ".[bench]")
         pinrace(session, "searchbench", *more)
     elif what == "torture":
         pinrace(session, "torture", "--bench", *more)

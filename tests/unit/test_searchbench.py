@@ -266,7 +266,6 @@ def test_replays_add_up() -> None:
 
 
 def test_plots_are_the_same_each_time(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     few = report(result(), result(seed=2, hit=False), some=WINDOWS[:2])
     first = {path.name: path.read_bytes() for path in plots.draw(few, tmp_path)}
     assert set(first) == {"search-points-x86_64.svg", "search-reached-x86_64.svg"}
