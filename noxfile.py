@@ -63,7 +63,7 @@ def lint(session: nox.Session) -> None:
 def unit(session: nox.Session) -> None:
     """Tests that need no guest."""
     run(session, "pinrace", "doctor", "--quick", "--install", "--tests")
-    run(session, "pytest", "-n", "2", "tests/unit")
+    run(session, "pytest", "-n", "2", "--dist", "loadgroup", "tests/unit")
 
 
 @nox.session

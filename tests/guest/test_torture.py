@@ -39,7 +39,7 @@ def test_nothing_is_violated_and_what_proves_nothing_is_named(
 ) -> None:
     cell = cell_of(abi, flavor)
     on = bench(get_lab(abi, flavor), cell)
-    result = torture(cell, on, TorturePlan(seed=5, seconds=8), tmp_path)
+    result = torture(cell, on, TorturePlan(seed=5, seconds=5), tmp_path)
     assert result.violations == (), result.reason
     assert result.splats == ()
     assert result.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE), result.reason
@@ -88,7 +88,7 @@ def test_what_goes_wrong_is_seen(broken: str, why: str, get_lab: GetLab, tmp_pat
 def test_the_same_seed_draws_the_same_trials(get_lab: GetLab, tmp_path: Path) -> None:
     cell = cell_of("x86_64", "plain")
     on = bench(get_lab("x86_64"), cell)
-    plan = TorturePlan(seed=9, seconds=8, lanes=1, chaos=False, broken="plain")
+    plan = TorturePlan(seed=9, seconds=8, trials=120, lanes=1, chaos=False, broken="plain")
     plans = []
     for number in ("1", "2"):
         result = torture(cell, on, plan, tmp_path / number)

@@ -15,6 +15,9 @@ from harness.arches import ABIS, get_abi
 from harness.errors import BuildError, InfrastructureError
 from harness.kbuild import elf, userspace
 
+# One worker builds what all of these share.
+pytestmark = pytest.mark.xdist_group("userspace")
+
 Build = Callable[[str], Path]
 
 
