@@ -57,17 +57,21 @@ def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
     for name, machine in machines.items():
         why = f" ({machine.accel.reason})" if machine.accel.reason else ""
         ui.say(f"guests  {name} {machine.cpu} under {machine.accel.name}{why}")
-    guests = batch.guests or Budget.of_host().guests_at_once(batch.smp, 512)
+    threads = max(machine.threads for machine in machines.values())
+    guests = batch.guests or Budget.of_host().guests_at_once(threads, 512)
     work = runner.tasks(lab, batch.cells, machines)
     ui.say(f"test    {len(work)} cells, {guests} guests at once, results in {record.folder}")
     return record, _keep(record, _run(work, record, guests, batch))
 
 
 def _machine(arch: str, batch: Batch) -> Machine:
-    """Return the machine of an arch."""
+    """Return the machine of an arch.
+
+    Suites stage their races, so that a guest's CPUs may take turns.
+    """
     if batch.replay:
         return get_replay_machine(arch, batch.replay, batch.smp)
-    return get_machine(get_arch(arch), smp=batch.smp)
+    return get_machine(get_arch(arch), smp=batch.smp, turns=True)
 
 
 def _not_applicable(

@@ -247,6 +247,7 @@ def _identity(machine: Machine) -> str:
     return (
         f"{machine.qemu.version} {machine.cpu} {machine.smp} {machine.mem_mb} {machine.accel.name}"
         + (f" {machine.replay}" if machine.replay else "")
+        + (" turns" if machine.turns else "")
     )
 
 

@@ -47,6 +47,12 @@ class Machine:
     cmdline: tuple[str, ...] = ()  # added to the kernel's command line
     replay: Replay | None = None
     qemu_args: tuple[str, ...] = ()  # added to QEMU's, e.g. a gdb stub
+    turns: bool = False  # its CPUs take turns on one of the host's, where that is up to us
+
+    @property
+    def threads(self) -> int:
+        """How many of the host's CPUs it keeps busy at once."""
+        return 1 if self.accel.name == "tcg" and (self.turns or self.replay) else self.smp
 
 
 def get_machine(
@@ -56,18 +62,22 @@ def get_machine(
     mem_mb: int = 512,
     cmdline: tuple[str, ...] = (),
     replay: Replay | None = None,
+    turns: bool = False,
 ) -> Machine:
     """Return a machine of the arch that works on this host.
 
-    A replay is a matter of TCG alone.  Raises InfrastructureError when QEMU is not there or
-    cannot run a guest.
+    A replay is a matter of TCG alone, and so is turns: two guests of two threads each on two CPUs
+    of the host took three times the CPU time that they took one after the other, and two that
+    take turns no more than one.  Races that nobody stages need CPUs that run at once.
+
+    Raises InfrastructureError when QEMU is not there or cannot run a guest.
     """
     qemu = get_qemu(arch)
     accel = probe(arch, qemu)
     if replay and accel.name != "tcg":
         accel = accel.model_copy(update={"name": "tcg", "reason": "a replay needs TCG"})
     cpu = choose_cpu(arch, qemu, accel.name)
-    return Machine(arch.name, qemu, cpu, accel, smp, mem_mb, cmdline, replay)
+    return Machine(arch.name, qemu, cpu, accel, smp, mem_mb, cmdline, replay, turns=turns)
 
 
 def append_line(machine: Machine) -> str:
@@ -128,9 +138,10 @@ def _accel(machine: Machine) -> list[str]:
     forcing it elsewhere gives wrong results that only look like races.
     """
     replay = machine.replay
+    single = ",thread=single" if machine.accel.name == "tcg" and machine.threads == 1 else ""
+    words = ["-accel", machine.accel.name + single]
     if not replay:
-        return ["-accel", machine.accel.name]
-    words = ["-accel", "tcg,thread=single"]
+        return words
     if replay.without != "icount":
         sleep = "" if replay.without == "sleep" else ",sleep=off"
         words += ["-icount", f"shift={replay.shift}{sleep}"]

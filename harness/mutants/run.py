@@ -194,8 +194,9 @@ class Runner:
         into = spot.place / f"selftest-{number}"
         into.mkdir(parents=True, exist_ok=True)
         cell = spot.cell("pin_args")
+        on = replace(spot.bench, machine=replace(spot.bench.machine, turns=True))
         try:
-            outcome = run_cell(cell, spot.bench, into, only=only, stop=self.stop, within=within)
+            outcome = run_cell(cell, on, into, only=only, stop=self.stop, within=within)
         except InfrastructureError as error:
             return Try("selftest", ran=False, why=error.what)
         return tries.of_selftest(outcome, (into / "ktap.txt").read_text())

@@ -23,7 +23,7 @@ GetLab = Callable[..., Lab]
 
 
 def task(lab: Lab, cell: Cell) -> runner.Task:
-    machines = {cell.arch: get_machine(get_arch(cell.arch))}
+    machines = {cell.arch: get_machine(get_arch(cell.arch), turns=True)}
     return runner.tasks(lab, [cell], machines)[0]
 
 
