@@ -30,6 +30,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--flavor", action="append", default=[], help="of guest tests; plain if none")
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse a pytest-xdist that is told of groups and does not see them."""
+    if session.config.getoption("loadgroup", False):
+        for item in session.items:
+            if item.get_closest_marker("xdist_group") and "@" not in item.nodeid:
+                raise pytest.UsageError(f"{item.nodeid}: its xdist_group is not heeded")
+
+
 @cache
 def lab(abi: str, flavor: str = "plain") -> stages.Lab:
     """The kernel of an ABI's arch and its image, with the project's series, and without."""

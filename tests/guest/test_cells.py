@@ -18,7 +18,6 @@ from harness.judge.verdict import Ending, judge
 from harness.stages import Lab
 from harness.values import CaseStatus, Cell, Verdict
 
-EVERY_ABI = [pytest.param(abi, marks=pytest.mark.xdist_group(ABIS[abi].arch)) for abi in ABIS]
 GetLab = Callable[..., Lab]
 
 
@@ -36,7 +35,7 @@ def cell_of(abi: str, flavor: str, suite: str) -> Cell:
 
 
 @pytest.mark.cells
-@pytest.mark.parametrize("abi", EVERY_ABI)
+@pytest.mark.parametrize("abi", ABIS)
 def test_smoke_shows_both_sides_of_the_race(
     abi: str, flavor: str, get_lab: GetLab, tmp_path: Path
 ) -> None:
@@ -50,7 +49,7 @@ def test_smoke_shows_both_sides_of_the_race(
 
 
 @pytest.mark.cells
-@pytest.mark.parametrize("abi", EVERY_ABI)
+@pytest.mark.parametrize("abi", ABIS)
 def test_every_argument_is_lost_at_its_gate_and_kept_when_pinned(
     abi: str, flavor: str, get_lab: GetLab, tmp_path: Path
 ) -> None:
@@ -65,7 +64,7 @@ def test_every_argument_is_lost_at_its_gate_and_kept_when_pinned(
 
 @pytest.mark.cells
 @pytest.mark.parametrize("suite", ["pin_args", "seccomp_bpf"])
-@pytest.mark.parametrize("abi", EVERY_ABI)
+@pytest.mark.parametrize("abi", ABIS)
 def test_the_selftests_pass_but_for_what_fails_unpatched(
     abi: str, flavor: str, suite: str, get_lab: GetLab, tmp_path: Path
 ) -> None:
@@ -80,7 +79,6 @@ def test_the_selftests_pass_but_for_what_fails_unpatched(
     assert any(case.status is CaseStatus.PASS for case in outcome.cases)
 
 
-@pytest.mark.xdist_group("x86_64")
 @pytest.mark.parametrize("suite", ["smoke", "gates"])
 def test_the_unpatched_tree_has_nothing_to_pin(suite: str, get_lab: GetLab, tmp_path: Path) -> None:
     cell = Cell("x86_64", "x86_64", "plain", suite)
@@ -92,7 +90,6 @@ def test_the_unpatched_tree_has_nothing_to_pin(suite: str, get_lab: GetLab, tmp_
     assert kept == found
 
 
-@pytest.mark.xdist_group("x86_64")
 def test_a_native_program_is_no_compat_cell(get_lab: GetLab, tmp_path: Path) -> None:
     cell = cell_of("x86_64", "plain", "smoke")
     on = task(get_lab("x86_64"), cell).patched

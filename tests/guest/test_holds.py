@@ -16,7 +16,6 @@ from harness.holds.session import Lab, get_lab
 from harness.holds.windows import Window
 from harness.stages import Lab as Built
 
-EVERY_ABI = [pytest.param(abi, marks=pytest.mark.xdist_group(ABIS[abi].arch)) for abi in ABIS]
 GetLab = Callable[..., Built]
 BOTH = {"x86_64": False, "arm64": True}  # native ABIs, and whether the machine counts time
 
@@ -35,7 +34,7 @@ def sweep(in_lab: Lab, window: Window, folder: Path) -> Hunt:
     return found
 
 
-@pytest.mark.parametrize("abi", EVERY_ABI)
+@pytest.mark.parametrize("abi", ABIS)
 def test_a_plain_open_is_torn_between_two_loads(abi: str, get_lab: GetLab, tmp_path: Path) -> None:
     """Before the window it is mutated, in it torn, behind it kept; and nothing else."""
     window = next(window for window in windows.load() if window.control)
@@ -49,13 +48,7 @@ def test_a_plain_open_is_torn_between_two_loads(abi: str, get_lab: GetLab, tmp_p
     assert 4 < torn < 32
 
 
-@pytest.mark.parametrize(
-    ("abi", "icount"),
-    [
-        pytest.param(*each, marks=pytest.mark.xdist_group(ABIS[each[0]].arch))
-        for each in BOTH.items()
-    ],
-)
+@pytest.mark.parametrize(("abi", "icount"), BOTH.items())
 def test_a_pin_is_held_and_nothing_is_lost(
     abi: str, icount: bool, get_lab: GetLab, tmp_path: Path
 ) -> None:

@@ -21,7 +21,7 @@ from harness.trees.series import load_series
 from harness.trees.worktree import start_am
 
 
-@pytest.mark.xdist_group("x86_64")
+@pytest.mark.xdist_group("builds")
 def test_all_mutants_apply_on_top_of_the_series() -> None:
     tree, series = resolve(DEFAULT_TREE, say=print), load_series(DEFAULT_SERIES)
     with scratch_for(tree, series, say=print) as path:
@@ -33,7 +33,7 @@ def test_all_mutants_apply_on_top_of_the_series() -> None:
             assert done.status == 0, f"{mutant.name}: {done.output}"
 
 
-@pytest.mark.xdist_group("x86_64")
+@pytest.mark.xdist_group("builds")
 def test_a_mutant_is_killed_by_what_it_breaks(tmp_path: Path) -> None:
     tree, series = resolve(DEFAULT_TREE, say=print), load_series(DEFAULT_SERIES)
     column = Column("x86_64", "x86_64", "plain")

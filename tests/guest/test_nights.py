@@ -22,7 +22,8 @@ def kinds(tonight: night.Night) -> dict[str, Kind]:
     return {change.spot.suite: change.kind for change in tonight.changes}
 
 
-@pytest.mark.xdist_group("x86_64")
+# Beside the mutants it would wait for their build folder.
+@pytest.mark.xdist_group("builds")
 def test_three_nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PINRACE_RUNS", str(tmp_path / "runs"))
     series = tmp_path / "pin-args"

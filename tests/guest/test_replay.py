@@ -27,7 +27,8 @@ from harness.torture.run import torture
 from harness.torture.values import TorturePlan
 from harness.values import Cell, Verdict
 
-EVERY_ABI = [pytest.param(abi, marks=pytest.mark.xdist_group(ABIS[abi].arch)) for abi in ABIS]
+# An ABI's first run is made in one worker.
+EVERY_ABI = [pytest.param(abi, marks=pytest.mark.xdist_group(f"replay-{abi}")) for abi in ABIS]
 GetLab = Callable[..., Lab]
 FirstRun = Callable[[str], tuple[Once, Path]]
 
@@ -73,7 +74,6 @@ def test_the_race_repeats_itself(
     assert tokens.parse(str(token)) == token
 
 
-@pytest.mark.xdist_group("arm64")
 def test_a_torture_that_fails_comes_back_by_its_token(get_lab: GetLab, tmp_path: Path) -> None:
     lab, cell = get_lab("arm"), Cell("arm64", "arm", "plain", "torture")
     plan = TorturePlan(7, MOST_SECONDS, trials=300, stop_at_first=True, broken="plain")

@@ -19,10 +19,6 @@ from harness.stages import Lab
 
 GetLab = Callable[..., Lab]
 WINDOWS = {window.name: window for window in windows.load()}
-NATIVE = [
-    pytest.param(abi, marks=pytest.mark.xdist_group(ABIS[abi].arch)) for abi in ("x86_64", "arm64")
-]
-EVERY_ABI = [pytest.param(abi, marks=pytest.mark.xdist_group(ABIS[abi].arch)) for abi in ABIS]
 LIMIT = 600.0  # CPU seconds: a bound, not a measure
 
 
@@ -31,7 +27,7 @@ def bench(lab: Lab, abi: str, window: str, folder: Path) -> Bench:
     return Bench(WINDOWS[window], kernel, lab.patched.images[abi], 1, folder)
 
 
-@pytest.mark.parametrize("abi", EVERY_ABI)
+@pytest.mark.parametrize("abi", ABIS)
 @pytest.mark.parametrize("window", ["checked-path", "torn-path", "torn-data", "torn-vector"])
 def test_a_gate_is_sure(abi: str, window: str, get_lab: GetLab, tmp_path: Path) -> None:
     found = arms.gates(bench(get_lab(abi), abi, window, tmp_path), Meter(LIMIT))
@@ -39,7 +35,7 @@ def test_a_gate_is_sure(abi: str, window: str, get_lab: GetLab, tmp_path: Path) 
     assert (found.boots, found.tries) == (1, 1)
 
 
-@pytest.mark.parametrize("abi", NATIVE)
+@pytest.mark.parametrize("abi", ["x86_64", "arm64"])
 def test_a_blind_hold_finds_its_way(abi: str, get_lab: GetLab, tmp_path: Path) -> None:
     found = holding.blind(bench(get_lab(abi), abi, "checked-path", tmp_path), Meter(LIMIT))
     assert found.hit
@@ -53,7 +49,7 @@ def meet(lab: Lab, abi: str, job: str, folder: Path) -> Once:
     return replays.run_once(Made(kernel, image, machine, replays.get_jobs(job, 7)), folder)
 
 
-@pytest.mark.parametrize("abi", EVERY_ABI)
+@pytest.mark.parametrize("abi", ABIS)
 def test_a_seed_loses_the_race_each_time_and_a_pin_never(
     abi: str, get_lab: GetLab, tmp_path: Path
 ) -> None:

@@ -16,11 +16,11 @@ from harness.stages import Lab
 from harness.torture.run import SMP, TorturePlan, torture
 from harness.values import Cell, Verdict
 
+# One after the other: each keeps two CPUs of the host busy.
+pytestmark = pytest.mark.xdist_group("torture")
+
 # Each arch's second ABI: the compat one has more that can go wrong.
-ONE_ABI_AN_ARCH = [
-    pytest.param(arch.abis[-1].name, marks=pytest.mark.xdist_group(arch.name))
-    for arch in ARCHES.values()
-]
+ONE_ABI_AN_ARCH = [arch.abis[-1].name for arch in ARCHES.values()]
 GetLab = Callable[..., Lab]
 
 
@@ -71,7 +71,6 @@ def test_a_broken_supervisor_is_found(
         ("lost", "results are lost: the program ended early, with status 0"),
     ],
 )
-@pytest.mark.xdist_group("x86_64")
 def test_what_goes_wrong_is_seen(broken: str, why: str, get_lab: GetLab, tmp_path: Path) -> None:
     cell = cell_of("x86_64", "plain")
     plan = TorturePlan(
@@ -84,7 +83,6 @@ def test_what_goes_wrong_is_seen(broken: str, why: str, get_lab: GetLab, tmp_pat
         assert "task:pintorture" in (tmp_path / "console.log").read_text(errors="replace")
 
 
-@pytest.mark.xdist_group("x86_64")
 def test_the_same_seed_draws_the_same_trials(get_lab: GetLab, tmp_path: Path) -> None:
     cell = cell_of("x86_64", "plain")
     on = bench(get_lab("x86_64"), cell)

@@ -29,11 +29,7 @@ from harness.host import tools
 from harness.paths import PROJECT
 from harness.values import Image
 
-EVERY_ARCH = pytest.mark.parametrize(
-    "arch",
-    [pytest.param(arch, marks=pytest.mark.xdist_group(arch.name)) for arch in ARCHES.values()],
-    ids=list(ARCHES),
-)
+EVERY_ARCH = pytest.mark.parametrize("arch", ARCHES.values(), ids=list(ARCHES))
 BootKernel = Callable[[str], Path]
 AbiImage = Callable[[str], Image]
 SECRET = "nothing of a session"
