@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from pathlib import Path
-from types import TracebackType
 
 import pexpect
 import psutil
@@ -49,12 +48,7 @@ class Guest:
             raise InfrastructureError(f"cannot start QEMU: {exc}", hint="pinrace doctor") from exc
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.end()
         self._child.close(force=True)
         self._channel.close()

@@ -13,7 +13,6 @@ import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from harness.deadline import Deadline
 from harness.errors import InfrastructureError
@@ -109,12 +108,7 @@ class Stub:
         self.ask("?")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
             with contextlib.suppress(InfrastructureError):
                 self._write(b"+" + frame(b"k"))
