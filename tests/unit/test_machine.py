@@ -63,6 +63,16 @@ def test_a_replay_has_the_whole_recipe(arch: Arch, machine: Machine, tmp_path: P
 
 
 @EVERY_ARCH
+def test_cpus_that_take_turns(arch: Arch, machine: Machine, tmp_path: Path) -> None:
+    turns = dataclasses.replace(machine, turns=True)
+    assert value(line(turns, tmp_path), "-accel") == "tcg,thread=single"
+    assert (machine.threads, turns.threads) == (2, 1)
+    kvm = dataclasses.replace(turns, accel=Accelerator(name="kvm", reason="", scale=1.0))
+    assert value(line(kvm, tmp_path), "-accel") == "kvm"
+    assert kvm.threads == 2
+
+
+@EVERY_ARCH
 def test_the_kernels_command_line_can_grow(arch: Arch, machine: Machine) -> None:
     more = dataclasses.replace(machine, cmdline=("a=1", "b"))
     assert append_line(more).endswith(" a=1 b")
