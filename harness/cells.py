@@ -17,7 +17,7 @@ from harness.guest.boot import REPLAY_SLOWER, run_guest
 from harness.guest.machine import Machine
 from harness.guest.outcome import Ending as GuestEnding
 from harness.guest.outcome import GuestRun, JobRun
-from harness.judge import splats
+from harness.judge import blame, splats
 from harness.judge.symbolize import symbolize
 from harness.judge.verdict import KSFT_SKIP, Ending, Evidence, judge
 from harness.suites import feature, ktap
@@ -48,6 +48,7 @@ class Bench:
     machine: Machine
     source: Path  # the tree's files, for the symboliser
     promised: bool = False  # its series brings PIN_ARGS, so the kernel must have it
+    changed: frozenset[str] = frozenset()  # the files that its series changes
 
 
 @dataclass(frozen=True)
@@ -171,11 +172,15 @@ def find_splats(run: GuestRun, bench: Bench, folder: Path, abi: Abi) -> tuple[Sp
         if run.ending in (GuestEnding.NO_BOOT, GuestEnding.KILLED):
             return ()  # a guest that printed nothing is judged by its ending
         raise
-    if found:
-        native = next(a for a in ABIS.values() if a.arch == abi.arch)
-        texts = [symbolize(s.text, bench.kernel.vmlinux, bench.source, native.cross) for s in found]
-        (folder / "splats.txt").write_text("\n\n".join(texts) + "\n")
-    return found
+    if not found:
+        return ()
+    vmlinux, cross = bench.kernel.vmlinux, ABIS[abi.arch].cross
+    texts = [symbolize(splat.text, vmlinux, bench.source, cross) for splat in found]
+    (folder / "splats.txt").write_text("\n\n".join(texts) + "\n")
+    return tuple(
+        replace(splat, elsewhere=blame.is_elsewhere(splat, bench.changed, vmlinux, cross))
+        for splat in found
+    )
 
 
 def run_baseline(cell: Cell, bench: Bench, *, only: str = "", stop: Event | None = None) -> Outcome:

@@ -16,6 +16,7 @@ from threading import Event
 from harness.cells import Bench, Outcome, confirm, judge_cell, run_baseline, run_cell
 from harness.errors import InfrastructureError
 from harness.guest.machine import Machine
+from harness.judge.blame import touched
 from harness.replay.run import Made, fingerprint, get_jobs, make_token
 from harness.replay.token import Token
 from harness.request import Request
@@ -49,6 +50,7 @@ def tasks(lab: Lab, cells: Sequence[Cell], machines: dict[str, Machine]) -> list
             machines[cell.arch],
             build_folder(built.tree.base) / "src",
             brought_by(built.tree.series),
+            touched(built.tree.series),
         )
 
     return [

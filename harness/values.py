@@ -166,6 +166,7 @@ class Splat:
     line: int  # where in the console log, from 1
     text: str  # the whole report
     fingerprint: str  # the same for the same bug at other addresses and times
+    elsewhere: bool = False  # a race of code that the series does not touch
 
 
 class Verdict(StrEnum):

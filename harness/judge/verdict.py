@@ -53,6 +53,7 @@ class _Sorted:
     fixed: tuple[str, ...]
     new_splats: tuple[Splat, ...]
     known_splats: tuple[Splat, ...]
+    elsewhere: tuple[Splat, ...]
     blind: tuple[Splat, ...]
     setup: tuple[Splat, ...]
 
@@ -74,7 +75,7 @@ def judge(
 
     baseline is what the same cell gave on the unpatched tree; None when that was not run, and then
     everything bad counts as new.  `known` of the result names the bad cases that the baseline has
-    too, and the fingerprints of such splats.
+    too, and the fingerprints of such splats and of those that are of other code than the series'.
     """
     sorted_ = _sort(cases, splats, baseline, baseline_splats, rules or load_rules())
     verdict, reason = _decide(evidence, cases, sorted_, booted_before=baseline is not None)
@@ -85,7 +86,10 @@ def judge(
         cases=tuple(cases),
         splats=tuple(splats),
         new=sorted_.new,
-        known=(*sorted_.known, *(s.fingerprint for s in sorted_.known_splats)),
+        known=(
+            *sorted_.known,
+            *(s.fingerprint for s in (*sorted_.known_splats, *sorted_.elsewhere)),
+        ),
         fixed=sorted_.fixed,
         seconds=seconds,
         folder=folder,
@@ -104,13 +108,15 @@ def _sort(
     bad, bad_before = _bad(cases), _bad(baseline or ())
     good = {case.name for case in cases if case.status in (CaseStatus.PASS, CaseStatus.XFAIL)}
     seen_before = {splat.fingerprint for splat in baseline_splats}
-    kernels = [s for s in splats if rules.severity(s.rule) not in ("blind", "setup")]
+    reports = [s for s in splats if rules.severity(s.rule) not in ("blind", "setup")]
+    kernels = [s for s in reports if not s.elsewhere]
     return _Sorted(
         new=tuple(name for name in bad if name not in bad_before),
         known=tuple(name for name in bad if name in bad_before),
         fixed=tuple(name for name in bad_before if name in good and name not in bad),
         new_splats=tuple(s for s in kernels if s.fingerprint not in seen_before),
         known_splats=tuple(s for s in kernels if s.fingerprint in seen_before),
+        elsewhere=tuple(s for s in reports if s.elsewhere),
         blind=tuple(s for s in splats if rules.severity(s.rule) == "blind"),
         setup=tuple(s for s in splats if rules.severity(s.rule) == "setup"),
     )
@@ -205,6 +211,7 @@ def _notes(
     if found.known:
         notes.append(f"{len(found.known)} known on the unpatched tree: {_few(found.known)}")
     notes += [f"known on the unpatched tree: {splat.title}" for splat in found.known_splats]
+    notes += [f"of code that the series does not touch: {s.title}" for s in found.elsewhere]
     if found.fixed:
         notes.append(f"{len(found.fixed)} fixed: {_few(found.fixed)}")
     if baseline is not None:
