@@ -29,13 +29,14 @@ def symbolize(text: str, vmlinux: Path, tree: Path | None, cross: str) -> str:
             ["bash", tree / SCRIPT, vmlinux, "auto"],
             cwd=tree,
             env={"CROSS_COMPILE": cross, "LC_ALL": "C.UTF-8", "PATH": os.environ.get("PATH", "")},
-            stdin=text.encode(errors="backslashreplace"),
+            # The script loses a last line that has no end.
+            stdin=f"{text.rstrip()}\n".encode(errors="backslashreplace"),
             deadline=Deadline.after(LIMIT),
             what="symbolizing a kernel's report",
         )
     except (InfrastructureError, OSError) as exc:
         return _noted(text, str(exc).splitlines()[0])
-    if len(done.output.splitlines()) < len(text.splitlines()):
+    if len(done.output.splitlines()) < len(text.rstrip().splitlines()):
         return _noted(text, "the script lost lines")
     return done.output
 

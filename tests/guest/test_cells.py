@@ -14,6 +14,7 @@ from harness import runner
 from harness.arches import ABIS, get_arch
 from harness.cells import confirm, judge_cell, run_baseline, run_cell
 from harness.guest.machine import get_machine
+from harness.judge.symbolize import symbolize
 from harness.judge.verdict import Ending, judge
 from harness.stages import Lab
 from harness.values import CaseStatus, Cell, Verdict
@@ -88,6 +89,17 @@ def test_the_unpatched_tree_has_nothing_to_pin(suite: str, get_lab: GetLab, tmp_
     assert set(found.values()) == {CaseStatus.PASS, CaseStatus.SKIP}
     kept = {case.name: case.status for case in run_baseline(cell, base).cases}
     assert kept == found
+
+
+@pytest.mark.parametrize("abi", ["x86_64", "arm64"])
+def test_a_report_gets_its_source_lines(abi: str, get_lab: GetLab) -> None:
+    on = task(get_lab(abi), cell_of(abi, "plain", "smoke")).patched
+    title, place = "[    1.0] BUG: KCSAN: data-race in a / b", "[    1.0]  do_seccomp+0x10/0x20"
+    rule = "[    1.0] ===="  # the last line of a report, with no line's end behind it
+    said = symbolize("\n".join((title, place, rule)), on.kernel.vmlinux, on.source, ABIS[abi].cross)
+    first, middle, last = said.splitlines()
+    assert (first, last) == (title, rule)
+    assert "kernel/seccomp.c:" in middle
 
 
 def test_a_native_program_is_no_compat_cell(get_lab: GetLab, tmp_path: Path) -> None:
