@@ -80,6 +80,10 @@ class Rules(BaseModel):
         """Return the severity of the rule of that id ("bug" for one that is not there)."""
         return next((r.severity for r in self.rule if r.id == rule_id), "bug")
 
+    def counts(self, splat: Splat) -> bool:
+        """Whether a report speaks against the kernel under test."""
+        return self.severity(splat.rule) not in ("blind", "setup") and not splat.elsewhere
+
 
 @functools.cache
 def load_rules(path: Path = RULES) -> Rules:

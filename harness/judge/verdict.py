@@ -108,15 +108,14 @@ def _sort(
     bad, bad_before = _bad(cases), _bad(baseline or ())
     good = {case.name for case in cases if case.status in (CaseStatus.PASS, CaseStatus.XFAIL)}
     seen_before = {splat.fingerprint for splat in baseline_splats}
-    reports = [s for s in splats if rules.severity(s.rule) not in ("blind", "setup")]
-    kernels = [s for s in reports if not s.elsewhere]
+    kernels = [s for s in splats if rules.counts(s)]
     return _Sorted(
         new=tuple(name for name in bad if name not in bad_before),
         known=tuple(name for name in bad if name in bad_before),
         fixed=tuple(name for name in bad_before if name in good and name not in bad),
         new_splats=tuple(s for s in kernels if s.fingerprint not in seen_before),
         known_splats=tuple(s for s in kernels if s.fingerprint in seen_before),
-        elsewhere=tuple(s for s in reports if s.elsewhere),
+        elsewhere=tuple(s for s in splats if s.elsewhere),
         blind=tuple(s for s in splats if rules.severity(s.rule) == "blind"),
         setup=tuple(s for s in splats if rules.severity(s.rule) == "setup"),
     )

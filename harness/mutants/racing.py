@@ -41,14 +41,15 @@ def of_torture(result: TortureResult, seconds: float) -> Try:
         breaches.append(Breach(LEAKS, result.reason, result.seconds))
     endings = [end for word, end in _ENDINGS.items() if failed and re.search(word, result.reason)]
     panics = any(splat.rule == "panic" for splat in result.splats)
-    dead = bool(endings or panics or result.splats) and result.began
+    reported = reports(tuple(result.splats))
+    dead = bool(endings or panics or reported) and result.began
     seen = bool(breaches) or dead
     return Try(
         "torture",
         ran=result.verdict is not Verdict.MISS and (seen or not failed),
         why=result.reason,
         ending="panic" if panics else endings[0] if endings else "",
-        reports=reports(tuple(result.splats)),
+        reports=reported,
         breaches=tuple(breaches),
         trials=sum(result.exposed.values()),
         seconds=seconds,

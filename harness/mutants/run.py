@@ -15,6 +15,7 @@ from harness import price, stages, ui
 from harness.cells import Bench, run_cell
 from harness.errors import BuildError, InfrastructureError
 from harness.guest.machine import Machine
+from harness.judge.blame import touched
 from harness.mutants import finding, kernels, racing, tries
 from harness.mutants.file import Mutant
 from harness.mutants.finding import PRICE, Finding, Kind, Reference, Sign
@@ -147,7 +148,8 @@ class Runner:
     def _spot(self, kernel: Kernel, column: Column, built: Built, name: str) -> Spot:
         source = build_folder(self.work.tree) / "src"
         machine = self.machines[column.arch]
-        bench = Bench(kernel, built.images[column.abi], machine, source, promised=True)
+        image, changed = built.images[column.abi], touched(built.tree.series)
+        bench = Bench(kernel, image, machine, source, promised=True, changed=changed)
         return Spot(bench, column, self.folder / name / column.name.replace(" ", "-"))
 
     def _judged(

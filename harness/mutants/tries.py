@@ -113,13 +113,11 @@ def _path(name: str) -> Path:
 
 
 def reports(splats: tuple[Splat, ...]) -> tuple[Report, ...]:
-    """Return what is kept of a kernel's reports; those of the guest's own setup are none."""
+    """Return what is kept of a kernel's reports; those of the guest's own setup are none, and
+    those of code that no series has touched.
+    """
     rules = load_rules()
-    return tuple(
-        Report(splat.fingerprint, splat.title)
-        for splat in splats
-        if rules.severity(splat.rule) not in ("blind", "setup")
-    )
+    return tuple(Report(splat.fingerprint, splat.title) for splat in splats if rules.counts(splat))
 
 
 def of_selftest(outcome: Outcome, said: str) -> Try:

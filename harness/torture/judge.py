@@ -55,7 +55,7 @@ def judge(
     rules = rules or load_rules()
     severity = {splat: rules.severity(splat.rule) for splat in splats}
     setup = [s for s in splats if severity[s] == "setup"]
-    reports = [s for s in splats if severity[s] not in ("setup", "blind") and not s.elsewhere]
+    reports = [s for s in splats if rules.counts(s)]
     blind = [s for s in splats if severity[s] == "blind"]
     if setup:
         return Verdict.MISS, f"the guest was put together wrongly: {setup[0].title}"
