@@ -17,11 +17,13 @@ def option(parser: argparse.ArgumentParser) -> None:
 
 def facts(tree: Tree, series: Series | None = None) -> dict[str, str]:
     """Return what every table says first: when it was made, and of what."""
-    found = {
-        "date": datetime.now().astimezone().date().isoformat(),
-        "tree": f"{tree.label}, {tree.origin}",
-    }
+    found = {"date": today(), "tree": f"{tree.label}, {tree.origin}"}
     return found | ({"series": f"{series.name}, {patches(series)}"} if series else {})
+
+
+def today() -> str:
+    """Return the date here."""
+    return datetime.now().astimezone().date().isoformat()
 
 
 def patches(series: Series) -> str:

@@ -14,6 +14,7 @@ from harness.cli.options import insecure_option
 from harness.errors import Exit, UserError
 from harness.matrix import file, table
 from harness.matrix import run as runs
+from harness.trees.series import load
 from harness.values import Verdict
 
 
@@ -46,13 +47,22 @@ def run(args: argparse.Namespace) -> int:
             ui.say(f"{leg.name}  {what}")
         return Exit.OK
     results = runs.run(matrix, ["pinrace", *args.words], fresh=args.fresh, insecure=args.insecure)
-    text = table.markdown(results)
+    text = "".join(f"- {fact}\n" for fact in _facts(matrix)) + "\n" + table.markdown(results)
     ui.say(text)
     kept.write(args, text)
     count = Counter(str(result.verdict) for result in results)
     said = ", ".join(f"{number} {name}" for name, number in sorted(count.items()))
     ui.say(f"{len(results)} legs: {said} · {runs.folder_of(matrix)}")
     return exit_code({result.verdict for result in results})
+
+
+def _facts(matrix: file.MatrixFile) -> list[str]:
+    """Say when the table was made, and of which series; trees are in its rows."""
+    loaded = [load(name, say=ui.say) for name in matrix.series]
+    return [
+        f"date: {kept.today()}",
+        *(f"series: {series.name}, {kept.patches(series)}" for series in loaded if series),
+    ]
 
 
 def exit_code(verdicts: set[Verdict]) -> Exit:
