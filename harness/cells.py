@@ -178,8 +178,8 @@ def find_splats(run: GuestRun, bench: Bench, folder: Path, abi: Abi) -> tuple[Sp
     texts = [symbolize(splat.text, vmlinux, bench.source, cross) for splat in found]
     (folder / "splats.txt").write_text("\n\n".join(texts) + "\n")
     return tuple(
-        replace(splat, elsewhere=blame.is_elsewhere(splat, bench.changed, vmlinux, cross))
-        for splat in found
+        replace(splat, elsewhere=blame.is_elsewhere(splat, text, bench.changed))
+        for splat, text in zip(found, texts, strict=True)
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from harness.judge import blame
 from harness.judge.splats import Rules, load_rules
 from harness.values import CaseResult, CaseStatus, Cell, CellResult, Splat, Verdict
 
@@ -210,7 +211,7 @@ def _notes(
     if found.known:
         notes.append(f"{len(found.known)} known on the unpatched tree: {_few(found.known)}")
     notes += [f"known on the unpatched tree: {splat.title}" for splat in found.known_splats]
-    notes += [f"of code that the series does not touch: {s.title}" for s in found.elsewhere]
+    notes += blame.notes(found.elsewhere)
     if found.fixed:
         notes.append(f"{len(found.fixed)} fixed: {_few(found.fixed)}")
     if baseline is not None:

@@ -14,6 +14,7 @@ from harness.guest.boot import REPLAY_SLOWER, Limits, run_guest
 from harness.guest.channel import Record
 from harness.guest.machine import Machine
 from harness.guest.outcome import GuestRun
+from harness.judge import blame
 from harness.judge.verdict import Ending, Evidence
 from harness.suites.suite import ABIPROBE
 from harness.torture import judge as judging
@@ -107,7 +108,8 @@ def judged(abi: Abi, bench: Bench, ran: GuestRun, folder: Path) -> TortureResult
     verdict, reason = judging.judge(
         told, evidence, splats, promised=bench.promised, booted=ran.boot_seconds is not None
     )
-    return result(told, verdict, reason, splats, folder, notes=_notes(told, bench.machine))
+    notes = (*_notes(told, bench.machine), *blame.notes(splats))
+    return result(told, verdict, reason, splats, folder, notes=notes)
 
 
 def _notes(told: Told, machine: Machine) -> tuple[str, ...]:
