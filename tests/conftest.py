@@ -30,12 +30,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--flavor", action="append", default=[], help="of guest tests; plain if none")
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Refuse a pytest-xdist that is told of groups and does not see them."""
-    if session.config.getoption("loadgroup", False):
-        for item in session.items:
-            if item.get_closest_marker("xdist_group") and "@" not in item.nodeid:
-                raise pytest.UsageError(f"{item.nodeid}: its xdist_group is not heeded")
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fail where pytest-xdist is told of groups and does not see them."""
+    grouped = item.config.getoption("loadgroup", False) and item.get_closest_marker("xdist_group")
+    if grouped and "@" not in item.nodeid:
+        pytest.fail("its xdist_group is not heeded: this pytest-xdist does not know this pytest")
 
 
 @cache
