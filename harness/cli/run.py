@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
             ui.say(f"{leg.name}  {what}")
         return Exit.OK
     results = runs.run(matrix, ["pinrace", *args.words], fresh=args.fresh, insecure=args.insecure)
-    text = "".join(f"- {fact}\n" for fact in _facts(matrix)) + "\n" + table.markdown(results)
+    text = table.markdown(results, _facts(matrix))
     ui.say(text)
     kept.write(args, text)
     count = Counter(str(result.verdict) for result in results)
@@ -56,13 +56,11 @@ def run(args: argparse.Namespace) -> int:
     return exit_code({result.verdict for result in results})
 
 
-def _facts(matrix: file.MatrixFile) -> list[str]:
+def _facts(matrix: file.MatrixFile) -> dict[str, str]:
     """Say when the table was made, and of which series; trees are in its rows."""
-    loaded = [load(name, say=ui.say) for name in matrix.series]
-    return [
-        f"date: {kept.today()}",
-        *(f"series: {series.name}, {kept.patches(series)}" for series in loaded if series),
-    ]
+    names = dict.fromkeys(leg.series for leg in file.legs(matrix))
+    loaded = [series for name in names if (series := load(name, say=ui.say))]
+    return {"date": kept.today()} | {series.name: kept.patches(series) for series in loaded}
 
 
 def exit_code(verdicts: set[Verdict]) -> Exit:

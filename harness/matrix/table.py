@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from harness.matrix.journal import CellLine, LegResult
 from harness.values import Verdict
@@ -50,9 +50,11 @@ def _summary(cells: Sequence[CellLine]) -> str:
     return f"{worst} {good}/{total}"
 
 
-def markdown(results: Sequence[LegResult]) -> str:
-    """Return the table as markdown."""
+def markdown(results: Sequence[LegResult], facts: Mapping[str, str]) -> str:
+    """Return the facts and the table as markdown."""
     head, *rest = rows(results)
-    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    lines = [f"- {name}: {value}" for name, value in facts.items()]
+    lines += [""] if facts else []
+    lines += [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     lines += [f"| {' | '.join(cell.replace('|', '¦') for cell in row)} |" for row in rest]
     return "\n".join(lines) + "\n"

@@ -39,7 +39,7 @@ class Night:
         told = [f"- **{c.kind}**: {c.line.split(': ', 1)[1]}" for c in news]
         moved = [f"- moved: {line}" for line in self.moved]
         return "\n".join([*head, *(told or ["Nothing is new."]), *moved, "", ""]) + (
-            table.markdown(self.results)
+            table.markdown(self.results, {})
         )
 
 
@@ -91,7 +91,7 @@ def _moved(before: dict[str, str], results: Sequence[LegResult]) -> tuple[str, .
 
 def show(night: Night) -> None:
     """Say what is new, and no more than that."""
-    ui.say(table.markdown(night.results))
+    ui.say(table.markdown(night.results, {}))
     for line in night.moved:
         ui.say(f"moved   {line}")
     news = [change for change in night.changes if change.kind is not Kind.SAME]

@@ -141,7 +141,8 @@ def test_the_table_shows_each_abi_and_what_was_wrong() -> None:
         CellLine("x86_64", "smoke", 1, Verdict.PASS, 6, 6),
         CellLine("i386", "smoke", 1, Verdict.FAIL, 5, 6, "case a|b fails"),
     )
-    text = table.markdown([result(Verdict.FAIL, cells=cells), result(Verdict.SKIP)])
+    text = table.markdown([result(Verdict.FAIL, cells=cells), result(Verdict.SKIP)], {"date": "x"})
+    assert text.startswith("- date: x\n\n| tree ")
     assert "| linux 7 | pin-args | x86_64 | plain | x86_64 | PASS | PASS 6/6 |" in text
     assert "| i386 | FAIL | FAIL 5/6 | 2026-01-01 | smoke: case a¦b fails |" in text
     assert "| all | SKIP |  | 2026-01-01 | why |" in text
