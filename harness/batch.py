@@ -145,6 +145,7 @@ def _facts(machine: Machine) -> dict[str, object]:
         "qemu": machine.qemu.version,
         "cpu": machine.cpu,
         "smp": machine.smp,
+        "threads": machine.threads,
         "memory_mib": machine.mem_mb,
         "accelerator": machine.accel.name,
         "why": machine.accel.reason,

@@ -357,15 +357,6 @@ def test_a_cell_that_never_ran_a_guest(tmp_path: Path) -> None:
     assert "not applicable" in words(parse(render(gather(run.folder))))
 
 
-def test_a_folder_outside_of_the_run_is_not_read(tmp_path: Path) -> None:
-    run = runs.start(tmp_path / "runs", [CELL])
-    (tmp_path / "console.log").write_text("secret")
-    result = CellResult(CELL, Verdict.PASS, "", folder=tmp_path)
-    run.cell_end(result)
-    section = gather(run.folder).sections[0]
-    assert (section.console, section.folder) == (None, "")
-
-
 def test_command(sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                  capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     monkeypatch.setenv("PINRACE_RUNS", str(sample.parent))

@@ -32,6 +32,15 @@ def test_nothing_of_a_guest_is_markup(tmp_path: Path) -> None:
     assert "\\xff\\xfe\\xc0\\x80 utf-8" in said
 
 
+def test_a_folder_outside_of_the_run_is_not_read(tmp_path: Path) -> None:
+    run = runs.start(tmp_path / "runs", [CELL])
+    (tmp_path / "console.log").write_text("secret")
+    result = CellResult(CELL, Verdict.PASS, "", folder=tmp_path)
+    run.cell_end(result)
+    section = gather(run.folder).sections[0]
+    assert (section.console, section.folder) == (None, "")
+
+
 # Size
 
 
