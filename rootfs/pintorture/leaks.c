@@ -17,7 +17,7 @@
 #define KERNEL		"\nkernel "	/* in memory.stat */
 #define KMEMLEAK	"/sys/kernel/debug/kmemleak"
 #define MOST_GROUP	(4l << 20)	/* bytes still charged to the lanes' group */
-#define MOST_KERNEL	(40l << 10)	/* bytes of these that are the kernel's own; 4 to 12 KiB stay */
+#define MOST_KERNEL	(28l << 10)	/* bytes of these that are the kernel's own; 4 to 12 KiB stay */
 #define MOST_SLAB	(12l << 10)	/* KiB that the whole kernel has more */
 #define MOST_FILES	512
 #define WAIT_MS		15000		/* for what is freed after a grace period, or by a worker */

@@ -22,6 +22,12 @@ void spin(uint32_t turns)
 		;
 }
 
+void spin_ns(int64_t ns)
+{
+	if (ns > 0)
+		spin(ns * turns_a_ms / 1000000);
+}
+
 void meanwhile_setup(void)
 {
 	uint64_t began = now_ns();
@@ -92,10 +98,12 @@ static void begin(const struct seccomp_notif *req, bool gate)
 	if (!gate) {
 		await(&meet.ready, false);
 		if (trial->preempts)
-			spin(LEAD_NS * turns_a_ms / 1000000);
+			spin_ns(LEAD_NS);
 		else
 			await_beat();
 		meet.go = true;
+		if (trial->aimed && !trial->preempts)
+			spin_ns(-aim_ns());
 	}
 }
 
@@ -155,6 +163,8 @@ static int take_both(const struct seccomp_notif *req, bool gate)
 	if (!gate && !trial->preempts)
 		took(meet.usual, began);
 	end();
+	if (!gate)
+		aim_learn(error);
 	if (gate && !error) {
 		memcpy(&lane->pin, pin, sizeof(lane->pin));
 		memcpy(lane->pin_buf, buf, PIN_ROOM);
@@ -265,6 +275,7 @@ bool meanwhile_reply(const struct seccomp_notif *req)
 	if (!trial->preempts)
 		took(USUAL_REPLY, began);
 	end();
+	aim_learn(error);
 	if (!error && meet.done && !meet.ret)
 		violation(lane, "C3", "two replies were accepted");
 	if (error && meet.done && !meet.ret)

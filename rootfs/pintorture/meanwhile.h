@@ -42,5 +42,10 @@ extern uint64_t turns_a_ms;	/* of spin() */
 void spin(uint32_t turns);
 /* Wait for a word, wherever the other one is; it may take a while to run. */
 void await(_Atomic bool *flag, bool beat);
+void spin_ns(int64_t ns);
+
+/* aim.c */
+int32_t aim_ns(void);
+void aim_learn(int error);
 
 #endif

@@ -70,6 +70,13 @@ static uint32_t draw_timer(struct lane *lane, enum meanwhile what)
 	return MOMENTS * 2 / 10 + random_below(lane, MOMENTS * 6 / 10);
 }
 
+/* Whether what came of it tells early from late: aim.c. */
+static bool can_be_aimed(enum meanwhile what)
+{
+	return what == N_PIN || what == N_SIGNAL || what == N_DENY || what == N_PLAIN ||
+	       what == N_REPLY;
+}
+
 /* other: the call is made by a new process, which a signal would end. */
 void plan_races(struct lane *lane, struct trial *trial, bool other)
 {
@@ -90,6 +97,9 @@ void plan_races(struct lane *lane, struct trial *trial, bool other)
 	trial->meanwhile = trial->reply == R_CONTROL || dice >= RACED ? N_NOTHING : what;
 	trial->gate = gate > GATE_REQUEST || what == N_CUT ? GATE_NONE : gate;
 	trial->preempts = !trial->gate && what != N_MUTATE && one_in(lane, 2);
+	trial->aimed = !trial->gate && can_be_aimed(what) && one_in(lane, 2);
+	if (trial->aimed)
+		return;
 	if (trial->preempts)
 		trial->moment = draw_timer(lane, what);
 	/* Two requests, or replies, have to begin at the same time; the strings are read early. */

@@ -25,9 +25,7 @@
 
 static void await_moment(enum usual what)
 {
-	uint64_t ns = usual_ns[what] * trial->moment / MOMENTS;
-
-	spin(ns * turns_a_ms / 1000000);
+	spin_ns(trial->aimed ? aim_ns() : (int64_t)(usual_ns[what] * trial->moment / MOMENTS));
 }
 
 static bool has_left(uint64_t id)
@@ -201,9 +199,9 @@ static bool goes_on(void)
 static void preempt(void)
 {
 	const struct sched_param first = { .sched_priority = 1 }, as_others = { 0 };
-	struct timespec moment = {
-		.tv_nsec = (LEAD_NS + usual_ns[meet.usual]) * trial->moment / MOMENTS + 1,
-	};
+	int64_t ns = trial->aimed ? LEAD_NS + aim_ns() :
+		     (int64_t)((LEAD_NS + usual_ns[meet.usual]) * trial->moment / MOMENTS);
+	const struct timespec moment = { .tv_nsec = ns > 0 ? ns + 1 : 1 };
 	cpu_set_t set;
 
 	CPU_ZERO(&set);

@@ -174,6 +174,7 @@ struct trial {
 	uint8_t before, between, reply;
 	uint8_t meanwhile, gate, probe;
 	bool preempts;		/* it takes the first thread's CPU at that moment */
+	bool aimed;		/* the moment is one at which they met before: aim.c */
 	bool anew;		/* the notification is received twice, the first time in vain */
 	uint32_t moment;	/* of the second thread, in parts of what it takes */
 	uint32_t late_us;
@@ -204,6 +205,12 @@ struct actor {
 
 enum { DO_STOP, DO_MUTATE, DO_FREE, DO_FORK, DO_MEANWHILE, DO_SPOIL, DO_PROBE };
 
+struct aim {
+	int32_t ns;
+	uint32_t step;		/* 0: nothing is known yet */
+	bool early;		/* the last one was */
+};
+
 struct count {
 	uint32_t pinned, exposed, control, lost;
 };
@@ -228,6 +235,7 @@ struct lane {
 	_Atomic bool mutated;	/* state of the private area in a free run */
 	bool nested, two_vs;
 	uint32_t raced;		/* the last trial with a meanwhile that had its turn */
+	struct aim aims[NR_MEANWHILE][2];	/* by whether it preempts */
 	uint32_t crowd;		/* tasks of T's that stay in a notification each */
 	pid_t crowd_pids[MAX_CROWD];
 	_Atomic uint32_t crowded;	/* of them, those that V has received */
