@@ -16,17 +16,16 @@ from threading import Event, Lock
 
 from harness import runner, stages, ui
 from harness.arches import get_abi, get_arch
-from harness.cli import freely, options, torture_bench
+from harness.cli import freely, options, torture_bench, torture_shapes
 from harness.errors import Exit, InfrastructureError, UserError
 from harness.guest.machine import Machine, Replay, get_machine
-from harness.host.budget import Budget
 from harness.replay.run import get_replay_machine
 from harness.runs import commands, junit, summary
 from harness.runs.journal import Run, tree_facts
 from harness.torture import bench, report
 from harness.torture.jobs import MOST_SECONDS
 from harness.torture.records import Told
-from harness.torture.run import SMP, TorturePlan, TortureResult, torture
+from harness.torture.run import TorturePlan, TortureResult, torture
 from harness.torture.values import BREAKAGES
 from harness.values import Cell, CellResult, Verdict
 
@@ -66,8 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--mutators", default="", metavar="A,B", help="who changes the arguments (default: all)"
     )
     parser.add_argument("--repeat", type=int, default=1, help="the same again, this many times")
-    parser.add_argument("--guests", type=int, default=0, help="guests at once")
-    parser.add_argument("--smp", type=int, default=SMP, help=f"CPUs of a guest (default: {SMP})")
+    torture_shapes.add_arguments(parser)
     parser.add_argument("--lanes", type=int, default=0, help="races at once (default: two a CPU)")
     parser.add_argument("--no-chaos", action="store_true", help="races alone, nothing beside them")
     parser.add_argument(
@@ -90,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def make_plan(args: argparse.Namespace) -> TorturePlan:
     """Return what was asked for; UserError for numbers that make no sense."""
-    if args.repeat < 1 or args.smp < 1 or args.guests < 0 or args.lanes < 0:
+    if args.repeat < 1 or args.smp < 0 or args.guests < 0 or args.lanes < 0:
         raise UserError("--repeat, --smp, --guests and --lanes take numbers of 1 or more")
     if args.deterministic and args.duration:
         raise UserError("--deterministic ends after trials, not by a clock", hint="--trials 500")
@@ -158,9 +156,13 @@ def run(args: argparse.Namespace) -> int:
     """Build what is missing, torture each cell, print a line each; the code is the verdict's."""
     asked = options.request(args)
     plan, search_for = make_plan(args), options.duration(args.search_for, "--search-for")
+    replay = Replay(plan.seed) if args.deterministic else None
+    shape = torture_shapes.choose(args, asked.arches)
+    machines = {name: _machine(name, replay, shape.smp) for name in asked.arches}
+    if args.measure:
+        return torture_shapes.run(args, plan, machines)
     if args.bench and args.mutants:
-        on = {name: get_machine(get_arch(name), smp=args.smp) for name in asked.arches}
-        return torture_bench.run(args, plan, on)
+        return torture_bench.run(args, plan, machines)
     ui.say(f"seed    {plan.seed}")
     cells = [
         Cell(get_abi(abi).arch, abi, flavor, report.SUITE, repeat)
@@ -170,9 +172,7 @@ def run(args: argparse.Namespace) -> int:
     ]
     tree, series = options.request_tree(args)
     lab = stages.prepare(asked, tree, series, with_base=False)
-    replay = Replay(plan.seed) if args.deterministic else None
-    machines = {name: _machine(name, replay, args.smp) for name in asked.arches}
-    base = commands.again(asked, tree, series, smp=args.smp, only="", with_base=True)
+    base = commands.again(asked, tree, series, smp=shape.smp, only="", with_base=True)
     options_of = report.plan_options(plan, deterministic=args.deterministic)
     how = commands.Again(base.build, (*base.test, *options_of)) if base else None
     record = Run.create(
@@ -187,20 +187,14 @@ def run(args: argparse.Namespace) -> int:
         again=how,
     )
     work = runner.tasks(lab, cells, machines)
-    # One host thread runs all vCPUs of a machine that repeats itself.
-    threads = 1 if replay else args.smp
-    guests = args.guests or Budget.of_host().guests_at_once(threads, freely.MEMORY)
     length = f"{plan.trials} trials" if plan.trials else f"{plan.seconds:.0f} s"
-    ui.say(
-        f"torture {len(work)} cells of {length}, {guests} guests of {args.smp} CPUs at once,"
-        f" results in {record.folder}"
-    )
+    ui.say(f"torture {len(work)} cells of {length}, {shape} at once, results in {record.folder}")
     if args.bench:
         return _bench(work, record, plan, args.repeat)
     with ui.meter("trials" if plan.trials else "seconds") as meter:
         progress = _Progress(meter, len(work), plan)
         shared = _Work(freely.Ask(asked, plan, record), Event(), how, progress)
-        done = _torture_all(work, shared, guests)
+        done = _torture_all(work, shared, shape.guests)
     if not args.deterministic and not args.no_search:
         _search(work, shared, done, search_for)
     results = [report.cell_result(cell, one) for cell, one in done.items()]

@@ -38,8 +38,11 @@ class Budget:
         A race needs its vCPUs to run at the same time, so no host CPU is counted twice; a host
         that is too small even for one guest runs one.
         """
-        by_mem = (self.mem_mb - KEEP_MB) // (mem_mb + QEMU_MB)
-        return max(1, min(self.cpus // smp, by_mem))
+        return max(1, min(self.cpus // smp, self.guests_in_memory(mem_mb)))
+
+    def guests_in_memory(self, mem_mb: int) -> int:
+        """Return how many guests of that many MiB there is memory for."""
+        return (self.mem_mb - KEEP_MB) // (mem_mb + QEMU_MB)
 
 
 def own_cgroups(listing: Path, root: Path) -> list[Path]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The CPU time of an attempt: QEMU's, and the harness's own."""
+"""The CPU time of what runs for a while: QEMU's, and the harness's own."""
 
 from __future__ import annotations
 

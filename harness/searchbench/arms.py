@@ -20,10 +20,10 @@ from harness.guest.channel import Decoder
 from harness.guest.machine import Machine, Replay, get_machine
 from harness.guest.outcome import Ending, GuestRun
 from harness.holds.session import TCG_SCALE
+from harness.host.meter import Meter
 from harness.judge import splats
 from harness.replay import run as replays
 from harness.replay.run import Made
-from harness.searchbench.meter import Meter
 from harness.searchbench.windows import Window
 from harness.suites.suite import PROGRAMS
 from harness.values import Image, Job, Kernel

@@ -15,9 +15,9 @@ from harness.holds.hunt import CRASHED
 from harness.holds.session import Lab, get_lab, run_script
 from harness.holds.spec import Hold, single
 from harness.holds.stage import ANOTHER_WAY, BLOCKERS, LostError, Played, Stage
+from harness.host.meter import Meter
 from harness.judge import splats
 from harness.searchbench.arms import MOST_LOST, WALL, Bench, Found
-from harness.searchbench.meter import Meter
 
 SIDE = "a"  # the one that is held
 

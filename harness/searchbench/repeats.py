@@ -12,12 +12,12 @@ from harness.guest.machine import Replay
 from harness.holds import hunt as hunts
 from harness.holds import token as hold_tokens
 from harness.holds.session import get_lab
+from harness.host.meter import Meter
 from harness.replay import run as replays
 from harness.replay.run import Made
 from harness.searchbench import holding, journal
 from harness.searchbench import run as runs
 from harness.searchbench.arms import Bench
-from harness.searchbench.meter import Meter
 from harness.searchbench.run import JOURNAL, Lab
 from harness.searchbench.trial import Repeat
 from harness.searchbench.windows import SERIES, Window

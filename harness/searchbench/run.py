@@ -14,11 +14,11 @@ from harness.errors import InfrastructureError
 from harness.holds import spec
 from harness.holds import token as hold_tokens
 from harness.holds.session import get_lab
+from harness.host.meter import Meter
 from harness.host.qemu import get_qemu
 from harness.replay import run as replays
 from harness.searchbench import arms, holding, journal
 from harness.searchbench.arms import Bench, Found
-from harness.searchbench.meter import Meter
 from harness.searchbench.trial import Repeat, Result, Trial
 from harness.searchbench.windows import SERIES, Window
 from harness.values import Image, Kernel, Tree

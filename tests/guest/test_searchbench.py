@@ -10,11 +10,11 @@ import pytest
 
 from harness.arches import ABIS
 from harness.guest.machine import Replay
+from harness.host.meter import Meter
 from harness.replay import run as replays
 from harness.replay.run import Made, Once
 from harness.searchbench import arms, holding, windows
 from harness.searchbench.arms import Bench
-from harness.searchbench.meter import Meter
 from harness.stages import Lab
 
 GetLab = Callable[..., Lab]

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`pinrace torture --measure`: how many guests of how many CPUs; and what was found, in use."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from threading import Event
+
+from harness import runner, stages, ui
+from harness.arches import get_abi, get_arch
+from harness.cli import options
+from harness.cli.freely import MEMORY
+from harness.errors import Exit, UserError
+from harness.guest.machine import Machine, get_machine
+from harness.host.budget import Budget
+from harness.runs.journal import Run, tree_facts
+from harness.torture import shapes
+from harness.torture.report import SUITE
+from harness.torture.run import SMP
+from harness.torture.shapes import Shape
+from harness.torture.values import TorturePlan
+from harness.values import Cell, Verdict
+
+SECONDS = "20s"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options about shapes."""
+    parser.add_argument(
+        "--guests", type=int, default=0, help="guests at once (default: as --measure found)"
+    )
+    parser.add_argument(
+        "--smp",
+        type=int,
+        default=0,
+        help=f"CPUs of a guest (default: as --measure found, or {SMP})",
+    )
+    parser.add_argument(
+        "--measure",
+        action="store_true",
+        help="try how many guests of how many CPUs expose most trials a CPU second"
+        f" (default: {SECONDS} each), and keep that for this host",
+    )
+
+
+def choose(args: argparse.Namespace, arches: Sequence[str]) -> Shape:
+    """Return the guests and CPUs that were asked for, or else found best for all of the arches."""
+    budget = Budget.of_host()
+    kept = {shapes.kept(get_machine(get_arch(name)), budget.cpus) for name in arches}
+    found = kept.pop() if len(kept) == 1 and not args.deterministic else None
+    smp = args.smp or (found.smp if found else SMP)
+    if args.guests:
+        return Shape(guests=args.guests, smp=smp)
+    if found and found.smp == smp:
+        return Shape(guests=min(found.guests, budget.guests_in_memory(MEMORY)), smp=smp)
+    # One host thread runs all CPUs of a machine that repeats itself.
+    threads = 1 if args.deterministic else smp
+    return Shape(guests=budget.guests_at_once(threads, MEMORY), smp=smp)
+
+
+def run(args: argparse.Namespace, plan: TorturePlan, machines: Mapping[str, Machine]) -> int:
+    """Measure on the first ABI of each arch; exit 1 when a guest FAILs, 4 when nothing raced."""
+    if args.guests or args.smp or args.trials or args.deterministic:
+        raise UserError(
+            "--measure finds out about guests and CPUs by itself",
+            hint="leave out --guests, --smp, --trials and --deterministic",
+        )
+    asked = options.request(args)
+    tree, series = options.request_tree(args)
+    lab = stages.prepare(asked, tree, series, with_base=False)
+    native = {get_abi(abi).arch: abi for abi in reversed(asked.abis)}
+    cells = [Cell(arch, abi, asked.flavors[0], SUITE) for arch, abi in native.items()]
+    record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree), seed=plan.seed)
+    cpus, stop = Budget.of_host().cpus, Event()
+    plan = replace(plan, seconds=options.duration(args.duration or SECONDS, "--for"))
+    code = Exit.OK
+    try:
+        for task in runner.tasks(lab, cells, dict(machines)):
+            tried = shapes.candidates(cpus)
+            ui.say(f"{task.cell.abi}: {len(tried)} shapes of {plan.seconds:.0f} s, {cpus} CPUs")
+            folder = record.cell_folder(task.cell)
+            found = [
+                shapes.measure(
+                    task.cell, task.patched, plan, shape, folder / str(number), stop=stop
+                )
+                for number, shape in enumerate(tried)
+            ]
+            ui.say("\n".join(shapes.table(found)))
+            record.event(
+                "shapes",
+                cell=task.cell.name,
+                rates={str(one.shape): round(one.rate, 2) for one in found},
+            )
+            chosen = shapes.best(found)
+            if chosen:
+                shapes.keep(task.patched.machine, cpus, chosen)
+            code = max(code, _code(found) if chosen else Exit.INFRA)
+    finally:
+        stop.set()
+    record.finish([], exit_code=code)
+    return code
+
+
+def _code(found: list[shapes.Measured]) -> Exit:
+    failed = any(verdict is Verdict.FAIL for one in found for verdict in one.verdicts)
+    return Exit.KERNEL if failed else Exit.OK
