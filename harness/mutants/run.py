@@ -119,7 +119,7 @@ class Runner:
         """Build a mutant for each arch and run its tests until one sees what it breaks."""
         findings: dict[Column, dict[str, Finding]] = {}
         failed = ""
-        columns = [c for c in self.work.columns if c.abi in mutant.abis and _sees(c, mutant)]
+        columns = columns_of(mutant, self.work.columns)
         for arch, flavor in dict.fromkeys((c.arch, c.flavor) for c in columns):
             mine = [c for c in columns if (c.arch, c.flavor) == (arch, flavor)]
             try:
@@ -269,9 +269,14 @@ def runner(work: Work, machines: dict[str, Machine], folder: Path) -> Runner:
     return Runner(work, lab.patched, machines, folder)
 
 
-def _sees(column: Column, mutant: Mutant) -> bool:
-    """Whether a flavor can show the mutant: a plain one is seen by all."""
-    return mutant.flavor in ("plain", column.flavor)
+def columns_of(mutant: Mutant, columns: Sequence[Column]) -> list[Column]:
+    """Return where a mutant is run: in its own flavor; a plain one else in all that there are."""
+    flavors = {column.flavor for column in columns}
+    if mutant.flavor in flavors:
+        flavors = {mutant.flavor}
+    elif mutant.flavor != "plain":
+        flavors = set()
+    return [one for one in columns if one.abi in mutant.abis and one.flavor in flavors]
 
 
 def _cases(mutant: Mutant, reference: Reference) -> str:

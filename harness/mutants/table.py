@@ -22,22 +22,41 @@ def markdown(
     """Return the facts, the sums, the matrix, and what nothing saw."""
     lines = [f"- {name}: {value}" for name, value in facts.items()]
     lines += ["", *summary(mutants, columns), ""]
-    heads = [f"{c.name} {test}" for c in columns for test in ("selftest", "torture")]
-    lines += [f"| kernel | breaks | {' | '.join(heads)} |", f"|---|---|{'---|' * len(heads)}"]
-    for row in series:
-        said = [_plain(_clean(row, c, test)) for c in columns for test in ("selftest", "torture")]
-        lines.append(f"| {row.name} | | {' | '.join(said)} |")
-    for one in mutants:
-        said = [_plain(text) for c in columns for text in _cells(one, c)]
-        race = " (race)" if one.mutant.kind == "race" else ""
-        breaks = ", ".join(one.mutant.statements)
-        lines.append(f"| {one.mutant.name}{race} | {breaks} | {' | '.join(said)} |")
-    lines += ["", "## What each breaks", ""]
+    for number, flavor in enumerate(dict.fromkeys(column.flavor for column in columns)):
+        mine = [column for column in columns if column.flavor == flavor]
+        # Those that are run nowhere are said in the first matrix.
+        here = [
+            one
+            for one in mutants
+            if any(c in one.findings for c in mine) or (not number and not one.findings)
+        ]
+        lines += [*_matrix(series, here, mine), ""]
+    lines += ["## What each breaks", ""]
     lines += [f"- {one.mutant.name}: {one.mutant.about}" for one in mutants]
     unseen = _unseen(mutants, columns)
     if unseen:
         lines += ["", "## Not seen", "", *unseen]
     return "\n".join(lines) + "\n"
+
+
+def _matrix(
+    series: Sequence[SeriesRow], mutants: Sequence[MutantRow], columns: Sequence[Column]
+) -> list[str]:
+    """Return the matrix of one flavor."""
+    heads = [f"{c.name} {test}" for c in columns for test in ("selftest", "torture")]
+    lines = [f"| kernel | breaks | {' | '.join(heads)} |", f"|---|---|{'---|' * len(heads)}"]
+    for row in series:
+        said = [_plain(_clean(row, c, test)) for c in columns for test in ("selftest", "torture")]
+        lines.append(f"| {row.name} | | {' | '.join(said)} |")
+    for one in mutants:
+        said = [_plain(text) for c in columns for text in _cells(one, c)]
+        notes = ["race"] if one.mutant.kind == "race" else []
+        if one.mutant.flavor not in ("plain", columns[0].flavor):
+            notes.append(f"--flavor {one.mutant.flavor}")
+        note = f" ({', '.join(notes)})" if notes else ""
+        breaks = ", ".join(one.mutant.statements)
+        lines.append(f"| {one.mutant.name}{note} | {breaks} | {' | '.join(said)} |")
+    return lines
 
 
 def summary(mutants: Sequence[MutantRow], columns: Sequence[Column]) -> list[str]:

@@ -17,7 +17,7 @@ from harness.judge.verdict import Ending, Evidence
 from harness.mutants import file, finding, racing, table, tries
 from harness.mutants.file import Mutant
 from harness.mutants.finding import Finding, Kind, Reference, Sign
-from harness.mutants.run import Column, MutantRow, SeriesRow, _cases, _until_seen
+from harness.mutants.run import Column, MutantRow, SeriesRow, _cases, _until_seen, columns_of
 from harness.mutants.tries import Breach, Report, Try
 from harness.torture.values import TortureResult, Violation
 from harness.trees.series import load_series, subjects
@@ -250,6 +250,35 @@ def test_the_matrix_says_what_saw_each_mutant_and_what_nothing_saw() -> None:
     assert "## Not seen\n\n- race on x86_64: torn" in text
     assert "C4" not in table.uncovered(contract.statements(STATEMENTS), [row])
     assert "C5" in table.uncovered(contract.statements(STATEMENTS), [row, alive])
+
+
+def test_a_mutant_is_run_in_the_flavor_that_sees_it() -> None:
+    debug = Column("x86_64", "x86_64", "debug")
+    unseen = C4.model_copy(update={"flavor": "debug"})
+    assert columns_of(C4, [COLUMN, debug]) == [COLUMN]
+    assert columns_of(C4, [debug]) == [debug]
+    assert columns_of(unseen, [COLUMN, debug]) == [debug]
+    assert columns_of(unseen, [COLUMN]) == []
+    assert columns_of(C4.model_copy(update={"abis": ("arm",)}), [COLUMN]) == []
+
+
+def test_each_flavor_has_a_matrix_of_its_own() -> None:
+    debug = Column("x86_64", "x86_64", "debug")
+    killed = Finding(Kind.KILLED, "C4 pin.c04_reply", 1, 8.0)
+    own = SeriesRow("own", {COLUMN: (), debug: ()}, {COLUMN: (), debug: ()})
+    plain = MutantRow(C4, {COLUMN: {"selftest": killed}})
+    hidden = C4.model_copy(update={"file": "hidden.patch", "flavor": "debug"})
+    text = table.markdown(
+        [own], [plain, MutantRow(hidden, {debug: {"selftest": killed}})], [COLUMN, debug], {}
+    )
+    first, second = text.split("| kernel |")[1:]
+    assert "| kept |" in first
+    assert "hidden" not in first
+    assert "| hidden |" in second
+    assert "| kept |" not in second
+    assert "x86_64 debug selftest" in second
+    text = table.markdown([own], [plain, MutantRow(hidden, {})], [COLUMN], {})
+    assert "| hidden (--flavor debug) | C4 | n/a | n/a |" in text
 
 
 def tortured(verdict: Verdict, reason: str = "", **more: object) -> TortureResult:
