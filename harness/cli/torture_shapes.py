@@ -70,7 +70,9 @@ def run(args: argparse.Namespace, plan: TorturePlan, machines: Mapping[str, Mach
     asked = options.request(args)
     tree, series = options.request_tree(args)
     lab = stages.prepare(asked, tree, series, with_base=False)
-    native = {get_abi(abi).arch: abi for abi in reversed(asked.abis)}
+    native: dict[str, str] = {}
+    for abi in asked.abis:
+        native.setdefault(get_abi(abi).arch, abi)
     cells = [Cell(arch, abi, asked.flavors[0], SUITE) for arch, abi in native.items()]
     record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree), seed=plan.seed)
     cpus, stop = Budget.of_host().cpus, Event()

@@ -38,7 +38,9 @@ def of_torture(result: TortureResult, seconds: float) -> Try:
     ]
     failed = result.verdict is Verdict.FAIL
     if failed and "leaks" in result.reason:
-        breaches.append(Breach(LEAKS, result.reason, result.seconds))
+        # Of which kind the memory is, the records say.
+        what = ": ".join(result.reason.split(": ")[:2])
+        breaches.append(Breach(LEAKS, what, result.seconds))
     endings = [end for word, end in _ENDINGS.items() if failed and re.search(word, result.reason)]
     panics = any(splat.rule == "panic" for splat in result.splats)
     reported = reports(tuple(result.splats))
