@@ -268,12 +268,14 @@ def test_each_flavor_has_a_matrix_of_its_own() -> None:
     own = SeriesRow("own", {COLUMN: (), debug: ()}, {COLUMN: (), debug: ()})
     plain = MutantRow(C4, {COLUMN: {"selftest": killed}})
     hidden = C4.model_copy(update={"file": "hidden.patch", "flavor": "debug"})
-    text = table.markdown(
-        [own], [plain, MutantRow(hidden, {debug: {"selftest": killed}})], [COLUMN, debug], {}
-    )
+    other = SeriesRow("other", {COLUMN: ()}, {COLUMN: ()})
+    found = [plain, MutantRow(hidden, {debug: {"selftest": killed}})]
+    text = table.markdown([own, other], found, [COLUMN, debug], {})
     first, second = text.split("| kernel |")[1:]
     assert "| kept |" in first
     assert "hidden" not in first
+    assert "| other |" in first
+    assert "| other |" not in second
     assert "| hidden |" in second
     assert "| kept |" not in second
     assert "x86_64 debug selftest" in second
