@@ -11,6 +11,7 @@ from pathlib import Path
 from harness import procs
 from harness.arches import Arch
 from harness.errors import BuildError, InfrastructureError, UserError
+from harness.kbuild import configured
 from harness.kbuild.toolchain import Toolchain, build_env
 from harness.paths import CONFIGS
 
@@ -84,14 +85,17 @@ def wanted(arch: Arch, flavor: str, extra: Iterable[str] = ()) -> Wanted:
     return Wanted(tuple(CONFIGS / f"{part}.config" for part in parts), tuple(lines))
 
 
-def configure(src: Path, obj: Path, want: Wanted, chain: Toolchain, log: Path) -> Mapping[str, str]:
-    """Write obj/.config by the tree's own scripts and return its options.
+def configure(src: Path, obj: Path, want: Wanted, chain: Toolchain, log: Path) -> None:
+    """Write obj/.config by the own scripts of the tree in src, a clean checkout.
 
     A .config that is the same as before keeps its time, so that make rebuilds nothing for it.
     Raises BuildError when an option asked for is not granted, and InfrastructureError when the
     tree takes no configuration from this compiler.
     """
     obj.mkdir(parents=True, exist_ok=True)
+    asked = configured.asked(want.text, chain)
+    if configured.holds(src, obj, asked):
+        return
     draft = obj / "pinrace.config"
     make = ["make", "-C", str(src), f"O={obj}", *chain.make_vars]
     env = build_env()
@@ -112,7 +116,7 @@ def configure(src: Path, obj: Path, want: Wanted, chain: Toolchain, log: Path) -
     final = obj / ".config"
     if not final.exists() or final.read_text() != text:
         final.write_text(text)
-    return parse(text)
+    configured.note(src, obj, asked)
 
 
 _NO_START = "another compiler, perhaps: --llvm=-19 for clang-19"
