@@ -20,7 +20,7 @@ from harness.request import Request
 from harness.searchbench import page, repeats, windows
 from harness.searchbench import run as runs
 from harness.searchbench.run import Lab
-from harness.searchbench.trial import ARMS
+from harness.searchbench.trial import ARMS, Result
 from harness.searchbench.windows import SERIES, Window
 from harness.values import Kernel, Series, Tree
 
@@ -57,6 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="and replay a token of each kind that often on each ABI (default: 0)",
     )
     parser.add_argument(
+        "--at-once",
+        type=int,
+        default=1,
+        metavar="N",
+        help="so many attempts beside each other, of those whose CPUs take turns (default: 1)",
+    )
+    parser.add_argument(
         "--into", type=Path, help=f"where results are kept (default: runs/{FOLDER})"
     )
     parser.add_argument("--write", type=Path, metavar="FOLDER", help="make the page and its plots")
@@ -71,8 +78,8 @@ def run(args: argparse.Namespace) -> int:
     arms = _arms(args.arms)
     if asked.flavors != ("plain",) or asked.kernel:
         raise UserError("the benchmark has plain kernels", hint="leave out --flavor, --kernel")
-    if args.seeds < 1 or args.budget <= 0 or args.alarms < 0 or args.repeats < 0:
-        raise UserError("--seeds and --budget take numbers above 0", hint="--seeds 10")
+    if min(args.seeds, args.at_once) < 1 or args.budget <= 0 or min(args.alarms, args.repeats) < 0:
+        raise UserError("--seeds, --at-once and --budget take numbers above 0", hint="--seeds 10")
     if args.only_write and not args.write:
         raise UserError("--only-write needs to know where to", hint="--write FOLDER")
     tree, series = options.request_tree(args)
@@ -82,13 +89,14 @@ def run(args: argparse.Namespace) -> int:
     lost = 0
     if not args.only_write:
         trials = list(runs.order(wanted, arms, asked.arches, args.seeds, args.alarms))
-        lost = runs.measure(lab, wanted, trials, args.budget)
+        lost = runs.measure(lab, wanted, trials, args.budget, args.at_once)
         if args.repeats:
             by_name = {window.name: window for window in wanted}
             lost += len(repeats.have(lab, by_name, asked.abis, args.repeats))
     results = runs.results(lab, wanted, args.budget)
     if args.write:
-        report = page.Report(wanted, results, runs.repeats(lab), args.budget, facts(lab, series))
+        about = facts(lab, series, results)
+        report = page.Report(wanted, results, runs.repeats(lab), args.budget, about)
         ui.say(f"page    {page.write(report, args.write)}")
     alarms = [one for one in results if one.trial.alarm and one.hit]
     for one in alarms:
@@ -126,11 +134,12 @@ def prepare(
     return Lab(tree, found, built.images, folder)
 
 
-def facts(lab: Lab, series: Series) -> dict[str, str]:
+def facts(lab: Lab, series: Series, results: Sequence[Result]) -> dict[str, str]:
     """What a reader needs to know of how the numbers came about."""
+    beside = " or ".join(str(count) for count in sorted({one.at_once for one in results} | {1}))
     machines = {arch: get_machine(get_arch(arch), smp=2) for _, arch in lab.kernels}
     qemus = sorted({machine.qemu.version for machine in machines.values()})
     return kept.facts(lab.tree, series) | {
-        "guests": f"QEMU {', '.join(qemus)}, 2 CPUs, one guest at a time; ABIs"
+        "guests": f"QEMU {', '.join(qemus)}, 2 CPUs, {beside} at a time; ABIs"
         f" {', '.join(name for name in ABIS if name in lab.images)}",
     }

@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import groupby
+from multiprocessing import get_context
 from pathlib import Path
 
 from harness import store, ui
@@ -25,6 +28,8 @@ from harness.values import Image, Kernel, Tree
 
 _LAYOUT = "1"  # of what a result is made of
 JOURNAL = "trials.jsonl"
+# Arms whose guests keep a host thread a CPU busy.
+ALONE = ("free", "native", "gates")
 
 HOW: dict[str, Callable[[Bench, Meter], Found]] = {
     "free": arms.free,
@@ -124,20 +129,46 @@ def token_of(lab: Lab, bench: Bench, found: Found) -> str:
     return str(hold_tokens.make(held, **facts, scenario=scenario, hold=hold, verdict=found.verdict))
 
 
-def measure(lab: Lab, windows: Sequence[Window], trials: Sequence[Trial], budget: float) -> int:
-    """Make all attempts that the journal does not have; return how many could not be run."""
+def measure(
+    lab: Lab, windows: Sequence[Window], trials: Sequence[Trial], budget: float, at_once: int = 1
+) -> int:
+    """Make all attempts that the journal does not have; return how many could not be run.
+
+    at_once: so many of those whose CPUs take turns, each in a process of its own, which is what a
+    Meter counts; the others, whose CPUs race each other, are alone.  All attempts with one seed
+    come before any with the next.
+    """
     path = lab.folder / JOURNAL
     by_name = {window.name: window for window in windows}
     done = {one.trial for one in results(lab, windows, budget)}
+    wanted = [trial for trial in trials if trial not in done]
     lost = 0
-    for number, trial in enumerate(trials, 1):
-        if trial in done:
-            continue
-        result = attempt(lab, by_name[trial.window], trial, budget)
+    for number, result in enumerate(_attempts(lab, by_name, wanted, budget, at_once), 1):
         journal.append(path, result)
         lost += bool(result.lost)
-        ui.say(f"{number}/{len(trials)}  {line(result)}")
+        ui.say(f"{number}/{len(wanted)}  {line(result)}")
     return lost
+
+
+def _attempts(
+    lab: Lab, windows: Mapping[str, Window], trials: Sequence[Trial], budget: float, at_once: int
+) -> Iterator[Result]:
+    """Yield the results as they come."""
+    with ExitStack() as stack:
+        # Leaving it ends its processes, and a QEMU dies with the one that started it.
+        pool = stack.enter_context(get_context("spawn").Pool(at_once)) if at_once > 1 else None
+        for _, same in groupby(trials, key=lambda trial: trial.seed):
+            mine = [(lab, windows[trial.window], trial, budget) for trial in same]
+            if pool:
+                turns = [one for one in mine if one[2].arm not in ALONE]
+                for result in pool.imap_unordered(_attempt, turns):
+                    yield replace(result, at_once=at_once)
+                mine = [one for one in mine if one[2].arm in ALONE]
+            yield from map(_attempt, mine)
+
+
+def _attempt(what: tuple[Lab, Window, Trial, float]) -> Result:
+    return attempt(*what)
 
 
 def line(result: Result) -> str:

@@ -108,7 +108,7 @@ class Result:
 
     cpu_seconds: user and system time of QEMU and of the harness itself, boots included.
     made: a digest of what it ran on; results of other kernels or guests are not comparable.
-    lost: why it could not be run, "" when it was.
+    lost: why it could not be run, "" when it was.  at_once: so many ran beside each other.
     """
 
     trial: Trial
@@ -121,6 +121,7 @@ class Result:
     how: str = ""  # what was seen
     token: str = ""  # `pinrace repro` has the hit again
     lost: str = ""
+    at_once: int = 1
 
 
 @dataclass(frozen=True)
