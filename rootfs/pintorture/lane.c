@@ -17,6 +17,7 @@
 
 #include "torture.h"
 
+#define AFTER_T_NS	500000000	/* for V to end what it does with T's memory */
 #define AFTER_V_NS	20000000000ull	/* for T to see that nobody listens */
 
 static pid_t start(struct lane *lane, void (*fn)(struct lane *, int), int sock, int other)
@@ -79,6 +80,21 @@ static void clear_folder(const struct lane *lane)
 	(void)!system(command);
 }
 
+/*
+ * V may have killed T while the kernel took a snapshot, which goes on for as
+ * long as V lives: then V has to see what comes of that.
+ */
+static void let_v_end(const struct lane *lane)
+{
+	const struct trial *trial = &lane->trial;
+	uint64_t limit = now_ns() + AFTER_T_NS;
+
+	if (trial->meanwhile != N_KILL_T || !trial->gate || lane->raced != trial->seq)
+		return;
+	while (lane->busy && now_ns() < limit)
+		usleep(1000);
+}
+
 /* Wait until T and V have ended; whichever is first, the other has to follow. */
 static void attend(struct lane *lane, pid_t t, pid_t v)
 {
@@ -93,6 +109,7 @@ static void attend(struct lane *lane, pid_t t, pid_t v)
 			lane->deaths += WIFSIGNALED(status);
 			if (WIFEXITED(status) && WEXITSTATUS(status))
 				lane->deaths += 1000000;
+			let_v_end(lane);
 			return;
 		}
 		if (pid == v) {

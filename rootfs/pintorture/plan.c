@@ -7,7 +7,7 @@
 /* Rare ones are those that end a generation; a cut needs a string. */
 static const uint8_t weights[NR_MEANWHILE] = {
 	[N_PINNED] = 30, [N_PIN] = 50, [N_SIGNAL] = 50, [N_DENY] = 20, [N_PLAIN] = 10,
-	[N_MUTATE] = 30, [N_CUT] = 70, [N_REPLY] = 30, [N_KILL_T] = 1,
+	[N_MUTATE] = 30, [N_CUT] = 70, [N_REPLY] = 30, [N_KILL_T] = 3,
 };
 
 static bool has_string(const struct trial *trial)

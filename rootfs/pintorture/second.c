@@ -20,8 +20,9 @@
 
 #define NAP_US		50
 #define GONE_NS		20000000	/* for T to leave a notification */
+#define REAPED_NS	300000000	/* for its parent to see that T has ended */
 #define FRESH_MS	2		/* for T to be back with another one */
-#define FREED_US	3000		/* for what was T to be freed */
+#define FREED_US	30000		/* for what was T to be freed: a grace period, on a debug kernel */
 
 static void await_moment(enum usual what)
 {
@@ -39,6 +40,16 @@ static void await_leaving(void)
 
 	while (!(meet.gone = has_left(meet.req->id)) && now_ns() < limit)
 		sched_yield();
+}
+
+/* T's struct goes once its parent has seen the end of it, and nobody can be looking at it. */
+static void await_freed(pid_t t)
+{
+	uint64_t limit = now_ns() + REAPED_NS;
+
+	while (!kill(t, 0) && now_ns() < limit)
+		usleep(NAP_US);
+	usleep(FREED_US);
 }
 
 static void note(int ret)
@@ -97,10 +108,12 @@ static void answer(void)
 
 static void kill_t(void)
 {
-	note(kill(lane->t_pid, SIGKILL));
+	pid_t t = lane->t_pid;
+
+	note(kill(t, SIGKILL));
 	if (meet.gate) {
 		await_leaving();
-		usleep(FREED_US);
+		await_freed(t);
 	}
 }
 
