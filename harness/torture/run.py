@@ -26,17 +26,15 @@ from harness.values import Cell, Splat, Verdict
 __all__ = ["Count", "TorturePlan", "TortureResult", "Violation", "torture"]
 
 RECORDS = "records.txt"
-# Guests of 2 CPUs with 2 lanes a CPU.  Exposed trials a CPU second of QEMU, 7.3.4 under TCG, 10 s
-# each on a host of two cores that was busy with other work, x86_64 / arm64:
-#   1 CPU   1 lane   120 / 143   but then nothing runs at the same time
-#   2 CPUs  1 lane    94 /  75
-#   2 CPUs  2 lanes   83 /  65   and 151 /  66 once the spinning mutators yielded
-#   2 CPUs  3 lanes   90 /  69
-#   2 CPUs  4 lanes   91 / 115   and 175 / 113 once they did
-#   4 CPUs  4 lanes   80 /  69
-# Since the spinning mutators run in the background (no chaos, 15 s, the host as busy, x86_64), with
-# races inside of PIN_ARGS in half of the trials: 1 lane 40, 2 lanes 54, 4 lanes 54, boot included.
-# The guest program has the lanes a CPU as its default; the CPUs are this:
+# CPUs of a guest, unless `pinrace torture --measure` has found another number for this host.  On
+# one of two cores with nothing else to do, exposed trials a CPU second, x86_64 / arm64 (7.3.4 under
+# TCG, 20 s each):
+#   1 guest  of 2 CPUs  134 / 87
+#   2 guests of 2 CPUs   55 / 45
+#   1 guest  of 4 CPUs   57 / 72
+#   2 guests of 4 CPUs   37 / 17
+# Lanes a CPU matter less: 40 with one, 54 with two and with four, on a busy host (x86_64, boot
+# included); the guest program has two as its default.
 SMP = 2
 
 _WHOLE_SLACK = 60.0  # host seconds on top of everything, for a host that is busy
