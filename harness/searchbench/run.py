@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import groupby
 from multiprocessing import get_context
+from multiprocessing.pool import Pool
 from pathlib import Path
 
 from harness import store, ui
@@ -156,7 +160,7 @@ def _attempts(
     """Yield the results as they come."""
     with ExitStack() as stack:
         # Leaving it ends its processes, and a QEMU dies with the one that started it.
-        pool = stack.enter_context(get_context("spawn").Pool(at_once)) if at_once > 1 else None
+        pool = stack.enter_context(_pool(at_once)) if at_once > 1 else None
         for _, same in groupby(trials, key=lambda trial: trial.seed):
             mine = [(lab, windows[trial.window], trial, budget) for trial in same]
             if pool:
@@ -165,6 +169,21 @@ def _attempts(
                     yield replace(result, at_once=at_once)
                 mine = [one for one in mine if one[2].arm in ALONE]
             yield from map(_attempt, mine)
+
+
+def _pool(processes: int) -> Pool:
+    return get_context("spawn").Pool(processes, initializer=_follow, initargs=(os.getpid(),))
+
+
+def _follow(parent: int) -> None:
+    """End this process soon after its parent has ended, however that came."""
+
+    def look() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=look, name="follow", daemon=True).start()
 
 
 def _attempt(what: tuple[Lab, Window, Trial, float]) -> Result:

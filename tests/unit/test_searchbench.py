@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import math
 import random
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from harness.arches import ARCHES
@@ -277,3 +280,17 @@ def test_every_arm_can_be_made() -> None:
     assert set(run.HOW) == set(ARMS)
     args = parser("searchbench").parse_args(["searchbench", "--seeds", "2", "--arms", "free"])
     assert (args.seeds, args.arms, args.budget) == (2, "free", 120.0)
+
+
+def test_helpers_end_when_the_one_that_started_them_is_killed() -> None:
+    script = (
+        "import os, time; from harness.searchbench import run; pool = run._pool(2);"
+        "print(*set(pool.starmap(os.getpid, [()] * 8)), flush=True); time.sleep(600)"
+    )
+    argv = [sys.executable, "-c", script]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        helpers = [psutil.Process(int(pid)) for pid in process.stdout.readline().split()]
+        process.kill()
+    assert helpers
+    assert not psutil.wait_procs(helpers, timeout=60)[1]
