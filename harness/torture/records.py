@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from harness.torture.values import Count, Violation
 
 PREFIX = "torture "
-_PLAN = ("private", "before", "between", "reply")  # rootfs/pintorture/torture.h has the numbers
+# rootfs/pintorture/torture.h has the numbers; v: whether the supervisor still lived.
+_PLAN = ("private", "before", "between", "reply")
+_MORE = ("meanwhile", "gate", "v")
 Key = tuple[str, str, bool]  # family, mutator, free-running
 
 
@@ -113,7 +115,8 @@ class Told:
 def _violation(fields: dict[str, str], text: str) -> Violation:
     plan = " ".join(
         f"{name}={fields[name]}"
-        for name in (*("lane", "generation", "age", "call", "free"), *_PLAN)
+        for name in (*("lane", "generation", "age", "call", "free"), *_PLAN, *_MORE)
+        if name in fields or name not in _MORE
     )
     return Violation(
         statement=fields["statement"],

@@ -135,6 +135,17 @@ static void fold(struct lane *lane, long ret, const char *letters)
 	lane->fingerprint = mix(mix(lane->fingerprint, what), now_ns() - torture->began);
 }
 
+/*
+ * A pinned reply that comes while the snapshot is taken is noted once V knows
+ * both; V may be killed before.
+ */
+static bool died_with_it(const struct lane *lane)
+{
+	const struct trial *trial = &lane->trial;
+
+	return !lane->v_pid && trial->meanwhile == N_PINNED && lane->raced == trial->seq;
+}
+
 /* signals: that T had taken before the call */
 void judge(struct lane *lane, const struct op *op, long ret, int signals)
 {
@@ -161,7 +172,9 @@ void judge(struct lane *lane, const struct op *op, long ret, int signals)
 		return;
 	}
 	if (!out->replied) {
-		if (ret != -ENOSYS)
+		if (died_with_it(lane))
+			lane->murky++;
+		else if (ret != -ENOSYS)
 			violation(lane, "C3", "nobody replied, and the call gave %ld", ret);
 		return;
 	}

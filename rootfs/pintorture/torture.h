@@ -264,7 +264,7 @@ enum breakage {
 
 struct violation {
 	_Atomic bool ready;
-	char text[448];
+	char text[480];
 };
 
 struct torture {

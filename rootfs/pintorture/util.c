@@ -134,12 +134,14 @@ void violation(struct lane *lane, const char *statement, const char *fmt, ...)
 	v = &torture->violations[n];
 	snprintf(v->text, sizeof(v->text),
 		 "statement=%s family=%s mutator=%s free=%d trial=%u lane=%d ns=%llu call=%s "
-		 "before=%d between=%d reply=%d private=%d generation=%u age=%u seed=%llu text=%s",
+		 "before=%d between=%d reply=%d meanwhile=%d gate=%d private=%d v=%d "
+		 "generation=%u age=%u seed=%llu text=%s",
 		 statement, family_names[trial->family], mutator_names[trial->mutator],
 		 trial->free, trial->seq, lane->number,
 		 (unsigned long long)(now_ns() - torture->began),
 		 trial->call_name ? trial->call_name : "-", trial->before, trial->between,
-		 trial->reply, trial->private, lane->generation, trial->seq - lane->first,
+		 trial->reply, trial->meanwhile, trial->gate, trial->private, lane->v_pid > 0,
+		 lane->generation, trial->seq - lane->first,
 		 (unsigned long long)torture->seed, text);
 	v->ready = true;
 	if (torture->stop_at_first)
