@@ -14,8 +14,7 @@ from harness.torture.values import Count, Violation
 
 PREFIX = "torture "
 # rootfs/pintorture/torture.h has the numbers; v: whether the supervisor still lived.
-_PLAN = ("private", "before", "between", "reply")
-_MORE = ("meanwhile", "gate", "v")
+_PLAN = ("private", "before", "between", "reply", "meanwhile", "gate", "v")
 Key = tuple[str, str, bool]  # family, mutator, free-running
 
 
@@ -115,8 +114,7 @@ class Told:
 def _violation(fields: dict[str, str], text: str) -> Violation:
     plan = " ".join(
         f"{name}={fields[name]}"
-        for name in (*("lane", "generation", "age", "call", "free"), *_PLAN, *_MORE)
-        if name in fields or name not in _MORE
+        for name in (*("lane", "generation", "age", "call", "free"), *_PLAN)
     )
     return Violation(
         statement=fields["statement"],

@@ -29,8 +29,8 @@ BEGIN = "torture begin seed=7 lanes=2 cpus=2 seconds=9 families=open,write"
 END = "torture end violations=0 leaks=0 ns=9000000000"
 VIOLATION = (
     "torture violation statement=C5 family=open mutator=alias free=1 trial=41 lane=1 ns=2500000000"
-    " call=openat2 before=0 between=2 reply=0 private=0 generation=2 age=9 seed=7"
-    " text=slot 1 did M and not T"
+    " call=openat2 before=0 between=2 reply=0 meanwhile=1 gate=0 private=0 v=1"
+    " generation=2 age=9 seed=7 text=slot 1 did M and not T"
 )
 
 
@@ -102,7 +102,8 @@ def test_a_violation_fails_even_when_the_rest_is_lost() -> None:
         assert found is Verdict.FAIL
         assert "C5 in open by alias at 2.5 s, trial 41: slot 1 did M and not T" in reason
     assert told.violations[0].text.endswith(
-        "(lane=1 generation=2 age=9 call=openat2 free=1 private=0 before=0 between=2 reply=0)"
+        "(lane=1 generation=2 age=9 call=openat2 free=1 private=0 before=0 between=2 reply=0"
+        " meanwhile=1 gate=0 v=1)"
     )
 
 
