@@ -6,9 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.contract import Statement
-from harness.mutants.finding import Finding, Kind
+from harness.mutants.finding import Finding, Kind, alarms
 from harness.mutants.run import Column, MutantRow, SeriesRow
-from harness.mutants.tries import Try
 
 _UNSEEN = (Kind.SURVIVED, Kind.INSTEAD, Kind.LOST)
 
@@ -136,18 +135,13 @@ def _clean(row: SeriesRow, column: Column, test: str) -> str:
     lost = [one.why for one in done if not one.ran]
     if lost:
         return f"could not be run: {lost[0]}"
-    signs = row.alarms[column]
-    if signs and _speaks(done):
+    signs = alarms(done)
+    if signs:
         broken = sorted({s.statement for s in signs}, key=lambda s: (len(s), s))
         return f"**breaks {', '.join(broken)}**"
     count = f"{sum(one.trials for one in done):,} trials" if test == "torture" else ""
     count = count or f"{len(done[0].passed)} cases, {len(done)} runs"
     return f"clean ({count})"
-
-
-def _speaks(done: Sequence[Try]) -> bool:
-    """Whether any of these tries speaks against its kernel."""
-    return any(one.bad or one.reports or one.breaches or one.ending for one in done)
 
 
 def _unseen(mutants: Sequence[MutantRow], columns: Sequence[Column]) -> list[str]:

@@ -239,10 +239,12 @@ def test_the_matrix_says_what_saw_each_mutant_and_what_nothing_saw() -> None:
     alive = MutantRow(race, {COLUMN: {"selftest": Finding(Kind.SURVIVED, "", 20, 160.0)}})
     other = MutantRow(race.model_copy(update={"file": "else.patch"}), {})
     own = SeriesRow("own", {COLUMN: ()}, {COLUMN: (selftest(passed=("a",)),)})
-    loud = SeriesRow("rfc", {COLUMN: (Sign("C5", "x"),)}, {COLUMN: (selftest("x"),)})
+    bad = selftest("pin.c05_x")
+    raced = Try("torture", ran=True, breaches=(Breach("C3", "open by thread", 1.0),))
+    loud = SeriesRow("rfc", {COLUMN: (Sign("C5", "pin.c05_x"),)}, {COLUMN: (bad, raced)})
     text = table.markdown([own, loud], [row, alive, other], [COLUMN], {"tree": "linux 7"})
     assert "| own | | clean (1 cases, 1 runs) | not run |" in text
-    assert "| rfc | | **breaks C5** | not run |" in text
+    assert "| rfc | | **breaks C5** | **breaks C3** |" in text
     assert "| kept | C4 | **killed** by C4 pin.c04_reply (8 s) | survived (25 s) |" in text
     assert "| race (race) | C5 | survived (20 runs, 160 s) | not run |" in text
     assert "| else (race) | C5 | n/a | n/a |" in text
