@@ -61,11 +61,11 @@ def choose(args: argparse.Namespace, arches: Sequence[str]) -> Shape:
 
 
 def run(args: argparse.Namespace, plan: TorturePlan, machines: Mapping[str, Machine]) -> int:
-    """Measure on the first ABI of each arch; exit 1 when a guest FAILs, 4 when nothing raced."""
-    if args.guests or args.smp or args.trials or args.deterministic:
+    """Measure on the first ABI of each arch; see exit_code()."""
+    if args.guests or args.smp or args.trials or args.deterministic or args.bench:
         raise UserError(
             "--measure finds out about guests and CPUs by itself",
-            hint="leave out --guests, --smp, --trials and --deterministic",
+            hint="leave out --guests, --smp, --trials, --deterministic and --bench",
         )
     asked = options.request(args)
     tree, series = options.request_tree(args)
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace, plan: TorturePlan, machines: Mapping[str, Mach
     record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree), seed=plan.seed)
     cpus, stop = Budget.of_host().cpus, Event()
     plan = replace(plan, seconds=options.duration(args.duration or SECONDS, "--for"))
-    code = Exit.OK
+    codes: list[Exit] = []
     try:
         for task in runner.tasks(lab, cells, dict(machines)):
             tried = shapes.candidates(cpus)
@@ -98,13 +98,18 @@ def run(args: argparse.Namespace, plan: TorturePlan, machines: Mapping[str, Mach
             chosen = shapes.best(found)
             if chosen:
                 shapes.keep(task.patched.machine, cpus, chosen)
-            code = max(code, _code(found) if chosen else Exit.INFRA)
+            codes.append(exit_code(found))
     finally:
         stop.set()
+    # A kernel that fails is said before a guest that could not be run.
+    code = Exit.KERNEL if Exit.KERNEL in codes else max(codes)
     record.finish([], exit_code=code)
     return code
 
 
-def _code(found: list[shapes.Measured]) -> Exit:
-    failed = any(verdict is Verdict.FAIL for one in found for verdict in one.verdicts)
-    return Exit.KERNEL if failed else Exit.OK
+def exit_code(found: Sequence[shapes.Measured]) -> Exit:
+    """Return 1 when a guest FAILs, 4 when one could not be run or nothing raced, else 0."""
+    verdicts = {verdict for one in found for verdict in one.verdicts}
+    if Verdict.FAIL in verdicts:
+        return Exit.KERNEL
+    return Exit.INFRA if Verdict.MISS in verdicts or not shapes.best(found) else Exit.OK

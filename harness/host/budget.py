@@ -41,8 +41,8 @@ class Budget:
         return max(1, min(self.cpus // smp, self.guests_in_memory(mem_mb)))
 
     def guests_in_memory(self, mem_mb: int) -> int:
-        """Return how many guests of that many MiB there is memory for."""
-        return (self.mem_mb - KEEP_MB) // (mem_mb + QEMU_MB)
+        """Return how many guests of that many MiB there is memory for, 1 at least."""
+        return max(1, (self.mem_mb - KEEP_MB) // (mem_mb + QEMU_MB))
 
 
 def own_cgroups(listing: Path, root: Path) -> list[Path]:

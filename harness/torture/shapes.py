@@ -130,8 +130,12 @@ def measure(
 
 
 def best(found: Sequence[Measured]) -> Shape | None:
-    """Return the shape with most exposed trials a CPU second; None where none has any."""
-    top = max(found, key=lambda one: one.rate, default=None)
+    """Return the shape with most exposed trials a CPU second; None where none has any.
+
+    One of whose guests could not be run is none.
+    """
+    ran = [one for one in found if Verdict.MISS not in one.verdicts]
+    top = max(ran, key=lambda one: one.rate, default=None)
     return top.shape if top and top.rate else None
 
 

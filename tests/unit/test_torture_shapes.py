@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.arches import ARCHES, Arch
 from harness.cli import torture_shapes
+from harness.errors import Exit
 from harness.guest.machine import Machine
 from harness.host.accel import Accelerator
 from harness.host.budget import Budget
@@ -85,3 +87,22 @@ def test_memory_bounds_what_was_found(tmp_path: Path, monkeypatch: pytest.Monkey
     host(monkeypatch, tmp_path, 8, 2048)
     shapes.keep(machine(ARCHES["x86_64"]), 8, Shape(guests=8, smp=2))
     assert torture_shapes.choose(asked(), ["x86_64"]).guests == 2
+
+
+def test_a_host_without_memory_runs_one_guest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host(monkeypatch, tmp_path, 8, 100)
+    shapes.keep(machine(ARCHES["x86_64"]), 8, Shape(guests=8, smp=2))
+    assert torture_shapes.choose(asked(), ["x86_64"]).guests == 1
+
+
+def test_a_shape_whose_guests_could_not_all_be_run_is_not_chosen() -> None:
+    lost = replace(measured(2, 2, 900, 10.0), verdicts=(Verdict.PASS, Verdict.MISS))
+    sound = measured(1, 2, 400, 10.0)
+    assert shapes.best([lost, sound]) == sound.shape
+    assert torture_shapes.exit_code([lost, sound]) is Exit.INFRA
+    failed = replace(sound, verdicts=(Verdict.FAIL,))
+    assert torture_shapes.exit_code([lost, failed]) is Exit.KERNEL
+    assert torture_shapes.exit_code([sound]) is Exit.OK
+    assert torture_shapes.exit_code([measured(1, 2, 0, 0.0)]) is Exit.INFRA
