@@ -17,7 +17,7 @@ from harness.trees.git import git, object_id
 
 NAME = "pinrace.configured"
 # What Kconfig reads: its files, the scripts that they run, and the makefiles that say with what.
-_READ = re.compile(r"(^|/)(Kconfig[^/]*|Kbuild|Makefile[^/]*)$|^scripts/|/configs/")
+_READ = re.compile(r"(^|/)(Kconfig[^/]*|Kbuild|Makefile[^/]*)$|^scripts/|/configs/|\.sh$")
 
 
 class Configured(BaseModel):
@@ -42,7 +42,7 @@ def holds(src: Path, obj: Path, wanted: str) -> bool:
         return False
     if not same or last.wanted != wanted:
         return False
-    changed = git("diff", "--name-only", last.commit, "HEAD", cwd=src, check=False)
+    changed = git("diff", "--name-only", "--no-renames", last.commit, "HEAD", cwd=src, check=False)
     return not changed.status and not any(map(_READ.search, changed.output.splitlines()))
 
 

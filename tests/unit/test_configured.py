@@ -51,6 +51,7 @@ def test_a_change_of_code_needs_no_new_configuration(place: tuple[Path, Path]) -
         "Makefile",
         "scripts/cc-version.sh",
         "scripts/kconfig/conf.c",
+        "arch/powerpc/tools/check.sh",
         "kernel/configs/tiny.config",
     ],
 )
@@ -79,4 +80,13 @@ def test_a_commit_that_is_gone_or_a_note_that_is_damaged_proves_nothing(
     note.write_text("{")
     assert not configured.holds(src, obj, ASKED)
     note.unlink()
+    assert not configured.holds(src, obj, ASKED)
+
+
+def test_a_script_that_is_moved_away_is_missed(place: tuple[Path, Path]) -> None:
+    src, obj = place
+    commit(src, "scripts/check.py", "one\n" * 20)
+    configured.note(src, obj, ASKED)
+    git("mv", "scripts/check.py", "kernel/check.py", cwd=src)
+    commit(src, "kernel/seccomp.c", "two\n")
     assert not configured.holds(src, obj, ASKED)
