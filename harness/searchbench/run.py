@@ -7,12 +7,13 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import groupby
-from multiprocessing import get_context
-from multiprocessing.pool import Pool
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from harness import store, ui
@@ -147,32 +148,46 @@ def measure(
     done = {one.trial for one in results(lab, windows, budget)}
     wanted = [trial for trial in trials if trial not in done]
     lost = 0
-    for number, result in enumerate(_attempts(lab, by_name, wanted, budget, at_once), 1):
-        journal.append(path, result)
-        lost += bool(result.lost)
-        ui.say(f"{number}/{len(wanted)}  {line(result)}")
+    with closing(_attempts(lab, by_name, wanted, budget, at_once)) as found:
+        for number, result in enumerate(found, 1):
+            journal.append(path, result)
+            lost += bool(result.lost)
+            ui.say(f"{number}/{len(wanted)}  {line(result)}")
     return lost
 
 
 def _attempts(
     lab: Lab, windows: Mapping[str, Window], trials: Sequence[Trial], budget: float, at_once: int
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """Yield the results as they come."""
-    with ExitStack() as stack:
-        # Leaving it ends its processes, and a QEMU dies with the one that started it.
-        pool = stack.enter_context(_pool(at_once)) if at_once > 1 else None
+    pool = helpers(at_once) if at_once > 1 else None
+    try:
         for _, same in groupby(trials, key=lambda trial: trial.seed):
             mine = [(lab, windows[trial.window], trial, budget) for trial in same]
             if pool:
                 turns = [one for one in mine if one[2].arm not in ALONE]
-                for result in pool.imap_unordered(_attempt, turns):
-                    yield replace(result, at_once=at_once)
+                for done in as_completed([pool.submit(attempt, *one) for one in turns]):
+                    yield replace(done.result(), at_once=at_once)
                 mine = [one for one in mine if one[2].arm in ALONE]
-            yield from map(_attempt, mine)
+            for one in mine:
+                yield attempt(*one)
+    except BrokenProcessPool as exc:
+        raise InfrastructureError(
+            "a process that made attempts was killed; what was finished is kept",
+            hint="was memory short? run the same command again: it goes on where it was",
+        ) from exc
+    finally:
+        if pool:
+            # A QEMU dies with the one that started it.
+            for child in active_children():
+                child.terminate()
+            pool.shutdown(cancel_futures=True)
 
 
-def _pool(processes: int) -> Pool:
-    return get_context("spawn").Pool(processes, initializer=_follow, initargs=(os.getpid(),))
+def helpers(count: int) -> ProcessPoolExecutor:
+    """Return processes for attempts, which do not outlive this one."""
+    context = get_context("spawn")
+    return ProcessPoolExecutor(count, context, initializer=_follow, initargs=(os.getpid(),))
 
 
 def _follow(parent: int) -> None:
@@ -184,10 +199,6 @@ def _follow(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=look, name="follow", daemon=True).start()
-
-
-def _attempt(what: tuple[Lab, Window, Trial, float]) -> Result:
-    return attempt(*what)
 
 
 def line(result: Result) -> str:

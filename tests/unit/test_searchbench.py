@@ -284,8 +284,9 @@ def test_every_arm_can_be_made() -> None:
 
 def test_helpers_end_when_the_one_that_started_them_is_killed() -> None:
     script = (
-        "import os, time; from harness.searchbench import run; pool = run._pool(2);"
-        "print(*set(pool.starmap(os.getpid, [()] * 8)), flush=True); time.sleep(600)"
+        "import os, time; from harness.searchbench import run; pool = run.helpers(2);"
+        "found = [pool.submit(os.getpid) for _ in range(8)];"
+        "print(*{one.result() for one in found}, flush=True); time.sleep(600)"
     )
     argv = [sys.executable, "-c", script]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
