@@ -23,6 +23,11 @@ SMOKE = ("test", "--abi", "x86_64", "--suite", "smoke")
 REPEATED = (*SMOKE, "--repeat", "20")
 SSH = ("ssh", "--arch", "arm64", "--", "sleep 1000")
 GDB = ("gdb", "--arch", "x86_64", "--", "-nx", "-batch", "-ex", "continue")
+# Of a window that no CPU time of a test's is enough to find.
+SEARCH = (
+    *("searchbench", "--at-once", "2", "--seeds", "2", "--alarms", "0", "--budget", "3600"),
+    *("--arms", "icount", "--windows", "torn-data", "--arch", "arm64", "--abi", "arm64"),
+)
 
 
 def pinrace(*words: str, **env: str) -> subprocess.Popen[str]:
@@ -185,7 +190,7 @@ def test_interrupted_leaves_no_guest(
     assert (tmp_path / "latest" / "events.jsonl").exists()
 
 
-@pytest.mark.parametrize("words", [REPEATED, SSH, GDB], ids=lambda words: words[0])
+@pytest.mark.parametrize("words", [REPEATED, SSH, GDB, SEARCH], ids=lambda words: words[0])
 def test_killed_leaves_no_guest(tmp_path: Path, words: tuple[str, ...]) -> None:
     process = pinrace(*words, PINRACE_RUNS=str(tmp_path))
     wait_for_guest(process, tmp_path)
@@ -202,6 +207,26 @@ def test_a_killed_qemu_is_a_miss_and_not_a_failure(tmp_path: Path) -> None:
     code, said = ended(process)
     assert code == Exit.INFRA, said
     assert "MISS" in said
+
+
+def test_a_killed_helper_of_a_search_is_said(tmp_path: Path) -> None:
+    process = pinrace(*SEARCH, PINRACE_RUNS=str(tmp_path))
+    wait_for_guest(process, tmp_path)
+    guests_of(tmp_path)[0].parent().kill()
+    code, said = ended(process)
+    assert code == Exit.INFRA, said
+    assert "was killed; what was finished is kept" in said
+    assert none_left(tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_search_leaves_no_guest(tmp_path: Path, number: signal.Signals) -> None:
+    process = pinrace(*SEARCH, PINRACE_RUNS=str(tmp_path))
+    wait_for_guest(process, tmp_path)
+    process.send_signal(number)
+    code, said = ended(process)
+    assert code == Exit.INTERRUPTED, said
+    assert none_left(tmp_path)
 
 
 def test_two_at_once_agree(tmp_path: Path) -> None:
