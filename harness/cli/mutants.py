@@ -132,6 +132,6 @@ def _code(clean: SeriesRow, found: list[MutantRow], columns: tuple[Column, ...])
     lost = any(not one.ran for done in clean.tries.values() for one in done)
     if lost or Kind.LOST in kinds:
         return Exit.INFRA
-    if any(clean.alarms.values()) or kinds - {Kind.KILLED}:
+    if clean.alarms or kinds - {Kind.KILLED}:
         return Exit.KERNEL
     return Exit.OK

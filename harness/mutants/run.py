@@ -77,8 +77,12 @@ class SeriesRow:
     """What the tests say of a series that is no mutant, by column."""
 
     name: str
-    alarms: dict[Column, tuple[Sign, ...]]
     tries: dict[Column, tuple[Try, ...]]
+
+    @property
+    def alarms(self) -> list[Sign]:
+        """All that speaks against it, on any ABI."""
+        return [sign for done in self.tries.values() for sign in finding.alarms(done)]
 
 
 @dataclass(frozen=True)
@@ -114,8 +118,7 @@ class Runner:
             steps = [*self._selftests(spot), *self._races(spot)]
             all_tries[column] = tuple(step() for step in steps)
             ui.say(f"  {name} on {column.name}: {_said(all_tries[column])}")
-        alarms = {column: tuple(finding.alarms(done)) for column, done in all_tries.items()}
-        return SeriesRow(name, alarms, all_tries)
+        return SeriesRow(name, all_tries)
 
     def mutant(self, mutant: Mutant, clean: SeriesRow) -> MutantRow:
         """Build a mutant for each arch and run its tests until one sees what it breaks."""

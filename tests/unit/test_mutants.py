@@ -238,10 +238,11 @@ def test_the_matrix_says_what_saw_each_mutant_and_what_nothing_saw() -> None:
     race = Mutant(file="race.patch", statements=("C5",), kind="race", about="torn")
     alive = MutantRow(race, {COLUMN: {"selftest": Finding(Kind.SURVIVED, "", 20, 160.0)}})
     other = MutantRow(race.model_copy(update={"file": "else.patch"}), {})
-    own = SeriesRow("own", {COLUMN: ()}, {COLUMN: (selftest(passed=("a",)),)})
+    own = SeriesRow("own", {COLUMN: (selftest(passed=("a",)),)})
     bad = selftest("pin.c05_x")
     raced = Try("torture", ran=True, breaches=(Breach("C3", "open by thread", 1.0),))
-    loud = SeriesRow("rfc", {COLUMN: (Sign("C5", "pin.c05_x"),)}, {COLUMN: (bad, raced)})
+    loud = SeriesRow("rfc", {COLUMN: (bad, raced)})
+    assert loud.alarms == [Sign("C5", "pin.c05_x"), Sign("C3", "open by thread, 1.0 s")]
     text = table.markdown([own, loud], [row, alive, other], [COLUMN], {"tree": "linux 7"})
     assert "| own | | clean (1 cases, 1 runs) | not run |" in text
     assert "| rfc | | **breaks C5** | **breaks C3** |" in text
@@ -267,10 +268,10 @@ def test_a_mutant_is_run_in_the_flavor_that_sees_it() -> None:
 def test_each_flavor_has_a_matrix_of_its_own() -> None:
     debug = Column("x86_64", "x86_64", "debug")
     killed = Finding(Kind.KILLED, "C4 pin.c04_reply", 1, 8.0)
-    own = SeriesRow("own", {COLUMN: (), debug: ()}, {COLUMN: (), debug: ()})
+    own = SeriesRow("own", {COLUMN: (), debug: ()})
     plain = MutantRow(C4, {COLUMN: {"selftest": killed}})
     hidden = C4.model_copy(update={"file": "hidden.patch", "flavor": "debug"})
-    other = SeriesRow("other", {COLUMN: ()}, {COLUMN: ()})
+    other = SeriesRow("other", {COLUMN: ()})
     found = [plain, MutantRow(hidden, {debug: {"selftest": killed}})]
     text = table.markdown([own, other], found, [COLUMN, debug], {})
     first, second = text.split("| kernel |")[1:]
