@@ -176,6 +176,15 @@ def test_jobs_of_seeds_are_jobs_of_tokens() -> None:
         replays.get_jobs("meet-use-gate-400", 7)
 
 
+def test_less_time_makes_a_late_hit_none_but_for_an_alarm() -> None:
+    late, early = result(how="x"), result(cpu_seconds=2.0)
+    cut = run.within(late, 5.0)
+    assert (cut.hit, cut.how, cut.budget) == (False, "", 5.0)
+    assert run.within(early, 5.0) == replace(early, budget=5.0)
+    assert run.within(result(alarm=True), 5.0).hit
+    assert run.within(late, BUDGET) == late
+
+
 # ---- the journal ----
 
 
