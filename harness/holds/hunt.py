@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Generator, Iterator
@@ -16,11 +17,12 @@ from harness.holds.disasm import noticeable
 from harness.holds.gdb import StubGoneError
 from harness.holds.session import Lab, run_script
 from harness.holds.spec import Hold, Move, pair, single
-from harness.holds.stage import ANOTHER_WAY, ROUND_SECONDS, LostError, Played, Stage
+from harness.holds.stage import ROUND_SECONDS, LostError, Played, Stage
 from harness.holds.windows import Window
 from harness.judge import splats
 
 CRASHED = "crashed"  # the verdict of a hold under which the kernel died
+LOST = "lost"  # that of one whose guest ended for no known reason
 CONFIRM = 3  # times that a violation is played again before it counts as one
 MOST_LOST = 3  # guests lost in one sweep
 STRIDES = (16, 4, 1)  # of pairs: there are too many to wait for the last of them
@@ -74,6 +76,8 @@ def singles(hunt: Hunt, window: Window) -> Sweep:
     while window.last is None or count <= window.last:
         hold = single(side, function, count, window.until, settle=window.settle)
         played = yield hold
+        if played is not None and played.over:
+            played = yield hold  # one round in which it was not entered is no end
         if played is not None:
             if played.over:
                 if hunt.length is None and function == hunt.window.window:
@@ -132,15 +136,14 @@ def sweep_of(hunt: Hunt, window: Window, *, with_pairs: bool) -> Sweep:
 
 
 def replay(lab: Lab, scenario: str, hold: Hold, folder: Path, *, times: int) -> list[str]:
-    """Play one hold that often and return the verdicts; after a crash, in another guest.
+    """Play one hold that often and return the verdicts; after one that ends its guest, in another.
 
-    Raises InfrastructureError when a guest is lost for another reason.
+    Raises InfrastructureError when the first guests are lost, which says nothing of the hold.
     """
     verdicts: list[str] = []
 
     def script(stage: Stage) -> None:
         while len(verdicts) < times:
-            stage.next_round()
             verdicts.append(str(stage.play(hold).verdict))
         stage.next_round()
         stage.leave()
@@ -150,14 +153,17 @@ def replay(lab: Lab, scenario: str, hold: Hold, folder: Path, *, times: int) -> 
         try:
             run_script(lab, scenario, script, place, seconds=ROUND_SECONDS * times)
         except (StubGoneError, LostError) as exc:
-            console = place / "console.log"
-            died = isinstance(exc, StubGoneError)
-            if not died or not splats.find(splats.read(console)):
-                raise InfrastructureError(f"the guest was lost: {exc}", log=console) from exc
-            verdicts.append(CRASHED)
+            verdicts.append(CRASHED if _died(exc, place / "console.log") else LOST)
+            if verdicts == [LOST] * MOST_LOST:
+                raise InfrastructureError(f"guests are lost: {exc}", log=place) from exc
         if len(verdicts) >= times:
             break
     return verdicts
+
+
+def _died(exc: Exception, console: Path) -> bool:
+    """Whether a guest was lost because its kernel died; one that hangs, does so for the hold."""
+    return isinstance(exc, StubGoneError) and bool(splats.against(console))
 
 
 def hunt_window(
@@ -173,8 +179,8 @@ def hunt_window(
     """Sweep a window until its end, a violation (unless keep_going) or the end of the time.
 
     every: hold before instructions that nobody else can notice, too.  The folder gets one folder a
-    guest.  Raises UserError when the kernel lacks the functions, and
-    InfrastructureError when guests cannot be run.
+    guest.  A few guests that are lost end the sweep, and are in what is returned.  Raises UserError
+    when the kernel lacks the functions, and InfrastructureError when guests cannot be run.
     """
     function = lab.symbols.find(window.window)
     arch = get_arch(lab.machine.arch)
@@ -185,8 +191,8 @@ def hunt_window(
     sweep = sweep_of(hunt, window, with_pairs=with_pairs)
     began = time.monotonic()
     boot = 0
-    carry = _Carry(next(sweep))
-    while carry.hold is not None and boot <= MOST_LOST:
+    carry = _Carry(next(sweep, None))
+    while carry.hold is not None and len(hunt.lost) < MOST_LOST:
         boot += 1
         left = began + seconds - time.monotonic()
         if left <= 0:
@@ -213,6 +219,16 @@ class _Carry:
     hold: Hold | None
 
 
+@dataclass
+class _Bad:
+    """A violation: of which round, and how often it came again."""
+
+    round: int
+    hold: Hold
+    verdict: str
+    again: int = 0
+
+
 class _Play:
     """The script of one guest."""
 
@@ -223,14 +239,12 @@ class _Play:
         self.until, self.keep_going = until, keep_going
         self.slide: frozenset[int] | None = None
         self.enough = False
-        self.rounds = 0
-        self._bad: list[tuple[int, Hold, str, int]] = []  # round, hold, verdict, times again
+        self._bad: list[_Bad] = []
 
     def __call__(self, stage: Stage) -> None:
         """Play until there is nothing left, or it is enough."""
         while self.carry.hold is not None and not self.enough:
-            hold = self.carry.hold
-            played = self._play(stage, hold)
+            played = stage.play(self.carry.hold, slide=self.slide)
             self._note(stage, played)
             try:
                 self.carry.hold = self.sweep.send(played)
@@ -240,15 +254,6 @@ class _Play:
                 self.enough = True
         stage.next_round()
         stage.leave()
-
-    def _play(self, stage: Stage, hold: Hold) -> Played:
-        played = self._once(stage, hold)
-        return self._once(stage, hold) if played.stopped == ANOTHER_WAY else played
-
-    def _once(self, stage: Stage, hold: Hold) -> Played:
-        stage.next_round()
-        self.rounds += 1
-        return stage.play(hold, slide=self.slide)
 
     def _note(self, stage: Stage, played: Played) -> None:
         """Count it; play a violation again."""
@@ -261,23 +266,22 @@ class _Play:
             hunt.given_up[played.stopped] += 1
         if not played.verdict.violated:
             return
-        number = self.rounds - 1
-        again = 0
+        bad = _Bad(stage.rounds - 1, hold, str(played.verdict))
+        self._bad.append(bad)
         if not hunt.window.control:
-            for _ in range(CONFIRM):
-                again += self._play(stage, hold).verdict == played.verdict
             self.enough = not self.keep_going
-        self._bad.append((number, hold, str(played.verdict), again))
+            for _ in range(CONFIRM):
+                bad.again += stage.play(hold, slide=self.slide).verdict == played.verdict
 
     def settle(self, run: GuestRun | None, folder: Path) -> None:
         """Add what the guest's end tells: why, and what the kernel says of itself."""
         console = folder / "console.log"
         recs = run.jobs[0].recs if run and run.jobs else ()
-        for number, hold, verdict, again in self._bad:
-            line = recs[number] if number < len(recs) else ""
+        for bad in self._bad:
+            line = recs[bad.round] if bad.round < len(recs) else ""
             why = line.partition("why=")[2] or "the guest program says so"
-            self.hunt.found.append(Found(hold, verdict, why, again, console))
-        for splat in splats.find(splats.read(console)):
+            self.hunt.found.append(Found(bad.hold, bad.verdict, why, bad.again, console))
+        for splat in splats.against(console):
             self.hunt.reports.append(f"{splat.title} ({console}:{splat.line})")
         if run and run.ending is not Ending.DONE:
             self.hunt.lost.append(f"{run.reason} ({console})")
@@ -292,16 +296,15 @@ def _lost(lab: Lab, hunt: Hunt, play: _Play, folder: Path, exc: Exception) -> No
     died = isinstance(exc, StubGoneError)  # one that only hangs reports stalls because of the hold
     if died and len(hunt.reports) > before and hold is not None:
         why = hunt.reports.pop(before)
-        verdicts = replay(lab, hunt.window.scenario, hold, folder / "again", times=CONFIRM)
-        hunt.found.append(Found(hold, CRASHED, why, verdicts.count(CRASHED), console))
+        again = 0
+        with contextlib.suppress(InfrastructureError):  # what was seen stays seen
+            verdicts = replay(lab, hunt.window.scenario, hold, folder / "again", times=CONFIRM)
+            again = verdicts.count(CRASHED)
+        hunt.found.append(Found(hold, CRASHED, why, again, console))
         hunt.tried += 1
         play.enough = not play.keep_going
     else:
         hunt.lost.append(f"{exc} ({console})")
-    if len(hunt.lost) >= MOST_LOST:
-        raise InfrastructureError(
-            f"guests are lost: {hunt.lost[-1]}", log=console, hint="look at the console"
-        ) from exc
     try:
         carry.hold = play.sweep.send(None)
     except StopIteration:

@@ -125,6 +125,7 @@ class Stage:
         self._marker = marker
         self._idle = symbols.find(IDLE).entries[0]
         self._blockers = {a: name for name in BLOCKERS if (a := symbols.address(name)) is not None}
+        self.rounds = 0  # that have begun
         self._threads = stub.threads()
         self._stub_thread = self._threads[0]  # the one that stands at the last marker
         self._insert([marker])
@@ -138,6 +139,7 @@ class Stage:
     def next_round(self) -> None:
         """Let the guest run until it is about to begin a round."""
         self._until_mark(Mark.NEXT, ROUND_SECONDS)
+        self.rounds += 1
 
     def leave(self) -> None:
         """End the rounds, from where next_round() has led, and let the guest be."""
@@ -152,11 +154,16 @@ class Stage:
         self._stub.write_register(self._stub_thread, self._debug.first, INIT_PID)
 
     def play(self, hold: Hold, *, slide: frozenset[int] | None = None) -> Played:
-        """Make the moves of a hold in the round that is about to begin, and see it end.
+        """Make the moves of a hold in a round of its own, in another one if its way was not known.
 
         slide: have the first move go on to one of these instructions, which it then ends before.
-        Raises LostError when the round does not end, and StubGoneError when QEMU does.
+        Raises LostError when a round does not end, and StubGoneError when QEMU does.
         """
+        played = self._play(hold, slide)
+        return self._play(hold, slide) if played.stopped == ANOTHER_WAY else played
+
+    def _play(self, hold: Hold, slide: frozenset[int] | None) -> Played:
+        self.next_round()
         self._ready()
         stopped, over = "", False
         added = self._insert(self._blockers)

@@ -106,6 +106,12 @@ def read(path: Path) -> str:
         ) from exc
 
 
+def against(console: Path) -> tuple[Splat, ...]:
+    """Return the reports of a console's log that speak against the kernel; raises as find()."""
+    rules = load_rules()
+    return tuple(splat for splat in find(read(console), rules) if rules.counts(splat))
+
+
 @dataclass(frozen=True)
 class _Line:
     """A line of the console as printk meant it."""

@@ -19,12 +19,13 @@ from harness.guest.boot import Limits
 from harness.guest.process import Guest
 from harness.replay import run as replays
 from harness.replay.run import Made, Once
+from harness.torture.records import Told, parse
 
-# Where rootfs/programs/race.c has its fingerprint so far, and one instruction for each round; in
-# no other program there is anything.
-PROGRESS = 0x5EED0000
+PROGRESS = 0x5EED0000  # where rootfs/programs/race.c has its fingerprint so far
+# Where programs that go round by round have an instruction for each: rootfs/lib/marks.h.
 MARKS = 0x5EED1000
 MARK_SIZE = 4  # bytes
+MOST_MARKS = 65536
 PANIC = "panic"  # the kernel's function
 FOREVER = Limits(boot=1e7, step=1e7)  # seconds; who debugs is not hurried
 
@@ -38,22 +39,31 @@ class Place:
 
 
 def place(once: Once | None, at: int | None) -> Place:
-    """Return where to stop a run: before round `at` of the race, or where it failed.
+    """Return where to stop a run: before round `at`, or before the one that failed.
 
-    once: what came of the run.  Without a round, that is the first one that was lost, and a panic
-    in any other job.  Raises UserError for a round that the run does not have.
+    once: what came of the run.  Where no round failed, that is at a panic.  The rounds of a torture
+    are its trials.  Raises UserError for a round that the run does not have.
     """
-    race = once.race if once else {}
+    rounds, failed = _rounds(once) if once else (0, None)
     if at is not None:
-        rounds = int(race.get("rounds", 0))
         if not 0 <= at < rounds:
-            what = f"its rounds are 0 to {rounds - 1}" if rounds else "its job is no race"
-            raise UserError(f"the token's run has no round {at}: {what}")
-    elif int(race.get("first_lost", -1)) >= 0:
-        at = int(race["first_lost"])
+            what = f"its rounds are 0 to {rounds - 1}" if rounds else "its job has no rounds"
+            raise UserError(f"the token's run has no round {at} to stop at: {what}")
+    elif failed is not None and failed < MOST_MARKS:
+        at = failed
     if at is None:
         return Place("at a panic", PANIC)
     return Place(f"before round {at}", f"*{MARKS + at * MARK_SIZE:#x}")
+
+
+def _rounds(once: Once) -> tuple[int, int | None]:
+    """Return how many rounds of a run can be stopped at, and the first that failed."""
+    if once.race:
+        lost = int(once.race.get("first_lost", -1))
+        return min(int(once.race["rounds"]), MOST_MARKS), lost if lost >= 0 else None
+    told = parse(once.run.jobs[-1].recs) if once.run.jobs else Told()
+    numbers = [one.number for one in told.violations if one.number is not None]
+    return min(told.trials, MOST_MARKS), min(numbers, default=None)
 
 
 def gdb_line(made: Made, socket: Path, where: Place, *more: str) -> list[str]:

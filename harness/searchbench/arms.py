@@ -167,10 +167,11 @@ def take(found: Found, run: GuestRun) -> str:
     if race.get("lost", "0") != "0":
         found.hit, found.how = True, _why(run)
         return ""
-    if run.ending is Ending.DONE and race:
+    done = run.ending is Ending.DONE
+    if run.boot_seconds is not None and (reports := splats.against(run.console)):
+        found.hit, found.how = True, reports[0].title if done else CRASHED
         return ""
-    if run.boot_seconds is not None and splats.find(splats.read(run.console)):
-        found.hit, found.how = True, CRASHED
+    if done and race:
         return ""
     job = run.jobs[-1] if run.jobs else None
     said = job.output.decode(errors="replace").strip()[-200:] if job else ""

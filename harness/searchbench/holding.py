@@ -14,7 +14,7 @@ from harness.holds.gdb import StubGoneError
 from harness.holds.hunt import CRASHED
 from harness.holds.session import Lab, get_lab, run_script
 from harness.holds.spec import Hold, single
-from harness.holds.stage import ANOTHER_WAY, BLOCKERS, LostError, Played, Stage
+from harness.holds.stage import BLOCKERS, LostError, Played, Stage
 from harness.host.meter import Meter
 from harness.judge import splats
 from harness.searchbench.arms import MOST_LOST, WALL, Bench, Found
@@ -54,6 +54,7 @@ class _Sweep:
             self.found.boots += 1
             try:
                 run_script(self.lab, self.bench.window.scenario, self._play, place, seconds=WALL)
+                self._read(place / "console.log")
             except (StubGoneError, LostError) as exc:
                 bad += not self._crashed(exc, place)
                 self._over = self._blind  # leave a function that loses guests
@@ -62,6 +63,11 @@ class _Sweep:
                         f"guests are lost: {exc}", log=place / "console.log"
                     ) from exc
         return self.found
+
+    def _read(self, console: Path) -> None:
+        """Take what a kernel that lived on reported of itself for a hit, too."""
+        if not self.found.hit and (reports := splats.against(console)):
+            self.found.hit, self.found.how = True, reports[0].title
 
     def _play(self, stage: Stage) -> None:
         """Play holds in one guest."""
@@ -72,7 +78,9 @@ class _Sweep:
             self._holds = self._all(self.functions)
         while not self.meter.over and not self.found.hit:
             self._next = next(self._holds, None) or self._again()
-            self._take(self._once(stage))
+            hold, slide = self._next
+            self.found.tries += 1
+            self._take(stage.play(hold, slide=slide))
         stage.next_round()
         stage.leave()
 
@@ -81,17 +89,6 @@ class _Sweep:
         assert self.functions is not None  # noqa: S101 (set before)
         self._holds = self._all(self.functions)
         return next(self._holds)
-
-    def _once(self, stage: Stage) -> Played:
-        assert self._next is not None  # noqa: S101 (set before)
-        hold, slide = self._next
-        played = self._on(stage, hold, slide)
-        return self._on(stage, hold, slide) if played.stopped == ANOTHER_WAY else played
-
-    def _on(self, stage: Stage, hold: Hold, slide: frozenset[int]) -> Played:
-        stage.next_round()
-        self.found.tries += 1
-        return stage.play(hold, slide=slide)
 
     def _take(self, played: Played) -> None:
         self._over = played.over
@@ -132,7 +129,7 @@ class _Sweep:
     def _crashed(self, exc: Exception, place: Path) -> bool:
         """Whether a guest that was lost is a kernel that crashed, which is a hit."""
         console = place / "console.log"
-        if not isinstance(exc, StubGoneError) or not splats.find(splats.read(console)):
+        if not isinstance(exc, StubGoneError) or not splats.against(console):
             return False
         hold = str(self._next[0]) if self._next else ""
         self.found.hit, self.found.how = True, f"{CRASHED}: {hold}"

@@ -29,11 +29,12 @@ def inconclusive(told: Told) -> dict[str, str]:
     """Return the families that prove nothing, and why."""
     found: dict[str, str] = {}
     for name in told.families:
+        proven = told.proven(name).values()
         count = told.by_family(name)
-        if not count.lost:
+        if not proven:
             found[name] = f"its control never lost, in {count.control} trials"
-        elif not count.exposed:
-            found[name] = f"no trial of {count.pinned} was exposed"
+        elif not any(one.exposed for one in proven):
+            found[name] = f"no trial of {count.pinned} was exposed to what its control lost to"
     return found
 
 
@@ -75,9 +76,13 @@ def judge(
         return Verdict.FAIL, f"something leaks: {'; '.join(told.leaks)}"
     if told.hangs:
         return Verdict.FAIL, f"the lanes hang: {told.hangs[0]}; the console has all tasks"
+    if crashed := _crashed(told):
+        return Verdict.FAIL, crashed
     lost = _lost(told, evidence)
     if lost:
         return lost
+    if "-1" in (told.rest.get("group"), told.rest.get("kernel")):
+        return Verdict.INCONCLUSIVE, "leaks could not be looked for: the kernel does not tell"
     if blind:
         return Verdict.INCONCLUSIVE, f"the log cannot be trusted: {blind[0].title}"
     unproven = inconclusive(told)
@@ -87,13 +92,25 @@ def judge(
 
 
 def clean(told: Told) -> str:
-    """Return the sentence of a run without a violation."""
-    exposed = sum(count.exposed for count in told.counts.values())
+    """Return the sentence of a run without a violation.
+
+    Only trials count whose family has lost a control to the same mutator.
+    """
+    pairs = [count for name in told.families for count in told.proven(name).values()]
+    exposed = sum(count.exposed for count in pairs)
+    of = len({(family, mutator) for family, mutator, _ in told.counts})
     proven = len(told.families) - len(inconclusive(told))
     return (
         f"0 violations in {exposed:,} exposed trials (below {bound(exposed):.1e} a trial, 95 %)"
-        f" · controls lost in {proven} of {len(told.families)} families"
+        f" · controls lost in {proven} of {len(told.families)} families,"
+        f" in {len(pairs)} of {of} with a mutator"
     )
+
+
+def _crashed(told: Told) -> str:
+    """Say that tracees died as no program does of itself."""
+    crashes = int(told.rest.get("crashes", 0))
+    return f"{crashes} tracees crashed, which nothing in the guest makes them do" * bool(crashes)
 
 
 def _violated(told: Told) -> str:

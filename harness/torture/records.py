@@ -101,6 +101,14 @@ class Told:
         else:
             raise ValueError(kind)
 
+    def proven(self, name: str) -> dict[str, Count]:
+        """Return a family's counts by mutator, of those that its control has lost to."""
+        found: dict[str, Count] = {}
+        for (family, mutator, _), count in self.counts.items():
+            if family == name:
+                found[mutator] = found.get(mutator, Count()) + count
+        return {mutator: count for mutator, count in found.items() if count.lost}
+
     def by_family(self, name: str, *, free: bool | None = None) -> Count:
         """Return the sum of a family's counts; free: only those of that kind."""
         found = (
@@ -121,6 +129,7 @@ def _violation(fields: dict[str, str], text: str) -> Violation:
         family=fields["family"],
         mutator=fields["mutator"],
         trial=int(fields["trial"]),
+        number=int(fields["number"]) if "number" in fields else None,
         second=int(fields["ns"]) / 1e9,
         text=f"{text} ({plan})",
     )

@@ -45,6 +45,7 @@ class Violation:
     trial: int  # its number in its lane
     second: float  # of the guest, since the start
     text: str  # what was seen, with lane, call and plan of the trial
+    number: int | None = None  # among the trials of all lanes; unknown in older records
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "marks.h"
 #include "pinrace.h"
 #include "hold.h"
 #include "meet.h"
@@ -133,7 +134,10 @@ static void meet_rounds(unsigned int rounds)
 	const char *why = NULL;
 	unsigned int number;
 
+	if (!make_marks(rounds))
+		die("no place for the marks");
 	for (number = 0; number < rounds && !why; number++) {
+		call_mark(number);
 		if (number && (!(number & (number - 1)) || !(number % 1024)))
 			rec("meet rounds=%u", number);
 		why = one_round(number);

@@ -95,6 +95,22 @@ static void let_v_end(const struct lane *lane)
 		usleep(1000);
 }
 
+/* What no supervisor and no chaos sends, and T does not do of itself. */
+static bool is_crash(const struct lane *lane, int status)
+{
+	if (under_pressure(&lane->trial) || !WIFSIGNALED(status))
+		return false;
+	switch (WTERMSIG(status)) {
+	case SIGSEGV:
+	case SIGBUS:
+	case SIGILL:
+	case SIGFPE:
+	case SIGTRAP:
+		return true;
+	}
+	return false;
+}
+
 /* Wait until T and V have ended; whichever is first, the other has to follow. */
 static void attend(struct lane *lane, pid_t t, pid_t v)
 {
@@ -107,6 +123,7 @@ static void attend(struct lane *lane, pid_t t, pid_t v)
 		if (pid == t) {
 			lane->t_pid = 0;
 			lane->deaths += WIFSIGNALED(status);
+			lane->crashes += is_crash(lane, status);
 			if (WIFEXITED(status) && WEXITSTATUS(status))
 				lane->deaths += 1000000;
 			let_v_end(lane);

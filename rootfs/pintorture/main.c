@@ -25,6 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "marks.h"
 #include "torture.h"
 
 #define LANES_A_CPU	2	/* harness/torture/run.py says why */
@@ -191,7 +192,7 @@ static void show_table(void)
 
 static void show_rest(void)
 {
-	uint32_t retried = 0, murky = 0, refused = 0, generations = 0, deaths = 0;
+	uint32_t retried = 0, murky = 0, refused = 0, generations = 0, deaths = 0, crashes = 0;
 	uint32_t replies[NR_REPLIES] = { 0 };
 	char acts[200] = "";
 	size_t used = 0;
@@ -204,15 +205,17 @@ static void show_rest(void)
 		refused += lane->refused;
 		generations += lane->generations;
 		deaths += lane->deaths;
+		crashes += lane->crashes;
 		for (int j = 0; j < NR_REPLIES; j++)
 			replies[j] += lane->replies[j];
 	}
 	for (int j = 0; j < 16 && used < sizeof(acts); j++)
 		used += snprintf(acts + used, sizeof(acts) - used, "%s%u", j ? "," : "",
 				 torture->nr_chaos[j]);
-	rec("torture rest generations=%u deaths=%u retried=%u refused=%u murky=%u "
-	    "deny=%u spoof=%u plain=%u addfd=%u aborted=%u chaos=%s", generations, deaths, retried, refused, murky,
-	    replies[R_DENY], replies[R_SPOOF], replies[R_PLAIN], replies[R_ADDFD], torture->aborted, acts);
+	rec("torture rest generations=%u deaths=%u crashes=%u retried=%u refused=%u murky=%u "
+	    "deny=%u spoof=%u plain=%u addfd=%u aborted=%u chaos=%s", generations, deaths, crashes,
+	    retried, refused, murky, replies[R_DENY], replies[R_SPOOF], replies[R_PLAIN],
+	    replies[R_ADDFD], torture->aborted, acts);
 }
 
 /* Have the kernel say what all tasks are at. */
@@ -265,6 +268,7 @@ static void watch(void)
 {
 	for (uint64_t second = 1; !torture->stop; second++) {
 		uint64_t at = torture->began + second * 1000000000ull, now = now_ns();
+		bool waited = now < at;	/* not when the whole machine stood still for longer */
 
 		while (now < at && !torture->stop && !torture->absent) {
 			usleep(at - now < SLICE_NS ? (at - now) / 1000 : SLICE_NS / 1000);
@@ -279,7 +283,7 @@ static void watch(void)
 		if (second % TABLE_SECONDS == 0)
 			show_table();
 		for (int i = 0; i < torture->nr_lanes; i++) {
-			if (hangs(i)) {
+			if (waited && hangs(i)) {
 				rec("torture hang lane=%d seconds=%u trial=%u call=%s", i, stall,
 				    torture->lanes[i].trial.seq,
 				    torture->lanes[i].trial.call_name);
@@ -311,7 +315,9 @@ static void end_lanes(void)
 			usleep(10000);
 		if (now_ns() > limit) {
 			rec("torture hang lane=-1 seconds=%u trial=0 call=end", stall);
+			show_violations();
 			dump_tasks();
+			show_table();
 			exit(1);
 		}
 	}
@@ -350,6 +356,9 @@ int main(int argc, char **argv, char **envp)
 	if (is_naive)
 		return naive(seconds, true, torture->broken == BREAK_PLAIN);
 	map_lanes();
+	/* Where it is known how many trials there will be, a debugger can stop before any. */
+	if (torture->trials && !make_marks(torture->trials))
+		bail("no place for the marks");
 	mkdir("/tmp/pt", 0700);
 	for (int i = 0; i < nr_families; i++) {
 		if (torture->families[i])

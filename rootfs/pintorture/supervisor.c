@@ -94,8 +94,12 @@ static void mutate(const struct seccomp_notif *req)
 				usleep(NAP_US);
 		} while (!lane->outcome.exposed && --turns);
 	} else {
-		lane->outcome.exposed = lane->spoiled =
-			mutate_staged(lane, trial, req->pid, tracer_here);
+		/* What an earlier try has changed already was shown like that. */
+		bool again = lane->spoiled && !is_mapping(trial->mutator);
+
+		lane->spoiled = mutate_staged(lane, trial, req->pid, tracer_here);
+		lane->outcome.exposed = lane->spoiled &&
+			(!again || mutate_is_exposed(lane, trial, req->pid));
 	}
 }
 

@@ -162,6 +162,7 @@ struct slot {
 
 struct trial {
 	uint32_t seq;
+	uint32_t number;	/* among those of all lanes, in the order of their beginnings */
 	uint8_t family;
 	const char *call_name;
 	struct call call;
@@ -250,7 +251,7 @@ struct lane {
 	struct seccomp_notif_pin_args pin, pin2;
 	struct count counts[MAX_FAMILIES][NR_MUTATORS][2];
 	uint32_t replies[NR_REPLIES], befores[NR_BEFORE], betweens[NR_BETWEEN];
-	uint32_t retried, murky, refused, generations, deaths;
+	uint32_t retried, murky, refused, generations, deaths, crashes;
 	uint64_t fingerprint;	/* of all trials: what came of each, and when */
 };
 
@@ -276,6 +277,7 @@ struct torture {
 	enum breakage broken;	/* on purpose: the check has to fail */
 	bool chaos, stop_at_first;
 	_Atomic bool stop;
+	_Atomic uint32_t begun;	/* trials */
 	_Atomic uint32_t pressure;	/* odd: memory is short on purpose */
 	_Atomic uint32_t nr_violations;
 	_Atomic uint32_t aborted;	/* generations that did not begin, for chaos or for good */

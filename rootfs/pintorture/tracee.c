@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "marks.h"
 #include "torture.h"
 
 #define EPOCH		48	/* trials with the same mutator */
@@ -217,6 +218,8 @@ static bool prepare(struct trial *trial)
 	op = ops_pick(lane, &family);
 	memset(&trial->call, 0, sizeof(trial->call));
 	trial->seq = ++lane->seq;
+	trial->number = torture->begun++;
+	call_mark(trial->number);
 	trial->family = family;
 	trial->call_name = op->name;
 	trial->call.nr = op->nr;

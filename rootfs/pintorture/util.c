@@ -133,11 +133,11 @@ void violation(struct lane *lane, const char *statement, const char *fmt, ...)
 	va_end(args);
 	v = &torture->violations[n];
 	snprintf(v->text, sizeof(v->text),
-		 "statement=%s family=%s mutator=%s free=%d trial=%u lane=%d ns=%llu call=%s "
+		 "statement=%s family=%s mutator=%s free=%d trial=%u number=%u lane=%d ns=%llu call=%s "
 		 "before=%d between=%d reply=%d meanwhile=%d gate=%d private=%d v=%d "
 		 "generation=%u age=%u seed=%llu text=%s",
 		 statement, family_names[trial->family], mutator_names[trial->mutator],
-		 trial->free, trial->seq, lane->number,
+		 trial->free, trial->seq, trial->number, lane->number,
 		 (unsigned long long)(now_ns() - torture->began),
 		 trial->call_name ? trial->call_name : "-", trial->before, trial->between,
 		 trial->reply, trial->meanwhile, trial->gate, trial->private, lane->v_pid > 0,

@@ -10,9 +10,8 @@
  * fingerprint: on a machine that replays exactly it is the same every time,
  * and on any other it never is.
  *
- * Before round N it calls the Nth of the empty functions at MARKS, so that a
- * debugger stops there with one breakpoint that nothing else comes across; at
- * PROGRESS lies the fingerprint so far.
+ * A debugger can stop before any round, and finds at PROGRESS the fingerprint
+ * so far.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -22,12 +21,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "marks.h"
 #include "open_race.h"
 
 #define LONGEST_SPIN	4000
 #define LONGEST_SLEEP	20000		/* nanoseconds */
-#define PROGRESS	0x5eed0000ul	/* both are known to harness/replay/stop.py */
-#define MARKS		0x5eed1000ul	/* one instruction a round */
+#define PROGRESS	0x5eed0000ul	/* harness/replay/stop.py knows it */
 
 static struct target *target;
 
@@ -90,34 +89,13 @@ static uint64_t fold(uint64_t hash, const void *data, size_t size)
 	return hash;
 }
 
-static const uint32_t mark =	/* "return" */
-#if defined(__x86_64__) || defined(__i386__)
-	0xc3;
-#elif defined(__aarch64__)
-	0xd65f03c0;
-#elif defined(__arm__)
-	0xe12fff1e;
-#else
-#error "how does a function return?"
-#endif
-
-static void make_marks(unsigned int rounds)
+static void make_progress(void)
 {
-	size_t size = MARKS - PROGRESS + rounds * sizeof(mark);
-	void *place = mmap((void *)PROGRESS, size, PROT_READ | PROT_WRITE | PROT_EXEC,
+	void *place = mmap((void *)PROGRESS, sizeof(uint64_t), PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-	uint32_t *marks = (uint32_t *)MARKS;
 
 	if (place != (void *)PROGRESS)
-		die("no place for the marks");
-	for (unsigned int i = 0; i < rounds; i++)
-		marks[i] = mark;
-	__builtin___clear_cache((char *)marks, (char *)(marks + rounds));
-}
-
-static void call_mark(unsigned int round)
-{
-	((void (*)(void))(MARKS + round * sizeof(mark)))();
+		die("no place for the progress");
 }
 
 int main(int argc, char **argv)
@@ -137,7 +115,9 @@ int main(int argc, char **argv)
 	pinned = !strcmp(argv[3], "pinned");
 	target = make_target(sizeof(*target));
 	start(prepare, open_once, &listener, &answers);
-	make_marks(rounds);
+	make_progress();
+	if (!make_marks(rounds))
+		die("no place for the marks");
 	for (unsigned int i = 0; i < rounds; i++) {
 		enum outcome what;
 		struct timespec now;

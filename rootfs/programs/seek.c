@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "marks.h"
 #include "open_race.h"
 
 #define MAX_MUTATORS	4
@@ -182,8 +183,12 @@ int main(int argc, char **argv)
 		die("too many");
 	make_shared(points);
 	start(prepare, open_once, &listener, &answers);
-	for (unsigned int i = 0; i < rounds; i++)
+	if (!make_marks(rounds))
+		die("no place for the marks");
+	for (unsigned int i = 0; i < rounds; i++) {
+		call_mark(i);
 		count(&tally, i, round_once(listener, answers, pinned));
+	}
 	rec("race rounds=%u kept=%u lost=%u denied=%u broken=%u first_lost=%d pairs=%016llx",
 	    rounds, tally.count[KEPT], tally.count[LOST], tally.count[DENIED],
 	    tally.count[BROKEN], tally.first_lost, (unsigned long long)shared->pairs);

@@ -28,6 +28,7 @@ from harness.searchbench.windows import Window
 
 WINDOWS = windows.load()
 BUDGET = 120.0
+GOLDEN = Path(__file__).parent.parent / "golden"
 ENTRY = """[[window]]
 name = "a"
 about = "b"
@@ -156,17 +157,22 @@ def guest(*recs: str, ending: Ending = Ending.DONE, console: Path = Path("none")
 
 
 def test_a_guest_says_whether_the_race_was_lost(tmp_path: Path) -> None:
+    console = tmp_path / "console.log"
+    console.write_text("[    1.000000] Run /init as init process\n")
     found = Found()
     line = "race rounds=40 kept=40 lost=0 denied=0 broken=0 first_lost=-1"
-    assert arms.take(found, guest(line)) == ""
+    assert arms.take(found, guest(line, console=console)) == ""
     assert (found.hit, found.tries) == (False, 40)
     lost = "race rounds=3 kept=2 lost=1 denied=0 broken=0 first_lost=2"
     why = "hold round=2 scenario=use violated=1 what=e a=0 b=0 why=it was torn"
     assert arms.take(found, guest(why, lost)) == ""
     assert (found.hit, found.tries, found.how) == (True, 43, "it was torn")
-    console = tmp_path / "console.log"
-    console.write_text("[    1.000000] Run /init as init process\n")
     assert arms.take(Found(), guest(console=console)) == "Bail out! x"
+    console.write_bytes((GOLDEN / "arm64-warn.log").read_bytes())
+    loud = Found()
+    assert arms.take(loud, guest(line, console=console)) == ""
+    assert loud.hit
+    assert loud.how.startswith("WARNING: ")
 
 
 def test_jobs_of_seeds_are_jobs_of_tokens() -> None:
