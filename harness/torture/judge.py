@@ -67,17 +67,8 @@ def judge(
         return Verdict.FAIL, "the kernel does not know PIN_ARGS, which the series brings"
     if told.absent:
         return Verdict.SKIP, "the kernel does not know PIN_ARGS"
-    if told.violations or told.nr_violations:
-        return Verdict.FAIL, _violated(told)
-    if reports:
-        more = f", and {len(reports) - 1} more" if len(reports) > 1 else ""
-        return Verdict.FAIL, f"the kernel reported {reports[0].title}{more}"
-    if told.leaks:
-        return Verdict.FAIL, f"something leaks: {'; '.join(told.leaks)}"
-    if told.hangs:
-        return Verdict.FAIL, f"the lanes hang: {told.hangs[0]}; the console has all tasks"
-    if crashed := _crashed(told):
-        return Verdict.FAIL, crashed
+    if seen := against(told, reports):
+        return Verdict.FAIL, seen
     lost = _lost(told, evidence)
     if lost:
         return lost
@@ -89,6 +80,25 @@ def judge(
     if unproven or not told.families:
         return Verdict.INCONCLUSIVE, _unproven(unproven)
     return Verdict.PASS, clean(told)
+
+
+def against(told: Told, reports: Sequence[Splat]) -> str:
+    """Say what speaks against the kernel, the gravest; "" when nothing does.
+
+    reports: those of its own that count.
+    """
+    if told.violations or told.nr_violations:
+        return _violated(told)
+    if reports:
+        more = f", and {len(reports) - 1} more" if len(reports) > 1 else ""
+        return f"the kernel reported {reports[0].title}{more}"
+    if told.leaks:
+        return f"something leaks: {'; '.join(told.leaks)}"
+    if told.hangs:
+        return f"the lanes hang: {told.hangs[0]}; the console has all tasks"
+    if crashes := int(told.rest.get("crashes", 0)):
+        return f"{crashes} tracees crashed, which nothing in the guest makes them do"
+    return ""
 
 
 def clean(told: Told) -> str:
@@ -105,12 +115,6 @@ def clean(told: Told) -> str:
         f" · controls lost in {proven} of {len(told.families)} families,"
         f" in {len(pairs)} of {of} with a mutator"
     )
-
-
-def _crashed(told: Told) -> str:
-    """Say that tracees died as no program does of itself."""
-    crashes = int(told.rest.get("crashes", 0))
-    return f"{crashes} tracees crashed, which nothing in the guest makes them do" * bool(crashes)
 
 
 def _violated(told: Told) -> str:

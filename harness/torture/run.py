@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
@@ -10,11 +11,12 @@ from threading import Event
 from harness.arches import ABIS, Abi
 from harness.cells import BOOT_SECONDS, ENDINGS, Bench, check_abi, find_splats
 from harness.deadline import Deadline
+from harness.errors import InfrastructureError
 from harness.guest.boot import REPLAY_SLOWER, Limits, run_guest
 from harness.guest.channel import Record
 from harness.guest.machine import Machine
 from harness.guest.outcome import GuestRun
-from harness.judge import blame
+from harness.judge import blame, splats
 from harness.judge.verdict import Ending, Evidence
 from harness.suites.suite import ABIPROBE
 from harness.torture import judge as judging
@@ -38,7 +40,8 @@ RECORDS = "records.txt"
 SMP = 2
 
 _WHOLE_SLACK = 60.0  # host seconds on top of everything, for a host that is busy
-LIMITS = Limits(console=64 << 20)  # the list of all tasks is long
+CONSOLE = 64 << 20  # bytes: the list of all tasks is long
+CHANNEL, CHANNEL_SECOND = 64 << 20, 16 << 10  # bytes; about 4,400 were seen in a guest's second
 
 
 def torture(
@@ -70,7 +73,7 @@ def torture(
             bench.machine,
             folder,
             deadline=Deadline.after(limit),
-            limits=LIMITS,
+            limits=Limits(console=CONSOLE, channel=CHANNEL + int(plan.seconds) * CHANNEL_SECOND),
             on_record=live.take,
             stop=stop,
         )
@@ -102,12 +105,12 @@ def judged(abi: Abi, bench: Bench, ran: GuestRun, folder: Path) -> TortureResult
         abi_note=note,
         channel_error="; ".join(ran.damage),
     )
-    splats = find_splats(ran, bench, folder, abi)
+    found = find_splats(ran, bench, folder, abi)
     verdict, reason = judging.judge(
-        told, evidence, splats, promised=bench.promised, booted=ran.boot_seconds is not None
+        told, evidence, found, promised=bench.promised, booted=ran.boot_seconds is not None
     )
-    notes = (*_notes(told, bench.machine), *blame.notes(splats))
-    return result(told, verdict, reason, splats, folder, notes=notes)
+    notes = (*_notes(told, bench.machine), *blame.notes(found))
+    return result(told, verdict, reason, found, folder, notes=notes)
 
 
 def _notes(told: Told, machine: Machine) -> tuple[str, ...]:
@@ -127,7 +130,7 @@ def result(
     told: Told,
     verdict: Verdict,
     reason: str,
-    splats: tuple[Splat, ...],
+    reports: tuple[Splat, ...],
     folder: Path,
     *,
     notes: tuple[str, ...] = (),
@@ -141,7 +144,7 @@ def result(
         trials=told.trials,
         exposed={name: count.exposed for name, count in sums.items()},
         lost={name: count.lost for name, count in sums.items()},
-        splats=splats,
+        splats=reports,
         seconds=told.seconds,
         folder=folder,
         counts=dict(told.counts),
@@ -154,9 +157,11 @@ def result(
 
 def stopped(told: Told, folder: Path) -> TortureResult:
     """Judge what there is of a run that was ended from outside."""
-    if told.violations or told.nr_violations:
-        verdict, reason = judging.judge(told, Evidence(Ending.HOST), ())
-        return result(told, verdict, reason, (), folder)
+    reports: tuple[Splat, ...] = ()
+    with contextlib.suppress(InfrastructureError):  # its kernel had not said anything yet
+        reports = splats.against(folder / "console.log")
+    if seen := judging.against(told, reports):
+        return result(told, Verdict.FAIL, seen, reports, folder)
     so_far = f"so far {judging.clean(told)}" if told.counts else f"{told.trials} trials so far"
     reason = f"stopped after {told.seconds:.0f} s; {so_far}"
     return result(told, Verdict.MISS, reason, (), folder)
