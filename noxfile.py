@@ -106,7 +106,7 @@ def bench(session: nox.Session) -> None:
     if what == "search":
         pinrace(session, "searchbench", *more)
     elif what == "torture":
-        pinrace(session, "torture", "--bench", *more)
+        pinrace(session, "torture", "--bench", *(more or ["--mutants", "--abi", "x86_64"]))
     else:
         pinrace(session, "price", *session.posargs)
 

@@ -16,8 +16,9 @@ from harness.errors import PinraceError
 
 _PLAIN_SECONDS = 30.0  # between two lines of progress where there is no terminal
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# A token may hold what rich takes for the name of an emoji.
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def set_up(verbosity: int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from harness import ui
 from harness.arches import get_abi, get_arch
 from harness.cells import Bench
-from harness.errors import Exit
+from harness.errors import Exit, InfrastructureError
 from harness.guest.machine import Replay, get_machine
 from harness.host.budget import Budget
 from harness.replay import rebuild
@@ -25,7 +25,7 @@ from harness.torture import report
 from harness.torture import search as searches
 from harness.torture import token as tokens
 from harness.torture.jobs import job_name
-from harness.torture.run import torture
+from harness.torture.run import missed, torture
 from harness.torture.search import Ran
 from harness.torture.values import TorturePlan, TortureResult
 from harness.values import Cell, Verdict
@@ -162,7 +162,11 @@ def repro(args: argparse.Namespace) -> int:
     record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree), seed=plan.seed)
     results = []
     for number in range(1, args.times + 1):
-        one = torture(cell, task.patched, plan, record.folder / str(number))
+        folder = record.folder / str(number)
+        try:
+            one = torture(cell, task.patched, plan, folder)
+        except InfrastructureError as error:
+            one = missed(error, folder)
         ui.say("\n".join(report.lines(one)))
         results.append(one)
     code = Exit.OK if any(one.verdict is Verdict.FAIL for one in results) else Exit.INFRA

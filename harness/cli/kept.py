@@ -12,7 +12,15 @@ from harness.values import Series, Tree
 
 def option(parser: argparse.ArgumentParser) -> None:
     """--write."""
-    parser.add_argument("--write", type=Path, metavar="FILE", help="keep the table there")
+    parser.add_argument("--write", type=file, metavar="FILE", help="keep the table there")
+
+
+def file(text: str) -> Path:
+    """Return where to write a table, hours later; argparse says what is wrong with it."""
+    path = Path(text)
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"no file can be made at '{text}'")
+    return path
 
 
 def facts(tree: Tree, series: Series | None = None) -> dict[str, str]:

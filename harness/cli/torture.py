@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import re
 import secrets
 import shlex
 from collections.abc import Sequence
@@ -25,8 +24,8 @@ from harness.runs.journal import Run, tree_facts
 from harness.torture import bench, report
 from harness.torture.jobs import MOST_SECONDS
 from harness.torture.records import Told
-from harness.torture.run import TorturePlan, TortureResult, torture
-from harness.torture.values import BREAKAGES
+from harness.torture.run import TorturePlan, TortureResult, missed, torture
+from harness.torture.values import BREAKAGES, FAMILIES, MOST_LANES, MUTATORS
 from harness.values import Cell, CellResult, Verdict
 
 DURATION = "1m"
@@ -90,8 +89,13 @@ def make_plan(args: argparse.Namespace) -> TorturePlan:
     """Return what was asked for; UserError for numbers that make no sense."""
     if args.repeat < 1 or args.smp < 0 or args.guests < 0 or args.lanes < 0:
         raise UserError("--repeat, --smp, --guests and --lanes take numbers of 1 or more")
-    if args.deterministic and args.duration:
-        raise UserError("--deterministic ends after trials, not by a clock", hint="--trials 500")
+    if args.lanes > MOST_LANES:
+        raise UserError(f"--lanes takes {MOST_LANES} at most")
+    if (args.deterministic or args.trials) and args.duration:
+        raise UserError(
+            "--trials and --deterministic end after trials, not by a clock",
+            hint="--trials 500, or --for 10m",
+        )
     if (args.mutants or args.write) and not (args.bench and args.mutants):
         raise UserError(
             "--mutants and --write are about the comparison with the naive loop",
@@ -104,13 +108,15 @@ def make_plan(args: argparse.Namespace) -> TorturePlan:
     seconds = options.duration(args.duration or DURATION, "--for")
     trials, seed = args.trials, secrets.randbits(32)
     if args.deterministic:
-        seconds, trials, seed = MOST_SECONDS, trials or DETERMINISTIC_TRIALS, SEED
+        trials, seed = trials or DETERMINISTIC_TRIALS, SEED
+    if trials:
+        seconds = MOST_SECONDS
     return TorturePlan(
         seed=seed if args.seed is None else args.seed,
         seconds=seconds,
         trials=trials,
-        families=_names(args.families),
-        mutators=_names(args.mutators),
+        families=_names(args.families, FAMILIES),
+        mutators=_names(args.mutators, MUTATORS),
         stop_at_first=args.stop_at_first,
         chaos=not args.no_chaos,
         lanes=args.lanes,
@@ -118,11 +124,11 @@ def make_plan(args: argparse.Namespace) -> TorturePlan:
     )
 
 
-def _names(text: str) -> tuple[str, ...]:
-    """Return the names of a list; UserError for what can be none."""
+def _names(text: str, known: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of a list; UserError for one that is not among those known."""
     names = tuple(name for name in text.split(",") if name)
-    if not all(re.fullmatch("[a-z0-9_-]+", name) for name in names):
-        raise UserError(f"'{text}' is no list of names", hint="--families open,write")
+    if unknown := [name for name in names if name not in known]:
+        raise UserError(f"nothing is called '{unknown[0]}'", hint=f"one of {', '.join(known)}")
     return names
 
 
@@ -195,12 +201,14 @@ def run(args: argparse.Namespace) -> int:
         progress = _Progress(meter, len(work), plan)
         shared = _Work(freely.Ask(asked, plan, record), Event(), how, progress)
         done = _torture_all(work, shared, shape.guests)
-    if not args.deterministic and not args.no_search:
-        _search(work, shared, done, search_for)
-    results = [report.cell_result(cell, one) for cell, one in done.items()]
-    code = summary.exit_code(results)
-    record.finish(results, exit_code=code)
-    junit.write(record.folder / "junit.xml", results, record.manifest["tree"])
+    try:
+        if not args.deterministic and not args.no_search:
+            _search(work, shared, done, search_for)
+    finally:
+        results = [report.cell_result(cell, one) for cell, one in done.items()]
+        code = summary.exit_code(results)
+        record.finish(results, exit_code=code)
+        junit.write(record.folder / "junit.xml", results, record.manifest["tree"])
     _show_repeats(cells, done)
     ui.say(f"exit {int(code)}: see pinrace help exits · results in {record.folder}")
     return code
@@ -265,8 +273,7 @@ def _judged(task: runner.Task, future: Future[TortureResult], shared: _Work) -> 
     try:
         result = future.result()
     except (InfrastructureError, OSError) as error:
-        why = f"could not be run: {error}"
-        result = TortureResult(Verdict.MISS, why, (), 0, {}, {}, (), 0.0, folder)
+        result = missed(error, folder)
     failed, replay = result.verdict is Verdict.FAIL, bool(task.patched.machine.replay)
     if failed and replay and not shared.stop.is_set():
         line = freely.replay_line(task, shared.ask.plan, folder, shared.ask.asked)
@@ -316,7 +323,10 @@ def _search(
         result, kind = done[task.cell], replace(task.cell, repeat=1)
         if result.verdict is Verdict.FAIL and result.trials and kind not in seen:
             seen.add(kind)
-            done[task.cell] = freely.follow_up(task, result, shared.ask, seconds)
+            try:
+                done[task.cell] = freely.follow_up(task, result, shared.ask, seconds)
+            except (InfrastructureError, OSError) as error:
+                ui.say(f"        the search could not be run: {error}")
 
 
 def _show_repeats(cells: Sequence[Cell], done: dict[Cell, TortureResult]) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from harness import stages, ui
 from harness.arches import get_abi
@@ -33,7 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --bench: on these mutants, --repeat times each (default: five races)",
     )
     parser.add_argument(
-        "--write", type=Path, metavar="FILE", help="with --bench --mutants: keep the table there"
+        "--write",
+        type=kept.file,
+        metavar="FILE",
+        help="with --bench --mutants: keep the table there",
     )
 
 

@@ -12,6 +12,7 @@ from harness.mutants.file import Mutant
 from harness.mutants.tries import Try
 from harness.values import CaseResult, CaseStatus
 
+PRICED = "price"  # the test that has a clean kernel beside it
 PRICE = "C22"  # the statement that no case and no race can speak of
 
 
@@ -30,6 +31,7 @@ class Kind(StrEnum):
 class Reference:
     """What the unmutated series gave in the same tests: only what passed there can fail here."""
 
+    ran: frozenset[str] = frozenset({PRICED})  # kinds of tests; that of prices has its own
     passed: frozenset[str] = frozenset()
     reports: frozenset[str] = frozenset()
     endings: frozenset[str] = frozenset()
@@ -43,6 +45,7 @@ class Reference:
         cases = [one for one in done if one.test == "selftest"]
         passed = frozenset.intersection(*(frozenset(one.passed) for one in cases)) if cases else ()
         return cls(
+            frozenset({PRICED, *(one.test for one in done)}),
             frozenset(passed),
             frozenset(r.fingerprint for one in done for r in one.reports),
             frozenset(one.ending for one in done if one.ending),
@@ -79,7 +82,12 @@ class Finding:
 
 
 def signs(one: Try, reference: Reference) -> list[Sign]:
-    """Return what speaks against a kernel and did not against the unmutated series."""
+    """Return what speaks against a kernel and did not against the unmutated series.
+
+    Nothing does where the same test did not run there.
+    """
+    if one.test not in reference.ran:
+        return []
     found = [
         Sign(statement, name)
         for name in one.bad
@@ -105,7 +113,7 @@ def alarms(tries: Sequence[Try]) -> list[Sign]:
     """Return all that speaks against a kernel that nothing may speak against."""
     found = []
     for one in tries:
-        found += signs(one, Reference(passed=frozenset(one.bad)))
+        found += signs(one, Reference(frozenset({one.test}), frozenset(one.bad)))
         found += [Sign("?", name) for name in one.bad if not spoken_of_name(name)]
     return found
 
@@ -144,6 +152,8 @@ def find(mutant: Mutant, tries: Sequence[Try], reference: Reference) -> Finding:
         return Finding(Kind.INSTEAD, other, len(tries), seconds)
     if not tries:
         return Finding(Kind.NOT_RUN)
+    if tries[0].test not in reference.ran:
+        return Finding(Kind.LOST, "this test did not run on the unmutated series")
     if len(ran) < len(tries):
         why = next(one.why for one in tries if not one.ran)
         return Finding(Kind.LOST, why, len(tries), seconds)

@@ -11,7 +11,7 @@ from threading import Event
 from harness.cells import Bench
 from harness.mutants.tries import Breach, Try, reports
 from harness.torture import run
-from harness.torture.values import TorturePlan, TortureResult
+from harness.torture.values import TorturePlan, TortureResult, Violation
 from harness.values import Cell, Verdict
 
 SEED = 1  # the same for all mutants, so that they are held against the same trials
@@ -30,10 +30,17 @@ def torture(
     return of_torture(result, time.monotonic() - began)
 
 
+def _number(seen: Violation) -> int:
+    """Return how many trials of all lanes there were up to that one."""
+    return seen.trial if seen.number is None else seen.number + 1
+
+
 def of_torture(result: TortureResult, seconds: float) -> Try:
     """Return what a torture amounts to as a try; seconds: of the whole guest, on the host."""
     breaches = [
-        Breach(seen.statement, f"{seen.family} by {seen.mutator}, trial {seen.trial}", seen.second)
+        Breach(
+            seen.statement, f"{seen.family} by {seen.mutator}, trial {_number(seen)}", seen.second
+        )
         for seen in result.violations
     ]
     failed = result.verdict is Verdict.FAIL

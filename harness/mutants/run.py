@@ -131,6 +131,7 @@ class Runner:
                 kernel = self._kernel(mutant, arch, flavor)
             except BuildError as error:
                 failed = str(error)
+                ui.say(f"  {mutant.name} on {arch}: {error}")
                 findings |= {c: {"build": Finding(Kind.LOST, error.what)} for c in mine}
                 continue
 

@@ -102,7 +102,7 @@ def _cells(one: MutantRow, column: Column) -> tuple[str, str]:
     if found is None:
         return "n/a", "n/a"
     if "build" in found:
-        return "does not build", "does not build"
+        return found["build"].by, "not run"
     first = [_text(found[test], test) for test in ("selftest", "price") if test in found]
     raced = _text(found.get("torture"), "torture")
     done = (
@@ -139,8 +139,10 @@ def _clean(row: SeriesRow, column: Column, test: str) -> str:
     if signs:
         broken = sorted({s.statement for s in signs}, key=lambda s: (len(s), s))
         return f"**breaks {', '.join(broken)}**"
-    count = f"{sum(one.trials for one in done):,} trials" if test == "torture" else ""
-    count = count or f"{len(done[0].passed)} cases, {len(done)} runs"
+    trials = sum(one.trials for one in done)
+    if test == "torture" and not trials:
+        return "proves nothing"
+    count = f"{trials:,} trials" if trials else f"{len(done[0].passed)} cases, {len(done)} runs"
     return f"clean ({count})"
 
 

@@ -75,7 +75,8 @@ def again(
 
 def plan_options(plan: TorturePlan, *, deterministic: bool = False) -> list[str]:
     """Return the options of `pinrace torture` that make this plan."""
-    words = ["--deterministic"] if deterministic else ["--for", f"{plan.seconds:.0f}s"]
+    words = ["--deterministic"] if deterministic else []
+    words += [] if plan.trials else ["--for", f"{plan.seconds:.0f}s"]
     words += ["--seed", str(plan.seed)]
     words += ["--trials", str(plan.trials)] if plan.trials else []
     words += ["--mutators", ",".join(plan.mutators)] if plan.mutators else []
@@ -147,4 +148,6 @@ def save(result: TortureResult, plan: TorturePlan, path: Path) -> None:
 def repeated(results: Sequence[TortureResult]) -> str:
     """Say how often the failure came back over several runs of the same plan."""
     failed = sum(result.verdict is Verdict.FAIL for result in results)
-    return f"failed {failed}/{len(results)}"
+    lost = sum(result.verdict is Verdict.MISS for result in results)
+    missing = f", and {lost} could not be run" if lost else ""
+    return f"failed {failed}/{len(results) - lost}{missing}"

@@ -155,6 +155,12 @@ def result(
     )
 
 
+def missed(error: Exception, folder: Path) -> TortureResult:
+    """Return the result of a guest that could not be run."""
+    why = f"could not be run: {error}"
+    return TortureResult(Verdict.MISS, why, (), 0, {}, {}, (), 0.0, folder)
+
+
 def stopped(told: Told, folder: Path) -> TortureResult:
     """Judge what there is of a run that was ended from outside."""
     reports: tuple[Splat, ...] = ()

@@ -12,6 +12,18 @@ from harness.values import Splat, Verdict
 # What can be broken on purpose: a supervisor that replies plainly where a pinned reply is meant,
 # one that stops replying, a process that stays, a program that ends without its last word.
 BREAKAGES = ("plain", "hang", "leak", "lost")
+# What rootfs/pintorture knows: system calls (ops_*.c), who changes their arguments (mutate.c), and
+# how many lanes there can be (torture.h).
+FAMILIES = (
+    *("open", "mkdir", "symlink", "link", "rename", "unlink", "stat", "access", "chmod"),
+    *("truncate", "xattr", "write", "pipe", "socket", "procfs", "eventfd", "bind", "connect"),
+    *("sendto", "setsockopt", "mount", "execve"),
+)
+MUTATORS = (
+    *("thread", "vm-process", "process_vm_writev", "alias", "proc-mem", "ptrace"),
+    *("munmap", "mprotect", "mremap", "madvise", "replace"),
+)
+MOST_LANES = 8
 
 
 @dataclass(frozen=True)
@@ -19,8 +31,8 @@ class TorturePlan:
     """What to do in one guest.
 
     seconds: how long its lanes run, on the guest's clock.  trials: it is over after that many of
-    all lanes together, and after the seconds at the latest; 0: after the seconds.  families: those
-    of rootfs/pintorture/ops*.c, and mutators: those of mutate.c; empty for all.
+    all lanes together, and after the seconds at the latest; 0: after the seconds.  families and
+    mutators: some of the above; empty for all.
     """
 
     seed: int

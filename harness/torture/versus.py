@@ -21,6 +21,7 @@ from harness.mutants import tries
 from harness.paths import cache_dir
 from harness.torture import bench
 from harness.torture.bench import Catch
+from harness.torture.jobs import job_name
 from harness.torture.values import TorturePlan
 
 # Of the mutants that only a race shows, one for each way in which they do: what is shown and what
@@ -46,7 +47,8 @@ def compared(
     """
     found = []
     for number in range(times):
-        name = tries.key(on, "torture", KIND, str(plan.seed + number), str(plan.seconds))
+        how = (job_name(plan), str(plan.seconds))
+        name = tries.key(on, "torture", KIND, str(plan.seed + number), *how)
         path = cache_dir() / KIND / f"{name}.json"
         try:
             once = _CATCHES.validate_json(path.read_bytes())

@@ -25,7 +25,8 @@ from harness.values import Series, Splat, Verdict
 
 MUTANTS = file.load()
 PATCHES = sorted(file.FOLDER.glob("*.patch"))
-CLEAN = Reference(passed=frozenset({"pin.c04_reply", "pin.c05_changed", "pin.c19_no_pin"}))
+RAN = frozenset({"selftest", "torture"})
+CLEAN = Reference(RAN, frozenset({"pin.c04_reply", "pin.c05_changed", "pin.c19_no_pin"}))
 C4 = Mutant(file="kept.patch", statements=("C4",), kind="promise", about="kept")
 ENTRY = "[[mutant]]\nfile = 'a.patch'\nkind = 'race'\nabout = 'a'\n"
 COLUMN = Column("x86_64", "x86_64", "plain")
@@ -123,7 +124,7 @@ def test_an_ending_counts_where_it_is_declared_and_new() -> None:
     deadly = C4.model_copy(update={"ending": ("panic",)})
     assert finding.find(deadly, [selftest(ending="panic")], CLEAN).kind is Kind.KILLED
     assert finding.find(deadly, [selftest(ending="hang")], CLEAN).kind is Kind.INSTEAD
-    dead = Reference(endings=frozenset({"panic"}))
+    dead = Reference(RAN, endings=frozenset({"panic"}))
     assert finding.find(deadly, [selftest(ending="panic")], dead).kind is Kind.SURVIVED
 
 
@@ -131,7 +132,7 @@ def test_what_the_series_itself_shows_is_no_kill() -> None:
     breach = Breach("C4", "open, trial 7", 1.5)
     shown = Reference.of([Try("torture", ran=True, breaches=(breach,))])
     assert finding.find(C4, [Try("torture", ran=True, breaches=(breach,))], shown).by == ""
-    noisy = Reference(reports=frozenset({"warn:x"}))
+    noisy = Reference(RAN, reports=frozenset({"warn:x"}))
     one = selftest(reports=(Report("warn:x", "WARNING: x"),))
     assert finding.find(C4, [one], noisy).kind is Kind.SURVIVED
 
@@ -140,6 +141,15 @@ def test_a_case_must_pass_in_all_runs_of_the_series() -> None:
     both = [selftest(passed=("a", "b")), selftest(passed=("a",))]
     assert Reference.of(both).passed == {"a"}
     assert Reference.of([]).passed == frozenset()
+
+
+def test_what_did_not_run_on_the_series_kills_nothing() -> None:
+    unseen = Reference.of([Try("torture", ran=False, why="no boot"), selftest()])
+    one = Try("torture", ran=True, breaches=(Breach("C4", "open", 1.0),))
+    found = finding.find(C4, [one], unseen)
+    assert found.kind is Kind.LOST
+    assert "did not run on the unmutated series" in found.by
+    assert finding.find(C4, [one], CLEAN).kind is Kind.KILLED
 
 
 def test_a_later_run_may_kill() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from argparse import ArgumentParser
 from dataclasses import replace
 from pathlib import Path
@@ -15,15 +16,23 @@ from harness.cli import torture as command
 from harness.errors import UserError
 from harness.guest.channel import Record
 from harness.judge.verdict import Ending, Evidence
+from harness.paths import ROOTFS
 from harness.runs import commands
 from harness.torture import jobs, report, run
 from harness.torture.bench import Catch, summarize
 from harness.torture.judge import bound, inconclusive, judge
 from harness.torture.records import Told, parse
-from harness.torture.values import TorturePlan, TortureResult
+from harness.torture.values import (
+    FAMILIES,
+    MOST_LANES,
+    MUTATORS,
+    TorturePlan,
+    TortureResult,
+)
 from harness.values import CaseStatus, Cell, Splat, Verdict
 
 DONE = Evidence(Ending.DONE, job_status=0)
+GOLDEN = Path(__file__).parents[1] / "golden"
 CELL = Cell("x86_64", "i386", "plain", "torture")
 BEGIN = "torture begin seed=7 lanes=2 cpus=2 seconds=9 families=open,write"
 END = "torture end violations=0 leaks=0 ns=9000000000"
@@ -88,6 +97,52 @@ def test_a_family_that_proves_nothing_is_no_pass(bad: str) -> None:
     assert found is Verdict.INCONCLUSIVE
     assert "write" in reason
     assert list(inconclusive(parse(lines))) == ["write"]
+
+
+def test_only_what_the_control_loses_to_is_exposure() -> None:
+    never = count("open", exposed=41_232, lost=0).replace("alias", "thread")
+    found, reason = judge(parse((*GOOD[:-1], never, END)), DONE, ())
+    assert found is Verdict.PASS
+    assert "0 violations in 60 exposed trials" in reason
+    assert "in 2 of 3 with a mutator" in reason
+    alone = (BEGIN, second(), count("open", exposed=0), never, count("write"), END)
+    assert list(inconclusive(parse(alone))) == ["open"]
+
+
+def test_a_tracee_that_crashes_is_no_pass() -> None:
+    rest = "torture rest generations=9 deaths=4 crashes={}"
+    assert verdict((*GOOD[:-1], rest.format(0), END)) is Verdict.PASS
+    found, reason = judge(parse((*GOOD[:-1], rest.format(2), END)), DONE, ())
+    assert found is Verdict.FAIL
+    assert "2 tracees crashed" in reason
+
+
+def test_leaks_that_nobody_could_look_for_are_no_pass() -> None:
+    left = "torture left group={} kernel=4096 slab_kib=0 files=0 after_ms=1"
+    assert verdict((*GOOD[:-1], left.format(0), END)) is Verdict.PASS
+    assert verdict((*GOOD[:-1], left.format(-1), END)) is Verdict.INCONCLUSIVE
+
+
+def test_a_stopped_run_says_all_that_it_saw(tmp_path: Path) -> None:
+    console = tmp_path / "console.log"
+    quiet = run.stopped(parse(GOOD), tmp_path)
+    assert quiet.verdict is Verdict.MISS
+    hang = "torture hang lane=1 seconds=45 trial=9 call=open"
+    assert run.stopped(parse((*GOOD, hang)), tmp_path).verdict is Verdict.FAIL
+    console.write_bytes((GOLDEN / "arm64-kasan.log").read_bytes())
+    loud = run.stopped(parse(GOOD), tmp_path)
+    assert loud.verdict is Verdict.FAIL
+    assert loud.splats
+
+
+def test_the_names_are_those_of_the_guest_program() -> None:
+    sources = {path.name: path.read_text() for path in (ROOTFS / "pintorture").glob("*.[ch]")}
+    ops = "".join(text for name, text in sources.items() if name.startswith("ops_"))
+    families = re.findall(r'^\t\{ "([a-z]+)", "[a-z0-9_-]+",', ops, re.MULTILINE)
+    assert set(families) == set(FAMILIES)
+    listed = sources["mutate.c"].split("mutator_names[NR_MUTATORS] = {")[1].split("}")[0]
+    assert tuple(re.findall(r'"([^"]+)"', listed)) == MUTATORS
+    assert f"MAX_LANES\t{MOST_LANES}\n" in sources["torture.h"]
 
 
 def test_a_family_without_any_count_is_no_pass() -> None:

@@ -158,7 +158,14 @@ def test_deterministic_options() -> None:
     for words in (["--mutants"], ["--write", "x.md"], ["--bench", "--write", "x.md"]):
         with pytest.raises(UserError, match="the comparison with the naive loop"):
             command.make_plan(parser.parse_args(words))
-    with pytest.raises(UserError, match="no list of names"):
-        command.make_plan(parser.parse_args(["--families", "open close"]))
-    with pytest.raises(UserError, match="not by a clock"):
-        command.make_plan(parser.parse_args(["--deterministic", "--for", "9s"]))
+    for words, said in (
+        (["--families", "opne"], "nothing is called 'opne'"),
+        (["--mutators", "thred"], "nothing is called 'thred'"),
+        (["--lanes", "9"], "8 at most"),
+        (["--deterministic", "--for", "9s"], "not by a clock"),
+        (["--trials", "9", "--for", "9s"], "not by a clock"),
+    ):
+        with pytest.raises(UserError, match=said):
+            command.make_plan(parser.parse_args(words))
+    plan = command.make_plan(parser.parse_args(["--trials", "9"]))
+    assert jobs.parse_job(jobs.job_name(plan), plan.seed) == plan
