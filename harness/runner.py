@@ -145,7 +145,7 @@ def _judged(
     result = judge_cell(task.cell, outcome, base, folder, notes)
     if result.verdict is not Verdict.FAIL or not task.patched.machine.replay or only:
         return result
-    command = commands.replay(str(_token(task, folder)), task.tree.series, asked)
+    command = commands.replay(str(_token(task, folder)), task.tree, asked)
     return replace(result, notes=(*result.notes, f"{commands.REPLAY}{command}"))
 
 

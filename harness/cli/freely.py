@@ -60,7 +60,7 @@ def repeat_line(task: Task, ask: Ask) -> str:
         flavor=task.cell.flavor,
         smp=task.patched.machine.smp,
     )
-    return commands.replay(str(token), task.tree.series, ask.asked)
+    return commands.replay(str(token), task.tree, ask.asked)
 
 
 def replay_line(task: Task, plan: TorturePlan, folder: Path, asked: Request) -> str:
@@ -73,7 +73,7 @@ def replay_line(task: Task, plan: TorturePlan, folder: Path, asked: Request) -> 
         patched=task.tree.tree_id,
         abi=task.cell.abi,
     )
-    return commands.replay(str(token), task.tree.series, asked)
+    return commands.replay(str(token), task.tree, asked)
 
 
 def on_replay(task: Task, replay: Replay) -> Task:

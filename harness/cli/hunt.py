@@ -9,10 +9,13 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from harness import stages, ui
 from harness.arches import ABIS, get_abi
 from harness.cli import kept, options
 from harness.errors import Exit, UserError
+from harness.guest.machine import SEQUENTIAL
 from harness.holds import hunt as hunts
 from harness.holds import spec, table
 from harness.holds import token as tokens
@@ -26,7 +29,7 @@ from harness.runs import commands
 from harness.runs.journal import Run, tree_facts
 from harness.values import PatchedTree
 
-SECONDS = 3600.0  # for one window where --for says nothing
+HOURS = 1  # for one window where --for says nothing
 
 _RANGE = re.compile(r"(?P<function>[^+]+)(?:\+(?P<first>\d+)(?:\.\.(?P<last>\d+))?)?")
 
@@ -40,7 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="hold at each instruction of this kernel function, or at those from N to M"
         " (default: every window of the list)",
     )
-    parser.add_argument("--scenario", help="what the sides do, of rootfs/hold/scenarios.c")
+    parser.add_argument(
+        "--scenario", help="with --window: what the sides do, of rootfs/hold/scenarios.c"
+    )
     parser.add_argument(
         "--side", choices=list(spec.SIDES), default="a", help="the one that is held"
     )
@@ -48,7 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--until", default=spec.DONE, help="how far the other one runs (default: done)"
     )
     parser.add_argument(
-        "--against", default="", metavar="FUNC", help="with --pairs: the other side's window"
+        "--against",
+        default="",
+        metavar="FUNC",
+        help="with --window: then hold the other side in its own, too, which makes --pairs",
     )
     parser.add_argument("--pairs", action="store_true", help="hold both sides, one in the other")
     parser.add_argument(
@@ -56,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-k", dest="only", default="", help="windows whose name holds this")
     parser.add_argument(
-        "--for", dest="duration", help="of all: 90, 30s, 25m, 2h (default: to their ends)"
+        "--for", dest="duration", help=f"of all: 90, 30s, 25m, 2h (default: {HOURS} h each)"
     )
     parser.add_argument("--icount", action="store_true", help="on a machine that counts time")
     parser.add_argument(
@@ -68,37 +76,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Sweep the windows and print a line for each; exit 1 for a violation, 4 for a lost guest."""
-    asked = options.request(args)
+    asked = options.one_flavor(args)
     seconds = options.duration(args.duration, "--for") if args.duration else 0.0
     wanted = _windows(args)
     tree, series = options.request_tree(args)
     lab = stages.prepare(asked, tree, series, with_base=False)
+    labs = {abi: _lab(lab, abi, asked, icount=args.icount) for abi in asked.abis}
+    for window in wanted:  # before any is swept
+        for name in filter(None, (window.window, window.against)):
+            for there in labs.values():
+                there.symbols.find(name)
     record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree))
     began, jobs = time.monotonic(), [(abi, w) for abi in asked.abis for w in wanted]
-    worst = Exit.OK
-    labs: dict[str, Lab] = {}
-    swept = []
+    codes, swept = set(), []
     for number, (abi, window) in enumerate(jobs):
-        kernel = lab.patched.kernels[ABIS[abi].arch, asked.flavors[0]]
-        if abi not in labs:
-            labs[abi] = get_lab(kernel, lab.patched.images[abi], icount=args.icount)
         left = began + seconds - time.monotonic()
-        share = max(left, 1.0) / (len(jobs) - number) if seconds else SECONDS
+        share = max(left, 1.0) / (len(jobs) - number) if seconds else HOURS * 3600.0
         found = hunts.hunt_window(
             labs[abi],
             window,
             record.folder / abi / window.name,
             seconds=share,
-            with_pairs=args.pairs,
+            with_pairs=args.pairs or bool(args.window and args.against),
             keep_going=args.keep_going or window.control,
             every=args.every or window.control,
         )
-        worst = max(worst, _report(abi, found, labs[abi], lab.patched.tree, asked))
+        codes.add(_report(abi, found, labs[abi], lab.patched.tree, asked))
         swept.append(_swept(abi, found))
         kept.write(args, table.markdown(swept, _facts(lab.patched.tree, labs)))
-    record.finish([], exit_code=worst)
-    ui.say(f"consoles  {record.folder}")
-    return worst
+    code = next((one for one in (Exit.KERNEL, Exit.INFRA) if one in codes), Exit.OK)
+    record.finish([], exit_code=code)
+    ui.say(f"{SEQUENTIAL}\nconsoles  {record.folder}")
+    return code
+
+
+def _lab(lab: stages.Lab, abi: str, asked: Request, *, icount: bool) -> Lab:
+    """Return what an ABI's holds are played in."""
+    kernel = lab.patched.kernels[ABIS[abi].arch, asked.flavors[0]]
+    return get_lab(kernel, lab.patched.images[abi], icount=icount)
 
 
 def _swept(abi: str, hunt: Hunt) -> table.Swept:
@@ -122,6 +137,7 @@ def _facts(tree: PatchedTree, labs: Mapping[str, Lab]) -> dict[str, str]:
         "guests": ", ".join(
             f"{arch}: QEMU {one.qemu.version}, {one.accel.name}" for arch, one in machines.items()
         ),
+        "seen": SEQUENTIAL,
     }
 
 
@@ -145,8 +161,8 @@ def _windows(args: argparse.Namespace) -> tuple[Window, ...]:
         raise UserError("--pairs needs the other side's window", hint="--against FUNC")
     first = int(match["first"] or 0)
     last = int(match["last"]) if match["last"] else first if match["first"] else None
-    return (
-        Window(
+    try:
+        one = Window(
             name="window",
             scenario=args.scenario,
             window=match["function"],
@@ -155,15 +171,17 @@ def _windows(args: argparse.Namespace) -> tuple[Window, ...]:
             last=last,
             until=args.until,
             against=args.against,
-        ),
-    )
+        )
+    except ValidationError as exc:
+        raise UserError(f"no such window: {exc.errors()[0]['msg']}") from exc
+    return (one,)
 
 
 def _report(abi: str, hunt: Hunt, lab: Lab, tree: PatchedTree, asked: Request) -> Exit:
     """Print what a sweep came to; return its exit code."""
     window = hunt.window
     given_up = sum(hunt.given_up.values())
-    end = "" if hunt.complete or hunt.violations else ", not to its end"
+    end = "" if hunt.complete else ", not to its end"
     length = f" of {hunt.length} instructions" if hunt.length is not None else ""
     ui.say(
         f"hunt    {abi:<7} {window.name:<20} {hunt.tried} holds{length}{end}, {given_up} given up,"
@@ -184,7 +202,7 @@ def _report(abi: str, hunt: Hunt, lab: Lab, tree: PatchedTree, asked: Request) -
         return Exit.OK if hunt.found and not hunt.lost and not hunt.reports else Exit.INFRA
     if hunt.violations:
         return Exit.KERNEL
-    return Exit.INFRA if hunt.lost or not hunt.tried else Exit.OK
+    return Exit.INFRA if hunt.lost or hunt.tried <= given_up else Exit.OK
 
 
 def _report_found(found: Found, lab: Lab, tree: PatchedTree, asked: Request, scenario: str) -> None:
@@ -202,7 +220,7 @@ def _report_found(found: Found, lab: Lab, tree: PatchedTree, asked: Request, sce
         hold=found.hold,
         verdict=found.verdict,
     )
-    ui.say(f"    replay   {commands.replay(str(token), tree.series, asked)}")
+    ui.say(f"    replay   {commands.replay(str(token), tree, asked)}")
 
 
 def repro(args: argparse.Namespace) -> int:

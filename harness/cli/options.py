@@ -127,6 +127,11 @@ def one_guest(args: argparse.Namespace) -> Request:
     """
     asked = request(args)
     args.arch, args.abi = [asked.arches[0]], [asked.abis[0]]
+    return one_flavor(args)
+
+
+def one_flavor(args: argparse.Namespace) -> Request:
+    """As request(); UserError for several flavors."""
     asked = request(args)
     if len(asked.flavors) > 1:
         raise UserError("one flavor at a time", hint=f"pinrace {args.command} --flavor plain")

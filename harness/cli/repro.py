@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from harness import stages, ui
@@ -136,7 +137,9 @@ def _make(token: Token, args: argparse.Namespace) -> tuple[Made, stages.Lab]:
     """Have the kernel, the image and the machine of the token."""
     abi = get_abi(token.abi)
     jobs = replays.get_jobs(token.job, token.replay.seed)
-    lab = rebuild.rebuild(token, args)
     machine = replays.get_replay_machine(abi.arch, token.replay, token.smp)
+    here = tokens.machine_of(machine)  # nothing is built for a QEMU that cannot be the right one
+    words.refuse(token, replace(token, **here), {name: tokens.MADE_OF[name] for name in here})
+    lab = rebuild.rebuild(token, args)
     kernel = lab.patched.kernels[abi.arch, token.flavor]
     return Made(kernel, lab.patched.images[abi.name], machine, jobs), lab

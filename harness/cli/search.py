@@ -13,13 +13,13 @@ from pathlib import Path
 from harness import stages, ui
 from harness.arches import get_abi
 from harness.cli import freely, options
-from harness.errors import Exit, UserError
-from harness.guest.machine import Replay
+from harness.errors import Exit, InfrastructureError, UserError
+from harness.guest.machine import SEQUENTIAL, Replay
 from harness.guest.outcome import Ending, GuestRun
 from harness.host.budget import Budget
 from harness.judge import splats
 from harness.replay import run as replays
-from harness.replay.run import Made
+from harness.replay.run import Made, Once
 from harness.request import Request
 from harness.runner import tasks
 from harness.runs import commands
@@ -70,17 +70,31 @@ class _Bench:
 
     def run(self, trial: Trial) -> Found:
         """Run a trial."""
-        once = replays.run_once(self.made(trial), self.place(trial))
-        reports = splats.find(splats.read(once.run.console))
-        kind = ""
-        if once.run.ending is not Ending.DONE:
-            kind = once.run.ending.value
-        elif reports:
-            kind = reports[0].rule
-        elif once.race.get("lost", "0") != "0" or not once.race:
-            kind = "lost" if once.race else _last_words(once.run)
-        pairs = int(once.race.get("pairs", "0"), 16)
-        return Found(trial, kind, pairs, int(once.race.get("first_lost", "-1")))
+        try:
+            once = replays.run_once(self.made(trial), self.place(trial))
+            return _found(trial, once)
+        except InfrastructureError as error:
+            return Found(trial, missing=str(error))
+
+
+def _found(trial: Trial, once: Once) -> Found:
+    """Return what came of a trial.  InfrastructureError when its console cannot be judged."""
+    run, race = once.run, once.race
+    if run.boot_seconds is None:
+        return Found(trial, missing=run.reason)
+    if run.ending is not Ending.DONE:
+        return Found(trial, run.ending.value)
+    reports = splats.against(run.console)
+    if not race and not reports:
+        return Found(trial, missing=_last_words(run))
+    bad = next((name for name in ("lost", "broken") if race.get(name, "0") != "0"), "")
+    return Found(
+        trial,
+        reports[0].rule if reports else bad,
+        pairs=int(race.get("pairs", "0"), 16),
+        first=int(race.get("first_lost", "-1")),
+        kept=int(race.get("kept", "0")),
+    )
 
 
 def _last_words(run: GuestRun) -> str:
@@ -91,7 +105,7 @@ def _last_words(run: GuestRun) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Search on each ABI; exit 1 when a pinned run fails, 4 when the search proves to be blind."""
-    asked = options.request(args)
+    asked = options.one_flavor(args)
     if args.plain and args.torture:
         raise UserError("--plain is about the one race, --torture about all: take one")
     if min(args.runs, args.tries, args.smp) < 1 or min(args.seed, args.guests) < 0:
@@ -126,8 +140,7 @@ def _abi(bench: _Bench, args: argparse.Namespace, asked: Request) -> Exit:
         found = hunt(search, several, args.runs, width)
     seen = f"{search.covered.bit_count()} pairs of steps seen"
     if not found:
-        ui.say(f"{bench.abi:<7} nothing failed in {search.ran} {bench.mode} runs, {seen}")
-        return Exit.OK if bench.mode == "pinned" else Exit.INFRA
+        return _nothing(bench, search, seen)
     ui.say(f"{bench.abi:<7} {found.fails} in run {search.ran}, {seen}: {found.trial}")
     least, used = minimise(found, bench.run, args.tries)
     ui.say(f"        smallest of {used} more: {least.trial}")
@@ -140,10 +153,23 @@ def _abi(bench: _Bench, args: argparse.Namespace, asked: Request) -> Exit:
         patched=built.tree_id,
         abi=bench.abi,
     )
-    line = commands.replay(str(token), built.series, asked)
+    line = commands.replay(str(token), built, asked)
     same = again.fingerprint == replays.fingerprint(bench.place(least.trial))
     ui.say(f"        {'comes back' if same else 'does NOT come back'}: {line}")
-    return Exit.KERNEL if bench.mode == "pinned" else Exit.OK
+    return Exit.OK if bench.mode == "plain" and found.fails == "lost" else Exit.KERNEL
+
+
+def _nothing(bench: _Bench, search: Search, seen: str) -> Exit:
+    """Say that nothing failed, and what that is worth."""
+    good = search.ran - len(search.missing)
+    ui.say(
+        f"{bench.abi:<7} nothing failed in {good} {bench.mode} runs, {search.rounds:,} rounds that"
+        f" went on, {seen}\n        {SEQUENTIAL}"
+    )
+    for why in dict.fromkeys(search.missing):
+        ui.say(f"        could not be run: {why}")
+    proves = bench.mode == "pinned" and search.rounds and not search.missing
+    return Exit.OK if proves else Exit.INFRA
 
 
 def _torture(
@@ -165,5 +191,6 @@ def _control(bench: _Bench, seed: int) -> bool:
     plain = _Bench(bench.lab, bench.abi, bench.flavor, "plain", bench.smp, bench.folder)
     found = plain.run(Trial(seed + 1))
     if found.fails != "lost":
-        ui.say(f"{bench.abi:<7} INCONCLUSIVE: the race was not lost unpinned ({found.fails})")
+        why = found.missing or found.fails or "nothing failed"
+        ui.say(f"{bench.abi:<7} INCONCLUSIVE: the race was not lost unpinned ({why})")
     return found.fails == "lost"

@@ -13,6 +13,10 @@ from harness.host.qemu import Qemu, choose_cpu, get_qemu
 # Replays need the guest to see the same date each time, and nothing else needs another one.
 RTC = "base=2024-01-01T00:00:00,clock=vm"
 
+# What is seen on a machine whose CPUs take turns, or are held by a debugger.
+SEQUENTIAL = (
+    "one CPU at a time, sequentially consistent: says nothing about missing memory barriers"
+)
 # What keeps the kernel from using entropy or a layout of its own in a replay.
 REPLAY_CMDLINE = "nokaslr norandmaps random.trust_cpu=off random.trust_bootloader=off"
 

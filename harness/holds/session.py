@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.arches import get_abi, get_arch
 from harness.cells import BOOT_SECONDS
 from harness.deadline import Deadline
-from harness.errors import InfrastructureError
+from harness.errors import InfrastructureError, UserError
 from harness.guest.boot import run_guest
 from harness.guest.channel import Record
 from harness.guest.machine import REPLAY_CMDLINE, Machine, Replay, get_machine
@@ -26,6 +26,7 @@ from harness.values import Image, Job, Kernel
 
 SEED = 7  # of the machine that counts instructions
 TCG_SCALE = 20.0  # how much slower than native, where it was not measured; as for replays
+USAGE = 2  # the exit status of a program that was called wrongly
 BOOTS = 3  # of a guest that does not get as far as its program
 POLL = 0.1  # seconds between looks for the end of a guest that never begins
 SLACK = 120.0  # host seconds on top of the script's, for a round that is under way
@@ -68,7 +69,8 @@ def run_script(
 
     seconds: how long the script may take, on the host's clock.  What the script raises is raised,
     after the guest has ended; when QEMU ends under it, that is StubGoneError.  A guest that does
-    not get as far as the script is booted again, a few times; then InfrastructureError.
+    not get as far as the script is booted again, a few times; then InfrastructureError.  UserError
+    for a scenario that there is not.
     """
     for boot in range(1, BOOTS + 1):
         with tempfile.TemporaryDirectory(prefix="pinrace-") as place:
@@ -78,6 +80,10 @@ def run_script(
             if player.error:
                 raise player.error
             return run
+        if run.jobs and run.jobs[-1].status == USAGE:
+            raise UserError(
+                f"the guest program knows no scenario '{scenario}'", hint="rootfs/hold has them"
+            )
         log.info("boot %d: the guest did not get to the holds: %s", boot, player.error)
     raise InfrastructureError(
         f"no guest got as far as the holds, in {BOOTS} boots: {player.error or 'it ended'}",

@@ -6,7 +6,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.errors import UserError
 from harness.holds import spec
@@ -30,6 +30,12 @@ class Window(BaseModel):
     settle: bool = False  # the tracee that it has woken runs meanwhile, too
     against: str = ""  # for pairs of preemptions: the other side's window
     control: bool = False  # loses by its nature: shows that holds find what there is
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Window:
+        if self.last is not None and self.last < self.first:
+            raise ValueError(f"its last instruction, {self.last}, is before {self.first}")
+        return self
 
     @property
     def runner(self) -> str:

@@ -18,6 +18,9 @@ from harness.trees.series import apply, load
 def add_options(parser: argparse.ArgumentParser, series: str) -> None:
     """Add what a token does not hold; series: the one that goes without saying."""
     parser.add_argument("--tree", help="where the tree is now, if it was a folder or a tarball")
+    parser.add_argument(
+        "--insecure", action="store_true", help="take that tree though nothing vouches for it"
+    )
     parser.add_argument("--series", default=series, help="the series it ran on")
     parser.add_argument(
         "--config", action="append", default=[], metavar="X=y", help="as its kernel was built with"
@@ -34,7 +37,7 @@ def rebuild(token: Words, args: argparse.Namespace) -> stages.Lab:
     Raises UserError when the tree with the series is not the token's, before anything is built.
     """
     abi = get_abi(token.abi)
-    tree = resolve(args.tree or token.tree, say=ui.say)
+    tree = resolve(args.tree or token.tree, say=ui.say, insecure=args.insecure)
     series = load(args.series, say=ui.say)
     patched = apply(tree, series, say=ui.say)
     if not patched.tree_id.startswith(token.patched):

@@ -170,7 +170,7 @@ def _failure(job: Job, run: GuestRun, race: dict[str, str]) -> str:
         return run.reason
     found = splats.find(splats.read(run.console))
     rules = splats.load_rules()
-    reports = [s for s in found if rules.severity(s.rule) not in ("setup", "blind")]
+    reports = [s for s in found if rules.counts(s)]
     main = run.jobs[-1]
     if tortures.is_job(job.name):
         said = Evidence(JudgedEnding.DONE, job_status=main.status, timed_out=main.timed_out)
@@ -181,8 +181,11 @@ def _failure(job: Job, run: GuestRun, race: dict[str, str]) -> str:
     if main.timed_out:
         return f"{job.name} ran into its time limit"
     if "pinned" in job.name or _MEET.fullmatch(job.name):
-        lost = race.get("lost", "?")
-        return "" if lost == "0" else f"{lost} of {race.get('rounds', '?')} rounds were lost"
+        if not race:
+            return f"{job.name} ended without a record"
+        kinds = [name for name in ("lost", "broken") if race.get(name, "0") != "0"]
+        counts = " and ".join(f"{race[name]} {name}" for name in kinds)
+        return f"of {race['rounds']} rounds, {counts}" if kinds else ""
     if job.name not in SUITES:
         return ""
     cases = ktap.parse(main.output.decode(errors="replace")).flatten()
@@ -201,10 +204,9 @@ def make_token(made: Made, fingerprint: str, *, tree: str, patched: str, abi: st
         patched=patched[: words.DIGITS],
         flavor=made.kernel.flavor,
         seed=tokens.seed_word(machine.replay, machine.smp),
-        qemu=words.qemu_word(machine.qemu),
         kernel=words.short_kernel(made.kernel.boot),
         image=image_digest(made),
-        machine=tokens.machine_digest(machine),
+        **tokens.machine_of(machine),
         fingerprint=fingerprint,
     )
 

@@ -79,6 +79,11 @@ def parse(text: str) -> Token:
     return token
 
 
+def machine_of(machine: Machine) -> dict[str, str]:
+    """Return the fields of a token that its machine alone gives."""
+    return {"qemu": words.qemu_word(machine.qemu), "machine": machine_digest(machine)}
+
+
 def machine_digest(machine: Machine) -> str:
     """Return the digest of QEMU's command line, the places of files left out."""
     line = argv(

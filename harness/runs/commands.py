@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.paths import KERNEL, MUTANTS
 from harness.request import Request
-from harness.values import CaseResult, Cell, Series, Tree
+from harness.values import CaseResult, Cell, PatchedTree, Series, Tree
 
 REPLAY = "replay: "  # begins the note of a cell that holds how to have its very run again
 PLAIN = "plain"  # the flavor that goes without saying
@@ -26,11 +26,12 @@ class Again:
     test: tuple[str, ...] = ()  # those of `pinrace test` alone
 
 
-def replay(token: str, series: Series | None, asked: Request | None = None) -> str:
+def replay(token: str, tree: PatchedTree, asked: Request | None = None) -> str:
     """Return the command that has a token's run again, on kernels as they were asked for."""
-    named = _series(series)
+    named = _series(tree.series)
     words = ["pinrace", "repro", token, *(["--series", named] if named else [])]
     words += [word for option in (asked.extra if asked else ()) for word in ("--config", option)]
+    words += ["--insecure"] if tree.base.insecure else []
     words += [f"--llvm={asked.llvm}"] if asked and asked.llvm else []
     words += ["--kernel", str(asked.kernel.resolve())] if asked and asked.kernel else []
     return shlex.join(words)

@@ -37,7 +37,9 @@ class Found:
     """What came of a trial."""
 
     trial: Trial
-    fails: str = ""  # what kind of failure; "" for none
+    fails: str = ""  # what kind of failure of the kernel; "" for none
+    missing: str = ""  # why nothing came of it
+    kept: int = 0  # rounds that went on, and had what was approved
     pairs: int = 0  # covered, a bit each
     first: int = -1  # the first round that failed, -1 when that is not known
 
@@ -50,23 +52,38 @@ class Search:
     covered: int = 0
     kept: list[Trial] = field(default_factory=list)  # those that covered something new
     ran: int = 0
+    rounds: int = 0  # in which something could have been seen
+    missing: list[str] = field(default_factory=list)  # why nothing came of a trial
+    asked: set[Trial] = field(default_factory=set)
 
     def next(self, count: int) -> list[Trial]:
-        """Return the trials to run now."""
-        return [self._one() for _ in range(count)]
+        """Return the trials to run now, none of them twice."""
+        return [self._new() for _ in range(count)]
 
     def take(self, found: Found) -> bool:
         """Learn from a trial that has run; whether it covered anything new."""
         self.ran += 1
+        self.rounds += found.kept
+        self.missing += [found.missing] if found.missing else []
         new = found.pairs & ~self.covered
         self.covered |= found.pairs
         if new:
             self.kept.append(found.trial)
         return bool(new)
 
+    def _new(self) -> Trial:
+        trial = self._one()
+        while trial in self.asked:
+            trial = self._fresh()
+        self.asked.add(trial)
+        return trial
+
+    def _fresh(self) -> Trial:
+        return Trial(self.rng.randrange(1, 1 << 31), self.rng.choice(SHIFTS))
+
     def _one(self) -> Trial:
         if not self.kept or self.rng.random() < FRESH:
-            return Trial(self.rng.randrange(1, 1 << 31), self.rng.choice(SHIFTS))
+            return self._fresh()
         old = self.rng.choice(self.kept)
         what = self.rng.choice(("shift", "mutators", "points"))
         if what == "shift":

@@ -14,7 +14,7 @@ from harness.deadline import Deadline
 from harness.errors import InfrastructureError
 from harness.guest.boot import REPLAY_SLOWER, Limits, run_guest
 from harness.guest.channel import Record
-from harness.guest.machine import Machine
+from harness.guest.machine import SEQUENTIAL, Machine
 from harness.guest.outcome import GuestRun
 from harness.judge import blame, splats
 from harness.judge.verdict import Ending, Evidence
@@ -119,8 +119,7 @@ def _notes(told: Told, machine: Machine) -> tuple[str, ...]:
         return (
             f"deterministic: {told.trials:,} trials of seed {machine.replay.seed},"
             f" fingerprint {told.fingerprint or 'none'}",
-            "one CPU at a time, sequentially consistent: says nothing about missing memory"
-            " barriers",
+            SEQUENTIAL,
         )
     tcg = machine.accel.name == "tcg"
     return ("under TCG: says nothing about missing memory barriers",) if tcg else ()

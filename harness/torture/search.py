@@ -8,7 +8,7 @@ is found in the time given, the same torture is run again, freely, to say how of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count, islice
@@ -95,13 +95,23 @@ def search(
 
         try:
             while not stop.is_set():
-                ran = list(executor.map(run, islice(todo, width)))
+                ran = _finished([executor.submit(run, one) for one in islice(todo, width)])
                 done += [one for one in ran if one.result.verdict is not Verdict.MISS]
                 if not ran or any(one.failed for one in ran):
                     break
         finally:
             stop.set()
     return done
+
+
+def _finished(futures: Sequence[Future[Ran]]) -> list[Ran]:
+    """Wait for all, and return the runs; a guest that could not be started loses no failure."""
+    errors = [future.exception() for future in futures]
+    ran = [future.result() for future in futures if not future.exception()]
+    if not any(one.failed for one in ran):
+        for error in filter(None, errors):
+            raise error
+    return ran
 
 
 def exposed(done: Sequence[Ran]) -> int:

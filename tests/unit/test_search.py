@@ -5,8 +5,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 
-from harness.replay.run import get_jobs
+from harness.cli import search as command
+from harness.guest.outcome import Ending, GuestRun, JobRun
+from harness.replay import run as replays
+from harness.replay.run import Once, get_jobs
 from harness.search.search import Found, Search, Trial, hunt, minimise
 
 
@@ -20,9 +24,12 @@ def test_it_keeps_what_covers_something_new() -> None:
     assert not search.take(Found(Trial(2), pairs=0b10))
     assert search.take(Found(Trial(3), pairs=0b100))
     assert [trial.seed for trial in search.kept] == [1, 3]
-    seeds = [trial.seed for trial in search.next(200)]
-    assert 40 < sum(seed in (1, 3) for seed in seeds) < 160
-    assert all(1 <= t.mutators <= 4 and 0 <= t.points <= 8 for t in search.next(200))
+    trials = search.next(10)
+    assert any(trial.seed in (1, 3) for trial in trials)
+    assert any(trial.seed not in (1, 3) for trial in trials)
+    trials += search.next(200)
+    assert len(set(trials)) == 210  # those that are one step from a kept one are soon all there
+    assert all(1 <= t.mutators <= 4 and 0 <= t.points <= 8 for t in trials)
 
 
 def test_it_is_the_same_search_for_the_same_seed() -> None:
@@ -37,8 +44,33 @@ def test_it_is_the_same_search_for_the_same_seed() -> None:
 
 def test_it_ends_when_nothing_fails() -> None:
     search = search_from(3)
-    assert hunt(search, lambda trials: [Found(trial) for trial in trials], 10, 4) is None
-    assert search.ran == 10
+    assert hunt(search, lambda trials: [Found(trial, kept=7) for trial in trials], 10, 4) is None
+    assert (search.ran, search.rounds, search.missing) == (10, 70, [])
+
+
+def once(*recs: str, boot: float | None = 1.0, console: Path, ending: Ending = Ending.DONE) -> Once:
+    job = JobRun("seek", status=0, recs=recs, output=b"Bail out! PIN_ARGS: EIO\n")
+    run = GuestRun(ending, "why", (job,), (), (), {}, console, "", 1.0, boot, 1.0)
+    return Once(run, "f", replays.race(run))
+
+
+def test_what_could_not_run_is_no_failure_of_the_kernel(tmp_path: Path) -> None:
+    console = tmp_path / "console.log"
+    console.write_text("[    1.000000] Run /init as init process\n")
+    line = "race rounds=9 kept={} lost={} denied=0 broken={} first_lost=3 pairs=00ff"
+    trial = Trial(1)
+
+    def found(*recs: str, boot: float | None = 1.0, ending: Ending = Ending.DONE) -> Found:
+        return command._found(trial, once(*recs, boot=boot, ending=ending, console=console))
+
+    assert found(line.format(9, 0, 0)) == Found(trial, pairs=255, first=3, kept=9)
+    assert found(line.format(8, 1, 0)).fails == "lost"
+    assert found(line.format(8, 0, 1)).fails == "broken"
+    assert found(ending=Ending.PANIC).fails == Ending.PANIC.value
+    assert found() == Found(trial, missing="Bail out! PIN_ARGS: EIO")
+    assert found(boot=None, ending=Ending.HANG) == Found(trial, missing="why")
+    console.write_bytes((Path(__file__).parents[1] / "golden" / "arm64-warn.log").read_bytes())
+    assert found(line.format(9, 0, 0)).fails == "warn"
 
 
 def test_a_failure_is_made_smaller() -> None:

@@ -22,7 +22,7 @@ from harness.torture.jobs import MOST_SECONDS, job_name, parse_job
 from harness.torture.records import parse
 from harness.torture.token import TortureToken
 from harness.torture.values import BREAKAGES, TorturePlan, TortureResult, Violation
-from harness.values import Verdict
+from harness.values import PatchedTree, Tree, Verdict
 
 PLAN = TorturePlan(9, MOST_SECONDS, ("open", "execve"), trials=500, mutators=("vm-process", "pvm"))
 GOOD = TortureToken("arm", "torture-60s.calm+open", "debian:7.3", "0123456789", "plain", "s9.2")
@@ -142,12 +142,14 @@ def test_the_guest_s_fingerprint_is_read() -> None:
 
 def test_a_command_that_replays_says_what_a_token_does_not_hold() -> None:
     asked = Request((), (), extra=("A=y",), kernel=Path("/boot/x"), llvm="-16")
-    line = commands.replay("pt1:x", None, asked)
+    tree = Tree("/src", "7.3", "t", "c", "a folder", "", insecure=True)
+    line = commands.replay("pt1:x", PatchedTree(tree, None, "t", "c"), asked)
     assert line.startswith("pinrace repro pt1:x --series none ")
     parser = argparse.ArgumentParser()
     repro.add_arguments(parser)
     args = parser.parse_args(shlex.split(line)[2:])
     assert (args.config, args.llvm, args.kernel) == (["A=y"], "-16", Path("/boot/x"))
+    assert args.insecure
 
 
 def test_deterministic_options() -> None:
