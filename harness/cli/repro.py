@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--at",
         type=int,
         metavar="ROUND",
-        help="as --gdb, and stop before that round of the race, from 0",
+        help="as --gdb, and stop before that round, or trial of a torture, from 0",
     )
     rebuild.add_options(parser, str(options.DEFAULT_SERIES))
 

@@ -91,18 +91,10 @@ def test_a_torture_that_fails_comes_back_by_its_token(get_lab: GetLab, tmp_path:
     assert once.failure == result.reason
 
 
-@pytest.mark.skipif(not shutil.which("gdb-multiarch"), reason="no gdb-multiarch")
-@pytest.mark.parametrize("abi", [EVERY_ABI[0], EVERY_ABI[-1]])
-def test_a_replay_is_the_same_until_someone_stops_it(
-    abi: str, get_lab: GetLab, first_run: FirstRun, tmp_path: Path
-) -> None:
-    this = made(get_lab(abi), abi, 7, "race")
-    whole, kept = first_run(abi)
-    at = int(whole.race["rounds"]) // 2
-    where = stops.place(whole, at)
-    socket = tmp_path / "gdb"
-    look = (f"x/gx {stops.PROGRESS:#x}", "p/x $pc", "kill")
-    argv = stops.gdb_line(this, socket, where, *look)
+def stopped(this: Made, where: stops.Place, folder: Path, *look: str) -> str:
+    """Return what gdb said where it stopped."""
+    socket = folder / "gdb"
+    argv = stops.gdb_line(this, socket, where, *look, "p/x $pc", "kill")
 
     def attach() -> subprocess.CompletedProcess[str]:
         deadline = Deadline.after(60)
@@ -113,8 +105,38 @@ def test_a_replay_is_the_same_until_someone_stops_it(
 
     with ThreadPoolExecutor(1) as executor:
         debugger = executor.submit(attach)
-        stops.with_gdb(this, tmp_path / "stopped", socket, where, print)
-        said = debugger.result().stdout
+        stops.with_gdb(this, folder / "stopped", socket, where, print)
+        return debugger.result().stdout
+
+
+@pytest.mark.skipif(not shutil.which("gdb-multiarch"), reason="no gdb-multiarch")
+@pytest.mark.parametrize(
+    ("abi", "job"),
+    [
+        ("arm64", "seek-plain-60.2.2"),
+        ("arm64", "torture-300.first.plain"),
+        ("x86_64", "meet-use-timer-400"),
+    ],
+)
+def test_gdb_stops_before_the_round_that_failed(
+    abi: str, job: str, get_lab: GetLab, tmp_path: Path
+) -> None:
+    this = made(get_lab(abi), abi, 7, job)
+    where = stops.place(replays.run_once(this, tmp_path / "whole"), None)
+    assert where.what.startswith("before round ")
+    assert f"= {where.spec.removeprefix('*')}" in stopped(this, where, tmp_path)
+
+
+@pytest.mark.skipif(not shutil.which("gdb-multiarch"), reason="no gdb-multiarch")
+@pytest.mark.parametrize("abi", [EVERY_ABI[0], EVERY_ABI[-1]])
+def test_a_replay_is_the_same_until_someone_stops_it(
+    abi: str, get_lab: GetLab, first_run: FirstRun, tmp_path: Path
+) -> None:
+    this = made(get_lab(abi), abi, 7, "race")
+    whole, kept = first_run(abi)
+    at = int(whole.race["rounds"]) // 2
+    where = stops.place(whole, at)
+    said = stopped(this, where, tmp_path, f"x/gx {stops.PROGRESS:#x}")
     assert f"0x{whole.race['half']}" in said, said
     if abi != "arm":  # QEMU's stub gives the last pc that an AArch32 task's kernel had
         assert f"= {stops.MARKS + at * stops.MARK_SIZE:#x}" in said, said
