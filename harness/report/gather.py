@@ -8,6 +8,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from harness.report import cases, console, facts, overview, splats, text
 from harness.report.limits import COMMAND, NAME, NOTES, SECTIONS, SENTENCE, Share, share
 from harness.report.model import Counts, Page, Section
 from harness.runs import commands, journal, summary
+from harness.torture import report as tortures
+from harness.torture.records import parse
+from harness.torture.run import RECORDS, stopped
 from harness.values import CaseStatus, Cell, CellResult, Verdict
 
 _CELLS = TypeAdapter(list[Cell])
@@ -103,10 +107,15 @@ def _planned(manifest: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -
 
 
 def _unfinished(cell: Cell, folder: Path, events: Iterable[Mapping[str, Any]]) -> CellResult:
-    """Return what stands for a cell without an end."""
+    """Return what stands for a cell without an end: a torture says so far what it saw."""
+    place = folder / journal.CELLS / cell.name
+    if cell.suite == tortures.SUITE and (place / RECORDS).exists():
+        whole, _, _torn = (place / RECORDS).read_text(errors="replace").rpartition("\n")
+        so_far = tortures.cell_result(cell, stopped(parse(whole.split("\n")), place))
+        return replace(so_far, reason=f"not finished: {so_far.reason}")
     begun = any(e["kind"] == "cell-start" and e.get("name") == cell.name for e in events)
     why = "not finished: the run has no end for it" if begun else "not finished: it never began"
-    return CellResult(cell, Verdict.MISS, why, folder=folder / journal.CELLS / cell.name)
+    return CellResult(cell, Verdict.MISS, why, folder=place)
 
 
 def _section(
