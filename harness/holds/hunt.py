@@ -197,12 +197,12 @@ def hunt_window(
         left = began + seconds - time.monotonic()
         if left <= 0:
             break
-        play = _Play(hunt, sweep, carry, time.monotonic() + left, keep_going)
-        play.slide = slide
         place = folder / str(boot)
+        console, until = place / "console.log", time.monotonic() + left
+        play = _Play(hunt, sweep, carry, console, until, keep_going, slide)
         try:
             run = run_script(lab, window.scenario, play, place, seconds=left)
-            play.settle(run, place)
+            play.settle(run)
         except (StubGoneError, LostError) as exc:
             _lost(lab, hunt, play, place, exc)
         if play.enough:
@@ -229,23 +229,28 @@ class _Bad:
     again: int = 0
 
 
+@dataclass
 class _Play:
     """The script of one guest."""
 
-    def __init__(
-        self, hunt: Hunt, sweep: Sweep, carry: _Carry, until: float, keep_going: bool
-    ) -> None:
-        self.hunt, self.sweep, self.carry = hunt, sweep, carry
-        self.until, self.keep_going = until, keep_going
-        self.slide: frozenset[int] | None = None
-        self.enough = False
-        self._bad: list[_Bad] = []
+    hunt: Hunt
+    sweep: Sweep
+    carry: _Carry
+    console: Path
+    until: float  # time.monotonic()
+    keep_going: bool
+    slide: frozenset[int] | None = None
+    enough: bool = False
+    _bad: list[_Bad] = field(default_factory=list)
+    _size: int = 0  # of the console, when it was read last
+    _under: dict[str, Hold] = field(default_factory=dict)  # by reports' fingerprints
 
     def __call__(self, stage: Stage) -> None:
         """Play until there is nothing left, or it is enough."""
         while self.carry.hold is not None and not self.enough:
             played = stage.play(self.carry.hold, slide=self.slide)
             self._note(stage, played)
+            self._listen(played.hold)
             try:
                 self.carry.hold = self.sweep.send(played)
             except StopIteration:
@@ -273,16 +278,28 @@ class _Play:
             for _ in range(CONFIRM):
                 bad.again += stage.play(hold, slide=self.slide).verdict == played.verdict
 
-    def settle(self, run: GuestRun | None, folder: Path) -> None:
+    def _listen(self, hold: Hold) -> None:
+        """See whether the kernel has reported something of itself, and lives on."""
+        size = self.console.stat().st_size
+        if size == self._size:
+            return
+        self._size = size
+        for splat in splats.against(self.console):
+            if self._under.setdefault(splat.fingerprint, hold) is hold:
+                self.enough = not self.keep_going
+
+    def settle(self, run: GuestRun | None) -> None:
         """Add what the guest's end tells: why, and what the kernel says of itself."""
-        console = folder / "console.log"
+        console = self.console
         recs = run.jobs[0].recs if run and run.jobs else ()
         for bad in self._bad:
             line = recs[bad.round] if bad.round < len(recs) else ""
             why = line.partition("why=")[2] or "the guest program says so"
             self.hunt.found.append(Found(bad.hold, bad.verdict, why, bad.again, console))
         for splat in splats.against(console):
-            self.hunt.reports.append(f"{splat.title} ({console}:{splat.line})")
+            hold = self._under.get(splat.fingerprint)
+            under = f" under {hold}" if hold else ""
+            self.hunt.reports.append(f"{splat.title}{under} ({console}:{splat.line})")
         if run and run.ending is not Ending.DONE:
             self.hunt.lost.append(f"{run.reason} ({console})")
 
@@ -292,7 +309,7 @@ def _lost(lab: Lab, hunt: Hunt, play: _Play, folder: Path, exc: Exception) -> No
     console = folder / "console.log"
     carry, hold = play.carry, play.carry.hold
     before = len(hunt.reports)
-    play.settle(None, folder)
+    play.settle(None)
     died = isinstance(exc, StubGoneError)  # one that only hangs reports stalls because of the hold
     if died and len(hunt.reports) > before and hold is not None:
         why = hunt.reports.pop(before)

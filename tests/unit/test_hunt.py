@@ -56,14 +56,15 @@ GIVEN_UP = (KEPT, "blocked in x", False)
 
 def sweep(stage: Told, folder: Path, console: str = QUIET, *, keep_going: bool = True) -> Hunt:
     """Play in one guest, as hunt_window() does."""
-    (folder / "console.log").write_text(console)
+    log = folder / "console.log"
+    log.write_text(console)
     hunt = Hunt(WINDOW)
     steps = hunts.sweep_of(hunt, WINDOW, with_pairs=False)
     carry = hunts._Carry(next(steps))
-    play = hunts._Play(hunt, steps, carry, time.monotonic() + 600, keep_going)
+    play = hunts._Play(hunt, steps, carry, log, time.monotonic() + 600, keep_going)
     try:
         play(cast(Stage, stage))
-        play.settle(None, folder)
+        play.settle(None)
     except (StubGoneError, LostError) as exc:
         hunts._lost(cast(Any, None), hunt, play, folder, exc)
     hunt.complete = carry.hold is None
@@ -97,6 +98,13 @@ def test_a_crash_stays_though_it_cannot_be_had_again(
     times = 0 if isinstance(again, Exception) else CONFIRM
     assert [(one.verdict, one.again) for one in hunt.found] == [(CRASHED, times)]
     assert not hunt.lost
+
+
+def test_a_report_ends_the_sweep_and_names_its_hold(tmp_path: Path) -> None:
+    warned = (GOLDEN / "arm64-warn.log").read_text()
+    hunt = sweep(Told(KEPT_ONE, KEPT_ONE), tmp_path, warned, keep_going=False)
+    assert (hunt.tried, hunt.complete, hunt.violations) == (1, False, len(hunt.reports))
+    assert all(" under a.f,b.done,a.done (" in report for report in hunt.reports)
 
 
 def test_one_round_that_went_elsewhere_does_not_end_a_window(tmp_path: Path) -> None:
