@@ -18,7 +18,7 @@ from pathlib import Path
 
 from harness import store, ui
 from harness.arches import get_abi, get_arch
-from harness.errors import InfrastructureError
+from harness.errors import InfrastructureError, UserError
 from harness.holds import spec
 from harness.holds import token as hold_tokens
 from harness.holds.session import get_lab
@@ -98,11 +98,13 @@ def attempt(lab: Lab, window: Window, trial: Trial, budget: float) -> Result:
     name = SERIES if trial.alarm else window.kernel
     folder = lab.folder / "last" / trial.name
     shutil.rmtree(folder, ignore_errors=True)
+    if trial.alarm and window.clean:
+        window = window.model_copy(update={"function": window.clean})
     bench = Bench(window, lab.kernels[name, trial.arch], lab.images[abi], trial.seed, folder)
     meter = Meter(budget)
     try:
         found = HOW[trial.arm](bench, meter)
-    except InfrastructureError as error:
+    except (InfrastructureError, UserError) as error:  # the kernel lacks a window's function
         found = Found(lost=str(error))
     return Result(
         trial=trial,

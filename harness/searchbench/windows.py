@@ -33,13 +33,14 @@ class Window(BaseModel):
     kernel: str = SERIES  # or a mutant's name
     scenario: str = Field(pattern=r"^[a-z]+$")  # of rootfs/hold
     function: dict[str, str]  # by arch: where side a is held by who is given the symbol
+    clean: dict[str, str] = {}  # the series' own function, where a mutant's is one of its own
     settle: bool = False  # held, the tracee that side b has woken gets on
     without: dict[str, str] = {}  # arms that cannot be tried here, and why
 
-    @field_validator("function")
+    @field_validator("function", "clean")
     @classmethod
     def _on_each_arch(cls, function: dict[str, str]) -> dict[str, str]:
-        if set(function) != set(ARCHES):
+        if function and set(function) != set(ARCHES):
             raise ValueError(f"one function for each of {', '.join(ARCHES)}")
         for name in function.values():
             spec.parse_function(name)
