@@ -32,7 +32,8 @@ class Window(BaseModel):
     about: str = Field(min_length=1)
     kernel: str = SERIES  # or a mutant's name
     scenario: str = Field(pattern=r"^[a-z]+$")  # of rootfs/hold
-    function: dict[str, str]  # by arch: where side a is held by who is given the symbol
+    # By arch: where side a is held by who is given the symbol.
+    function: dict[str, str] = Field(min_length=1)
     clean: dict[str, str] = {}  # the series' own function, where a mutant's is one of its own
     settle: bool = False  # held, the tracee that side b has woken gets on
     without: dict[str, str] = {}  # arms that cannot be tried here, and why
