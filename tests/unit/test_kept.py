@@ -6,6 +6,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import pytest
+
 from harness.cli import kept
 
 
@@ -20,3 +22,16 @@ def test_absolute_paths_are_cut(tmp_path: Path) -> None:
 
 def test_nothing_is_kept_unasked() -> None:
     kept.write(argparse.Namespace(write=None, words=[]), "text")
+
+
+def test_a_place_that_cannot_be_written_is_a_usage_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser()
+    kept.option(parser)
+    assert parser.parse_args(["--write", str(tmp_path / "t.md")]).write == tmp_path / "t.md"
+    for bad in (tmp_path, tmp_path / "none" / "t.md"):
+        with pytest.raises(SystemExit) as error:
+            parser.parse_args(["--write", str(bad)])
+        assert error.value.code == 2
+        assert "no file can be made at" in capsys.readouterr().err
