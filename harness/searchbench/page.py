@@ -157,15 +157,15 @@ def cell(report: Report, window: Window, arm: Arm, arch: str) -> str:
     text = f"{_seconds(got.median, report.budget)}{_interval(got, report.budget)}"
     hits = [one for one in found if one.hit]
     if hits:
-        tries = _middle([one.tries for one in hits])
-        boots = _middle([one.boots for one in hits])
-        text += f"; {tries} {arm.tries} ({boots} boots)"
+        tries = _middle([one.tries for one in hits], arm.tries)
+        text += f"; {tries} ({_middle([one.boots for one in hits], 'boots')})"
     return f"{text}; {got.hits}/{got.count}"
 
 
-def _middle(values: Iterable[int]) -> str:
-    """Return the median of a count among the attempts that hit."""
-    return f"{estimate(list(values)).median:,.0f}"
+def _middle(values: Iterable[int], what: str) -> str:
+    """Return the median of a count among the attempts that hit, of what is called so."""
+    count = f"{estimate(list(values)).median:,.0f}"
+    return f"{count} {what.removesuffix('s') if count == '1' else what}"
 
 
 def _seconds(value: float, budget: float) -> str:

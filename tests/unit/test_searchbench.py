@@ -240,11 +240,11 @@ def test_a_cell_has_median_interval_tries_and_hits() -> None:
     ten = [result(seed=n, cpu_seconds=float(n), tries=n, hit=n < 9) for n in range(1, 11)]
     text = page.markdown(report(*ten, result(arm="holds")))
     said = row(text, "x86_64, blind", "torn-path")
-    assert said[0] == "5.5 s (2.0 to > 120); 4 rounds (1 boots); 8/10"
+    assert said[0] == "5.5 s (2.0 to > 120); 4 rounds (1 boot); 8/10"
     assert said[1] == "no such host"
     assert said[2] == "not measured"
     assert row(text, "x86_64, given the window's symbol", "torn-path") == [
-        "10.0 s (too few); 7 holds (1 boots); 1/1"
+        "10.0 s (too few); 7 holds (1 boot); 1/1"
     ]
     assert row(text, "x86_64, given the access", "begun-twice") == ["n/a"]
     assert "no user memory is read or written inside of the window" in text
