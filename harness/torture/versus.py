@@ -93,7 +93,7 @@ def markdown(found: Mapping[str, Sequence[Catch]], facts: Mapping[str, str]) -> 
         (slow, bound), (fast, lost) = middles
         factor = slow / max(fast, 0.001)
         factors.append(factor)
-        said = "neither" if bound and lost else "unknown" if lost else f"{bound}{factor:.0f} times"
+        said = "neither" if bound and lost else "unknown" if lost else f"{bound}{_times(factor)} times"
         lines.append(f"| {name} | {' | '.join(cells)} | {said} |")
     if factors:
         lines += ["", f"Median of the factors, bounds taken as they are: {_middle(factors)}."]
@@ -104,6 +104,10 @@ def mostly_caught(catches: Sequence[Catch]) -> bool:
     """Whether the torture saw it in more than half of its attempts."""
     mine = [catch.caught for catch in catches if catch.how == "torture"]
     return sum(mine) * 2 > len(mine)
+
+
+def _times(factor: float) -> str:
+    return f"{factor:,.0f}" if factor >= 1 else f"{factor:.2f}"
 
 
 def _middle(factors: Sequence[float]) -> str:
