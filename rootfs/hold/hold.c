@@ -98,6 +98,7 @@ static const char *one_round(unsigned int number)
 
 	r->a = r->b = (struct side){ 0 };
 	r->what = NOTHING;
+	r->may_stray = r->stray = false;
 	memcpy(shared_path, GOOD, PATH_ROOM);
 	if (!scenario->alone && !r->pid)
 		start_tracee(r, scenario);
@@ -119,7 +120,7 @@ static const char *one_round(unsigned int number)
 	mark(MARK_DONE_A, 0);
 	wait_for(&end_b);
 	why = scenario->check(r);
-	if (!scenario->alone && (why || !scenario->again))
+	if (!scenario->alone && (why || r->stray || !scenario->again))
 		end_tracee(r);
 	if (meeting == HELD || why)
 		rec("hold round=%u scenario=%s violated=%d what=%c a=%d b=%d why=%s", number,

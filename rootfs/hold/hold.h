@@ -40,6 +40,8 @@ struct round {
 	uint64_t path;		/* of the call: where the tracee has it */
 	struct side a, b;
 	char what;		/* how the tracee's call went */
+	bool may_stray;		/* a signal may have come after the call that it was for */
+	bool stray;		/* and has: nobody knows what the tracee is at */
 };
 
 struct scenario {
