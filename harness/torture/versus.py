@@ -93,7 +93,8 @@ def markdown(found: Mapping[str, Sequence[Catch]], facts: Mapping[str, str]) -> 
         (slow, bound), (fast, lost) = middles
         factor = slow / max(fast, 0.001)
         factors.append(factor)
-        said = "neither" if bound and lost else "unknown" if lost else f"{bound}{_times(factor)} times"
+        times = f"{bound}{_times(factor)} times"
+        said = "neither" if bound and lost else "unknown" if lost else times
         lines.append(f"| {name} | {' | '.join(cells)} | {said} |")
     if factors:
         lines += ["", f"Median of the factors, bounds taken as they are: {_middle(factors)}."]
