@@ -82,8 +82,9 @@ def run(args: argparse.Namespace) -> int:
     tree, series = options.request_tree(args)
     lab = stages.prepare(asked, tree, series, with_base=False)
     labs = {abi: _lab(lab, abi, asked, icount=args.icount) for abi in asked.abis}
+    pairs = args.pairs or bool(args.window and args.against)
     for window in wanted:  # before any is swept
-        for name in filter(None, (window.window, window.against)):
+        for name in filter(None, (window.window, window.against if pairs else "")):
             for there in labs.values():
                 there.symbols.find(name)
     record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree))
@@ -97,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
             window,
             record.folder / abi / window.name,
             seconds=share,
-            with_pairs=args.pairs or bool(args.window and args.against),
+            with_pairs=pairs,
             keep_going=args.keep_going or window.control,
             every=args.every or window.control,
         )

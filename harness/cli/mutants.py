@@ -129,11 +129,11 @@ def _facts(work: Work, machines: dict[str, Machine]) -> dict[str, str]:
 def _code(clean: SeriesRow, found: list[MutantRow], columns: tuple[Column, ...]) -> Exit:
     """Tell a broken test from one that could not run."""
     kinds = {row.kind(column) for row in found for column in columns if column in row.findings}
+    if clean.alarms:
+        return Exit.KERNEL
     if any(row.failed for row in found):
         return Exit.BUILD
     lost = any(not one.ran for done in clean.tries.values() for one in done)
     if lost or Kind.LOST in kinds:
         return Exit.INFRA
-    if clean.alarms or kinds - {Kind.KILLED}:
-        return Exit.KERNEL
-    return Exit.OK
+    return Exit.KERNEL if kinds - {Kind.KILLED} else Exit.OK

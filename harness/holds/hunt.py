@@ -153,7 +153,7 @@ def replay(lab: Lab, scenario: str, hold: Hold, folder: Path, *, times: int) -> 
         try:
             run_script(lab, scenario, script, place, seconds=ROUND_SECONDS * times)
         except (StubGoneError, LostError) as exc:
-            verdicts.append(CRASHED if _died(exc, place / "console.log") else LOST)
+            verdicts.append(CRASHED if died(exc, place / "console.log") else LOST)
             if verdicts == [LOST] * MOST_LOST:
                 raise InfrastructureError(f"guests are lost: {exc}", log=place) from exc
         if len(verdicts) >= times:
@@ -161,7 +161,7 @@ def replay(lab: Lab, scenario: str, hold: Hold, folder: Path, *, times: int) -> 
     return verdicts
 
 
-def _died(exc: Exception, console: Path) -> bool:
+def died(exc: Exception, console: Path) -> bool:
     """Whether a guest was lost because its kernel died; one that hangs, does so for the hold."""
     return isinstance(exc, StubGoneError) and bool(splats.against(console))
 
@@ -243,10 +243,12 @@ class _Play:
     enough: bool = False
     _bad: list[_Bad] = field(default_factory=list)
     _size: int = 0  # of the console, when it was read last
-    _under: dict[str, Hold] = field(default_factory=dict)  # by reports' fingerprints
+    # By reports' fingerprints; None for those of before any hold.
+    _under: dict[str, Hold | None] = field(default_factory=dict)
 
     def __call__(self, stage: Stage) -> None:
         """Play until there is nothing left, or it is enough."""
+        self._listen(None)
         while self.carry.hold is not None and not self.enough:
             played = stage.play(self.carry.hold, slide=self.slide)
             self._note(stage, played)
@@ -278,14 +280,15 @@ class _Play:
             for _ in range(CONFIRM):
                 bad.again += stage.play(hold, slide=self.slide).verdict == played.verdict
 
-    def _listen(self, hold: Hold) -> None:
+    def _listen(self, hold: Hold | None) -> None:
         """See whether the kernel has reported something of itself, and lives on."""
         size = self.console.stat().st_size
         if size == self._size:
             return
         self._size = size
         for splat in splats.against(self.console):
-            if self._under.setdefault(splat.fingerprint, hold) is hold:
+            if splat.fingerprint not in self._under:
+                self._under[splat.fingerprint] = hold
                 self.enough = not self.keep_going
 
     def settle(self, run: GuestRun | None) -> None:
@@ -310,8 +313,7 @@ def _lost(lab: Lab, hunt: Hunt, play: _Play, folder: Path, exc: Exception) -> No
     carry, hold = play.carry, play.carry.hold
     before = len(hunt.reports)
     play.settle(None)
-    died = isinstance(exc, StubGoneError)  # one that only hangs reports stalls because of the hold
-    if died and len(hunt.reports) > before and hold is not None:
+    if died(exc, console) and len(hunt.reports) > before and hold is not None:
         why = hunt.reports.pop(before)
         again = 0
         with contextlib.suppress(InfrastructureError):  # what was seen stays seen

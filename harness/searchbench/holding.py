@@ -11,7 +11,7 @@ from harness.arches import get_arch
 from harness.errors import InfrastructureError, UserError
 from harness.holds.disasm import noticeable
 from harness.holds.gdb import StubGoneError
-from harness.holds.hunt import CRASHED
+from harness.holds.hunt import CRASHED, died
 from harness.holds.session import Lab, get_lab, run_script
 from harness.holds.spec import Hold, single
 from harness.holds.stage import BLOCKERS, LostError, Played, Stage
@@ -129,7 +129,7 @@ class _Sweep:
     def _crashed(self, exc: Exception, place: Path) -> bool:
         """Whether a guest that was lost is a kernel that crashed, which is a hit."""
         console = place / "console.log"
-        if not isinstance(exc, StubGoneError) or not splats.against(console):
+        if not died(exc, console):
             return False
         hold = str(self._next[0]) if self._next else ""
         self.found.hit, self.found.how = True, f"{CRASHED}: {hold}"

@@ -102,7 +102,16 @@ def test_a_crash_stays_though_it_cannot_be_had_again(
 
 def test_a_report_ends_the_sweep_and_names_its_hold(tmp_path: Path) -> None:
     warned = (GOLDEN / "arm64-warn.log").read_text()
-    hunt = sweep(Told(KEPT_ONE, KEPT_ONE), tmp_path, warned, keep_going=False)
+    early = sweep(Told(KEPT_ONE), tmp_path, warned, keep_going=False)
+    assert (early.tried, early.violations) == (0, len(early.reports))
+    assert not any(" under " in report for report in early.reports)
+
+    class Warns(Told):
+        def play(self, hold: Hold, *, slide: object = None) -> Played:
+            (tmp_path / "console.log").write_text(warned)
+            return super().play(hold, slide=slide)
+
+    hunt = sweep(Warns(KEPT_ONE, KEPT_ONE), tmp_path, keep_going=False)
     assert (hunt.tried, hunt.complete, hunt.violations) == (1, False, len(hunt.reports))
     assert all(" under a.f,b.done,a.done (" in report for report in hunt.reports)
 
