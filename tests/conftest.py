@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import stages
-from harness.arches import ABIS
-from harness.cli.options import DEFAULT_SERIES, DEFAULT_TREE
-from harness.request import Request
-from harness.trees.fetch import resolve
-from harness.trees.series import load_series
-from harness.values import Image
+from pinrace.arches import ABIS
+from pinrace.cli.options import DEFAULT_SERIES, DEFAULT_TREE
+from pinrace.engine import build
+from pinrace.engine.request import Request
+from pinrace.series.load import load_series
+from pinrace.trees.fetch import resolve
+from pinrace.values import Image
 
 
 @pytest.fixture
@@ -38,15 +38,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @cache
-def lab(abi: str, flavor: str = "plain") -> stages.Lab:
+def lab(abi: str, flavor: str = "plain") -> build.Lab:
     """The kernel of an ABI's arch and its image, with the project's series, and without."""
     tree = resolve(DEFAULT_TREE, say=print)
     asked = Request((ABIS[abi].arch,), (abi,), (flavor,))
-    return stages.prepare(asked, tree, load_series(DEFAULT_SERIES), with_base=True)
+    return build.prepare(asked, tree, load_series(DEFAULT_SERIES), with_base=True)
 
 
 @pytest.fixture(scope="session")
-def get_lab() -> Callable[..., stages.Lab]:
+def get_lab() -> Callable[..., build.Lab]:
     """What cells run on, by ABI and flavor."""
     return lab
 

@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-#define MARKS		0x5eed1000ul	/* one instruction a round; harness/replay/stop.py */
+#define MARKS		0x5eed1000ul	/* one instruction a round; harness/pinrace/races/replay/stop.py */
 #define MOST_MARKS	65536u		/* later rounds have none */
 
 /* Returns false when there is no room; processes forked later have them, too. */

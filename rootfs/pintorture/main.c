@@ -5,7 +5,7 @@
  *            [--no-chaos] [--stop-at-first] [--break plain|hang|leak|lost]
  *
  * Starts the lanes, tells each second how far they are, and sees when nothing
- * goes on any more.  Records (see harness/torture/records.py):
+ * goes on any more.  Records (see harness/pinrace/races/torture/records.py):
  *
  *   torture begin seed=… lanes=… cpus=… families=a,b,…
  *   torture second ns=… trials=… pinned=… exposed=… violations=… fingerprint=…
@@ -28,7 +28,7 @@
 #include "marks.h"
 #include "torture.h"
 
-#define LANES_A_CPU	2	/* harness/torture/run.py says why */
+#define LANES_A_CPU	2	/* harness/pinrace/races/torture/run.py says why */
 #define SHOWN		20	/* violations; the rest are counted */
 #define SLICE_NS	50000000	/* between two looks at whether it is over */
 #define MOST_ABORTED	100	/* beginnings without any trial */

@@ -26,7 +26,7 @@
 
 #define LONGEST_SPIN	4000
 #define LONGEST_SLEEP	20000		/* nanoseconds */
-#define PROGRESS	0x5eed0000ul	/* harness/replay/stop.py knows it */
+#define PROGRESS	0x5eed0000ul	/* harness/pinrace/races/replay/stop.py knows it */
 
 static struct target *target;
 

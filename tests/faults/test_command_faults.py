@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.errors import Exit
-from harness.paths import PROJECT
+from pinrace.errors import Exit
+from pinrace.paths import PROJECT
 
 SMOKE = ("test", "--abi", "x86_64", "--suite", "smoke")
 # Commands that go on for a while with a guest

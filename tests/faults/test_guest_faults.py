@@ -17,12 +17,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.arches import ARCHES, Arch
-from harness.errors import InfrastructureError
-from harness.guest.boot import Ending, GuestRun, Limits, run_guest
-from harness.guest.channel import Record
-from harness.guest.machine import Machine, get_machine
-from harness.values import Image, Job
+from pinrace.arches import ARCHES, Arch
+from pinrace.errors import InfrastructureError
+from pinrace.guest.boot import Ending, GuestRun, Limits, run_guest
+from pinrace.guest.channel import Record
+from pinrace.guest.machine import Machine, get_machine
+from pinrace.values import Image, Job
 
 MISBEHAVE = "/pinrace/bin/misbehave"
 FIRST = Job("first", (MISBEHAVE, "exit", "3"), 5)
@@ -228,7 +228,7 @@ def test_stop_from_another_thread(boot: Boot, tmp_path: Path) -> None:
 CHILD = """
 import pickle, sys
 from pathlib import Path
-from harness.guest.boot import run_guest
+from pinrace.guest.boot import run_guest
 kernel, image, jobs, machine, folder = pickle.loads(Path(sys.argv[1]).read_bytes())
 run_guest(kernel, image, jobs, machine, folder, on_record=lambda r: print(r.type, flush=True))
 """

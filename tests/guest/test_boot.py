@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.arches import ABIS, Abi, get_arch
-from harness.guest.boot import Ending, run_guest
-from harness.guest.machine import get_machine
-from harness.guest.outcome import GuestRun
-from harness.values import Image, Job
+from pinrace.arches import ABIS, Abi, get_arch
+from pinrace.guest.boot import Ending, run_guest
+from pinrace.guest.machine import get_machine
+from pinrace.guest.outcome import GuestRun
+from pinrace.values import Image, Job
 
 MISBEHAVE = "/pinrace/bin/misbehave"
 

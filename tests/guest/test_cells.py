@@ -10,21 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from harness import runner
-from harness.arches import ABIS, get_arch
-from harness.cells import confirm, judge_cell, run_baseline, run_cell
-from harness.guest.machine import get_machine
-from harness.judge.symbolize import symbolize
-from harness.judge.verdict import Ending, judge
-from harness.stages import Lab
-from harness.values import CaseStatus, Cell, Verdict
+from pinrace.arches import ABIS, get_arch
+from pinrace.engine import pool
+from pinrace.engine.build import Lab
+from pinrace.engine.cell import confirm, judge_cell, run_baseline, run_cell
+from pinrace.guest.machine import get_machine
+from pinrace.judge.symbolize import symbolize
+from pinrace.judge.verdict import Ending, judge
+from pinrace.values import CaseStatus, Cell, Verdict
 
 GetLab = Callable[..., Lab]
 
 
-def task(lab: Lab, cell: Cell) -> runner.Task:
+def task(lab: Lab, cell: Cell) -> pool.Task:
     machines = {cell.arch: get_machine(get_arch(cell.arch), turns=True)}
-    return runner.tasks(lab, [cell], machines)[0]
+    return pool.tasks(lab, [cell], machines)[0]
 
 
 def records(folder: Path) -> str:

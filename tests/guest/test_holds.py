@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.arches import ABIS
-from harness.holds import hunt as hunts
-from harness.holds import spec, windows
-from harness.holds.hunt import Hunt
-from harness.holds.session import Lab, get_lab
-from harness.holds.windows import Window
-from harness.stages import Lab as Built
+from pinrace.arches import ABIS
+from pinrace.engine.build import Lab as Built
+from pinrace.races.preempt import hunt as hunts
+from pinrace.races.preempt import spec, windows
+from pinrace.races.preempt.hunt import Hunt
+from pinrace.races.preempt.session import Lab, get_lab
+from pinrace.races.preempt.windows import Window
 
 GetLab = Callable[..., Built]
 BOTH = {"x86_64": False, "arm64": True}  # native ABIs, and whether the machine counts time

@@ -21,8 +21,8 @@ from typing import Any
 
 import pytest
 
-from harness.paths import cache_dir
-from harness.suites.ktap import parse
+from pinrace.paths import cache_dir
+from pinrace.suites.ktap import parse
 
 KUNIT = Path("tools/testing/kunit/kunit.py")
 FOLDED = {"XFAIL": "PASS", "TIMEOUT": "FAIL"}

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from harness.arches import get_arch
-from harness.cli.options import DEFAULT_SERIES, DEFAULT_TREE
-from harness.guest.machine import get_machine
-from harness.mutants import file
-from harness.mutants.finding import Kind
-from harness.mutants.run import Column, Work, runner
-from harness.request import Request
-from harness.trees.apply import scratch_for
-from harness.trees.fetch import resolve
-from harness.trees.git import git
-from harness.trees.series import load_series
-from harness.trees.worktree import start_am
+from pinrace.arches import get_arch
+from pinrace.cli.options import DEFAULT_SERIES, DEFAULT_TREE
+from pinrace.engine.request import Request
+from pinrace.guest.machine import get_machine
+from pinrace.mutants import file
+from pinrace.mutants.finding import Kind
+from pinrace.mutants.run import Column, Work, runner
+from pinrace.series.apply import scratch_for
+from pinrace.series.load import load_series
+from pinrace.trees.fetch import resolve
+from pinrace.trees.git import git
+from pinrace.trees.worktree import start_am
 
 
 @pytest.mark.xdist_group("builds")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.options import DEFAULT_SERIES, DEFAULT_TREE
-from harness.errors import Exit
-from harness.matrix.file import MatrixFile
-from harness.nightly import changes, night
-from harness.nightly.changes import Kind
-from harness.paths import KERNEL
+from pinrace.cli.options import DEFAULT_SERIES, DEFAULT_TREE
+from pinrace.errors import Exit
+from pinrace.matrix.file import MatrixFile
+from pinrace.nightly import changes, night
+from pinrace.nightly.changes import Kind
+from pinrace.paths import KERNEL
 
 REGRESSION = KERNEL / "mutants" / "errno-no-room.patch"
 

@@ -13,19 +13,19 @@ from pathlib import Path
 
 import pytest
 
-from harness.arches import ABIS
-from harness.cells import Bench
-from harness.deadline import Deadline
-from harness.guest.machine import Replay
-from harness.replay import run as replays
-from harness.replay import stop as stops
-from harness.replay import token as tokens
-from harness.replay.run import Made, Once
-from harness.stages import Lab
-from harness.torture.jobs import MOST_SECONDS, job_name
-from harness.torture.run import torture
-from harness.torture.values import TorturePlan
-from harness.values import Cell, Verdict
+from pinrace.arches import ABIS
+from pinrace.deadline import Deadline
+from pinrace.engine.build import Lab
+from pinrace.engine.cell import Bench
+from pinrace.guest.machine import Replay
+from pinrace.races.replay import run as replays
+from pinrace.races.replay import stop as stops
+from pinrace.races.replay import token as tokens
+from pinrace.races.replay.run import Made, Once
+from pinrace.races.torture.jobs import MOST_SECONDS, job_name
+from pinrace.races.torture.run import torture
+from pinrace.races.torture.values import TorturePlan
+from pinrace.values import Cell, Verdict
 
 # An ABI's first run is made in one worker.
 EVERY_ABI = [pytest.param(abi, marks=pytest.mark.xdist_group(f"replay-{abi}")) for abi in ABIS]

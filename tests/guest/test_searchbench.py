@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from harness.arches import ABIS
-from harness.guest.machine import Replay
-from harness.host.meter import Meter
-from harness.replay import run as replays
-from harness.replay.run import Made, Once
-from harness.searchbench import arms, holding, windows
-from harness.searchbench import run as runs
-from harness.searchbench.arms import Bench
-from harness.searchbench.trial import Trial
-from harness.searchbench.windows import SERIES
-from harness.stages import Lab
+from pinrace.arches import ABIS
+from pinrace.engine.build import Lab
+from pinrace.guest.machine import Replay
+from pinrace.host.meter import Meter
+from pinrace.races.benchmark import arms, holding, windows
+from pinrace.races.benchmark import run as runs
+from pinrace.races.benchmark.arms import Bench
+from pinrace.races.benchmark.trial import Trial
+from pinrace.races.benchmark.windows import SERIES
+from pinrace.races.replay import run as replays
+from pinrace.races.replay.run import Made, Once
 
 GetLab = Callable[..., Lab]
 WINDOWS = {window.name: window for window in windows.load()}

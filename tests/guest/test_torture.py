@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.arches import ABIS, ARCHES, get_arch
-from harness.cells import Bench
-from harness.guest.machine import get_machine
-from harness.runner import tasks
-from harness.stages import Lab
-from harness.torture.run import SMP, Count, TorturePlan, torture
-from harness.values import Cell, Verdict
+from pinrace.arches import ABIS, ARCHES, get_arch
+from pinrace.engine.build import Lab
+from pinrace.engine.cell import Bench
+from pinrace.engine.pool import tasks
+from pinrace.guest.machine import get_machine
+from pinrace.races.torture.run import SMP, Count, TorturePlan, torture
+from pinrace.values import Cell, Verdict
 
 # One after the other: each keeps two CPUs of the host busy.
 pytestmark = pytest.mark.xdist_group("torture")

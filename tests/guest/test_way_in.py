@@ -18,16 +18,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.access.door import Door, open_door
-from harness.access.keys import make_keys
-from harness.access.login import LostError, Pty
-from harness.arches import ARCHES, Arch
-from harness.deadline import Deadline
-from harness.guest.machine import get_machine
-from harness.guest.outcome import Ending
-from harness.host import tools
-from harness.paths import PROJECT
-from harness.values import Image
+from pinrace.access.door import Door, open_door
+from pinrace.access.keys import make_keys
+from pinrace.access.login import LostError, Pty
+from pinrace.arches import ARCHES, Arch
+from pinrace.deadline import Deadline
+from pinrace.guest.machine import get_machine
+from pinrace.guest.outcome import Ending
+from pinrace.host import tools
+from pinrace.paths import PROJECT
+from pinrace.values import Image
 
 EVERY_ARCH = pytest.mark.parametrize("arch", ARCHES.values(), ids=list(ARCHES))
 BootKernel = Callable[[str], Path]

@@ -18,12 +18,12 @@ from pysequoia import Cert, SignatureMode, Tsk, sign
 from trees_common import expected_tree, git, kernel_folder, no_say
 from web_site import Site, serve
 
-from harness import net, paths
-from harness.errors import NotVerifiedError
-from harness.trees import keys, pins, remote
-from harness.trees.fetch import resolve
-from harness.trees.git import in_store, repository
-from harness.values import Tree
+from pinrace import net, paths
+from pinrace.errors import NotVerifiedError
+from pinrace.trees import keys, pins, remote
+from pinrace.trees.fetch import resolve
+from pinrace.trees.git import in_store, repository
+from pinrace.values import Tree
 
 ROLES = ("sums", "mainline", "stable", "next")
 REPOSITORIES = {

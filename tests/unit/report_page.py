@@ -9,9 +9,9 @@ from xml.etree.ElementTree import Element
 import html5lib
 import report_runs as runs
 
-from harness.report.gather import gather
-from harness.report.model import Section
-from harness.values import Cell
+from pinrace.report.gather import gather
+from pinrace.report.model import Section
+from pinrace.values import Cell
 
 CELL = Cell("arm64", "arm", "plain", "pin_args")
 

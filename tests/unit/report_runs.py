@@ -7,12 +7,12 @@ import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from harness.judge import splats
-from harness.judge.verdict import Ending, Evidence, judge
-from harness.report.model import History, Night, Trend
-from harness.runs.journal import Run
-from harness.suites import ktap
-from harness.values import Cell, CellResult, Verdict
+from pinrace.judge import splats
+from pinrace.judge.verdict import Ending, Evidence, judge
+from pinrace.report.model import History, Night, Trend
+from pinrace.runs.journal import Run
+from pinrace.suites import ktap
+from pinrace.values import Cell, CellResult, Verdict
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 ABIS = (("x86_64", "x86_64"), ("x86_64", "i386"), ("arm64", "arm64"), ("arm64", "arm"))

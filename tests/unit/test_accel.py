@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.arches import ARCHES, PROBE_END, PROBE_ROUNDS, PROBE_TICK, PROBE_TURNS, Arch
-from harness.errors import InfrastructureError
-from harness.host import accel
-from harness.host.qemu import get_qemu
+from pinrace.arches import ARCHES, PROBE_END, PROBE_ROUNDS, PROBE_TICK, PROBE_TURNS, Arch
+from pinrace.errors import InfrastructureError
+from pinrace.host import accel
+from pinrace.host.qemu import get_qemu
 
 EVERY_ARCH = pytest.mark.parametrize("arch", ARCHES.values(), ids=lambda arch: arch.name)
 

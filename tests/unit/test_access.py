@@ -13,12 +13,12 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from harness.access import gdb, keys, login, programs, qmp
-from harness.arches import ARCHES
-from harness.cli import main, ssh
-from harness.errors import InfrastructureError, UserError
-from harness.host import tools
-from harness.values import Kernel
+from pinrace.access import gdb, keys, login, programs, qmp
+from pinrace.arches import ARCHES
+from pinrace.cli import main, ssh
+from pinrace.errors import InfrastructureError, UserError
+from pinrace.host import tools
+from pinrace.values import Kernel
 
 # As QEMU 7.2 prints it, with a connection open.
 USERNET = """\

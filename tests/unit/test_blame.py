@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.options import DEFAULT_SERIES
-from harness.judge import blame, splats
-from harness.judge.verdict import Ending, Evidence, judge
-from harness.torture import judge as torture
-from harness.torture.records import Told
-from harness.trees.series import load_series
-from harness.values import CaseResult, CaseStatus, Cell, Splat, Verdict
+from pinrace.cli.options import DEFAULT_SERIES
+from pinrace.judge import blame, splats
+from pinrace.judge.verdict import Ending, Evidence, judge
+from pinrace.races.torture import judge as torture
+from pinrace.races.torture.records import Told
+from pinrace.series.load import load_series
+from pinrace.values import CaseResult, CaseStatus, Cell, Splat, Verdict
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 CELL = Cell("x86_64", "i386", "kcsan", "pin_args")

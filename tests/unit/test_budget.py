@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.host.budget import Budget, cpu_limit, mem_limit, own_cgroups
+from pinrace.host.budget import Budget, cpu_limit, mem_limit, own_cgroups
 
 
 def test_this_host() -> None:

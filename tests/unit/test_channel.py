@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.guest.channel import MAX_PAYLOAD, TYPES, Decoder, Record, encode
+from pinrace.guest.channel import MAX_PAYLOAD, TYPES, Decoder, Record, encode
 
 # Payloads that hold what the format is made of are the hard ones.
 PAYLOADS = st.one_of(

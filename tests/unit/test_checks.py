@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import series_check
-from harness.errors import Exit, InfrastructureError
-from harness.kbuild import checks
-from harness.kbuild.checks import Remark
+from pinrace.cli import series_check
+from pinrace.errors import Exit, InfrastructureError
+from pinrace.kbuild import checks
+from pinrace.kbuild.checks import Remark
 
 CHECKPATCH = """\
 WARNING: added, moved or deleted file(s), does MAINTAINERS need updating?

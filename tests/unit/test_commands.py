@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import main, options
-from harness.mutants.file import load as mutants
-from harness.mutants.file import on_top, select
-from harness.paths import KERNEL
-from harness.request import Request
-from harness.runs import commands
-from harness.runs.journal import Run, tree_facts
-from harness.trees.series import load, load_series, subjects
-from harness.values import CaseResult, CaseStatus, Cell, PatchedTree, Tree
+from pinrace.cli import main, options
+from pinrace.engine.request import Request
+from pinrace.mutants.file import load as mutants
+from pinrace.mutants.file import on_top, select
+from pinrace.paths import KERNEL
+from pinrace.runs import commands
+from pinrace.runs.journal import Run, tree_facts
+from pinrace.series.load import load, load_series, subjects
+from pinrace.values import CaseResult, CaseStatus, Cell, PatchedTree, Tree
 
 CELL = Cell("arm64", "arm", "debug", "pin_args")
 TREE = Tree("debian:7.3", "7.3.4-1", "t" * 40, "c" * 40, "debian", "signature ok")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.kbuild import configured
-from harness.trees.git import AUTHOR, COMMITTER, git
+from pinrace.kbuild import configured
+from pinrace.trees.git import AUTHOR, COMMITTER, git
 
 ASKED = "asked"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.guest.console import TAIL_LINES, Watcher
+from pinrace.guest.console import TAIL_LINES, Watcher
 
 
 def watch(*chunks: bytes) -> Watcher:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import contract
-from harness.cli.contract import STATEMENTS
-from harness.cli.options import DEFAULT_SERIES
-from harness.contract import Column, Statement
-from harness.errors import InfrastructureError, UserError
-from harness.trees.series import load_series
-from harness.values import CaseResult, CaseStatus, Cell, CellResult, Series, Splat, Verdict
+from pinrace.cli.contract import STATEMENTS
+from pinrace.cli.options import DEFAULT_SERIES
+from pinrace.contract import statements
+from pinrace.contract.statements import Column, Statement
+from pinrace.errors import InfrastructureError, UserError
+from pinrace.series.load import load_series
+from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Series, Splat, Verdict
 
 CELL = Cell("x86_64", "i386", "plain", "pin_args")
 C4 = Statement(id="C4", title="Ends")
@@ -28,9 +28,9 @@ def case(name: str, status: CaseStatus = CaseStatus.PASS) -> CaseResult:
 
 
 def test_a_case_speaks_of_what_it_is_named_after() -> None:
-    assert contract.spoken_of(case("pin.c05_c19_attacked")) == ("C5", "C19")
-    assert contract.spoken_of(case("ends.deny.c04_reply")) == ("C4",)
-    assert contract.spoken_of(case("global.abc12_other")) == ()
+    assert statements.spoken_of(case("pin.c05_c19_attacked")) == ("C5", "C19")
+    assert statements.spoken_of(case("ends.deny.c04_reply")) == ("C4",)
+    assert statements.spoken_of(case("global.abc12_other")) == ()
 
 
 @pytest.mark.parametrize(
@@ -45,37 +45,37 @@ def test_a_case_speaks_of_what_it_is_named_after() -> None:
     ],
 )
 def test_mark(cases: list[CaseResult], says: str) -> None:
-    assert contract.mark(C4, column(*cases)) == says
+    assert statements.mark(C4, column(*cases)) == says
 
 
 def test_a_cell_that_gave_nothing_says_so() -> None:
     lost = Column("s", CellResult(CELL, Verdict.MISS, "no boot"))
-    assert contract.mark(C4, lost) == "MISS"
-    assert contract.mark(Statement(id="C20", title="Clean"), lost) == "MISS"
+    assert statements.mark(C4, lost) == "MISS"
+    assert statements.mark(Statement(id="C20", title="Clean"), lost) == "MISS"
 
 
 def test_reports_of_the_kernel_break_c20() -> None:
     clean = Statement(id="C20", title="Clean", elsewhere="the console")
     splat = Splat("kasan", "BUG: KASAN", 1, "", "kasan:x")
-    assert contract.mark(clean, column(case("c04_a"))) == "keeps"
-    assert contract.mark(clean, column(case("c04_a"), splats=(splat,))) == "BREAKS (kasan)"
+    assert statements.mark(clean, column(case("c04_a"))) == "keeps"
+    assert statements.mark(clean, column(case("c04_a"), splats=(splat,))) == "BREAKS (kasan)"
 
 
 def test_the_table_names_what_broke() -> None:
     failed = CaseResult("c04_b", CaseStatus.FAIL, lines=("# x.c:1: Expected 0 (0) == ret (-1)",))
-    text = contract.markdown([C4], [column(failed)], {"tree": "linux 7"})
+    text = statements.markdown([C4], [column(failed)], {"tree": "linux 7"})
     assert "| C4 | Ends | **BREAKS 1 of 1** |" in text
     assert "- c04_b: x.c:1: Expected 0 (0) == ret (-1)" in text
 
 
 def test_every_statement_of_the_project_is_listed_once() -> None:
-    known = [one.id for one in contract.statements(STATEMENTS)]
+    known = [one.id for one in statements.statements(STATEMENTS)]
     assert known == [f"C{number}" for number in range(1, 23)]
 
 
 def test_a_malformed_list_is_said(tmp_path: Path) -> None:
     with pytest.raises(InfrastructureError, match="no list"):
-        contract.statements(tmp_path / "none.toml")
+        statements.statements(tmp_path / "none.toml")
 
 
 def test_the_selftest_is_laid_over_a_series_without_one(tmp_path: Path) -> None:
@@ -83,10 +83,10 @@ def test_the_selftest_is_laid_over_a_series_without_one(tmp_path: Path) -> None:
     bare = tmp_path / "0001-x.patch"
     bare.write_text("From: a\nSubject: x\n\ndiff --git a/kernel/seccomp.c b/kernel/seccomp.c\n")
     other = Series("rfc", "0", (bare,))
-    laid = contract.with_selftest(other, own)
+    laid = statements.with_selftest(other, own)
     assert laid.patches[0] == bare
     assert len(laid.patches) > 1
     assert all("seccomp_pin_args.c" in p.read_text() for p in laid.patches[1:2])
-    assert contract.with_selftest(own, own) == own
+    assert statements.with_selftest(own, own) == own
     with pytest.raises(UserError, match="only adds tests"):
-        contract.with_selftest(other, other)
+        statements.with_selftest(other, other)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.options import DEFAULT_SERIES
-from harness.suites import feature
-from harness.trees.series import load_series
-from harness.values import CaseResult, CaseStatus, Series
+from pinrace.cli.options import DEFAULT_SERIES
+from pinrace.series.load import load_series
+from pinrace.suites import feature
+from pinrace.values import CaseResult, CaseStatus, Series
 
 PASSED = CaseResult("a", CaseStatus.PASS)
 SKIPPED = CaseResult("b", CaseStatus.SKIP, "no PIN_ARGS in this kernel")

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import re
 
-from harness.cli.options import DEFAULT_SERIES
-from harness.paths import ROOTFS
+from pinrace.cli.options import DEFAULT_SERIES
+from pinrace.paths import ROOTFS
 
 ACCEPTED = re.compile(r"^\+PIN_[A-Z_]+\((\w+), (\d)[,)]", re.MULTILINE)
 GATED = re.compile(r"^\t(?:\{ CALL|PATH|NAME|STRINGS|ADDRESS)\((\w+), (\d)[,)]", re.MULTILINE)

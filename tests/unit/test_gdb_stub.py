@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.arches import ARCHES, Arch
-from harness.deadline import Deadline
-from harness.errors import InfrastructureError
-from harness.holds.gdb import SIGINT, SIGTRAP, Packets, Stop, Stub, StubGoneError, frame
+from pinrace.arches import ARCHES, Arch
+from pinrace.deadline import Deadline
+from pinrace.errors import InfrastructureError
+from pinrace.races.preempt.stub import SIGINT, SIGTRAP, Packets, Stop, Stub, StubGoneError, frame
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -12,19 +12,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.arches import ARCHES, Arch
-from harness.cli import hunt as command
-from harness.cli.main import parser
-from harness.errors import InfrastructureError, UserError
-from harness.holds import spec, stage, table, token, windows
-from harness.holds.disasm import noticeable
-from harness.holds.spec import DONE, Hold, Move
-from harness.holds.stage import Verdict
-from harness.holds.symbols import Symbols
-from harness.holds.token import HoldToken
-from harness.holds.windows import Window
-from harness.paths import ROOTFS
-from harness.replay import words
+from pinrace.arches import ARCHES, Arch
+from pinrace.cli import hunt as command
+from pinrace.cli.main import parser
+from pinrace.errors import InfrastructureError, UserError
+from pinrace.paths import ROOTFS
+from pinrace.races.preempt import spec, stage, table, token, windows
+from pinrace.races.preempt.disasm import noticeable
+from pinrace.races.preempt.spec import DONE, Hold, Move
+from pinrace.races.preempt.stage import Verdict
+from pinrace.races.preempt.symbols import Symbols
+from pinrace.races.preempt.token import HoldToken
+from pinrace.races.preempt.windows import Window
+from pinrace.races.replay import words
 
 GOOD = HoldToken(
     abi="arm",

@@ -11,14 +11,14 @@ from typing import Any, cast
 
 import pytest
 
-from harness.cli import hunt as command
-from harness.errors import Exit, InfrastructureError
-from harness.holds import hunt as hunts
-from harness.holds.gdb import StubGoneError
-from harness.holds.hunt import CONFIRM, CRASHED, Hunt
-from harness.holds.spec import Hold
-from harness.holds.stage import LostError, Played, Stage, Verdict
-from harness.holds.windows import Window
+from pinrace.cli import hunt as command
+from pinrace.errors import Exit, InfrastructureError
+from pinrace.races.preempt import hunt as hunts
+from pinrace.races.preempt.hunt import CONFIRM, CRASHED, Hunt
+from pinrace.races.preempt.spec import Hold
+from pinrace.races.preempt.stage import LostError, Played, Stage, Verdict
+from pinrace.races.preempt.stub import StubGoneError
+from pinrace.races.preempt.windows import Window
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 QUIET = "[    1.000000] Run /init as init process\n"

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.arches import get_abi, get_arch
-from harness.errors import InfrastructureError
-from harness.image import cpio, initramfs, recipe
-from harness.image.cpio import Entry
-from harness.values import Image
+from pinrace.arches import get_abi, get_arch
+from pinrace.errors import InfrastructureError
+from pinrace.image import cpio, initramfs, recipe
+from pinrace.image.cpio import Entry
+from pinrace.values import Image
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.arches import ARCHES
-from harness.errors import UserError
-from harness.kbuild import kconfig
-from harness.kbuild.kconfig import Wanted, dependencies, missing, parse
+from pinrace.arches import ARCHES
+from pinrace.errors import UserError
+from pinrace.kbuild import kconfig
+from pinrace.kbuild.kconfig import Wanted, dependencies, missing, parse
 
 KCONFIG = """\
 config OTHER

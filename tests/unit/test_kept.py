@@ -8,27 +8,27 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import kept
+from pinrace.runs import tables
 
 
 def test_absolute_paths_are_cut(tmp_path: Path) -> None:
     file = tmp_path / "T.md"
     words = ["contract", "--against", "/somewhere/else/rfc", "--write", "kernel/T.md"]
-    kept.write(argparse.Namespace(write=file, words=words), "| table |\n")
+    tables.write(argparse.Namespace(write=file, words=words), "| table |\n")
     first, _, rest = file.read_text().partition("\n\n")
     assert first == "<!-- made by: pinrace contract --against rfc --write kernel/T.md -->"
     assert rest == "| table |\n"
 
 
 def test_nothing_is_kept_unasked() -> None:
-    kept.write(argparse.Namespace(write=None, words=[]), "text")
+    tables.write(argparse.Namespace(write=None, words=[]), "text")
 
 
 def test_a_place_that_cannot_be_written_is_a_usage_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parser = argparse.ArgumentParser()
-    kept.option(parser)
+    tables.option(parser)
     assert parser.parse_args(["--write", str(tmp_path / "t.md")]).write == tmp_path / "t.md"
     for bad in (tmp_path, tmp_path / "none" / "t.md"):
         with pytest.raises(SystemExit) as error:

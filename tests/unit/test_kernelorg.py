@@ -17,11 +17,11 @@ from pysequoia import Cert, SignatureMode, Tsk, sign
 from trees_common import no_say
 from web_site import Cut, Status
 
-from harness import paths
-from harness.cli.main import main
-from harness.errors import Exit, InfrastructureError, NotVerifiedError, UserError
-from harness.trees import keys, pins
-from harness.trees.fetch import resolve
+from pinrace import paths
+from pinrace.cli.main import main
+from pinrace.errors import Exit, InfrastructureError, NotVerifiedError, UserError
+from pinrace.trees import keys, pins
+from pinrace.trees.fetch import resolve
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 KEYS = Path(__file__).parent / "keys"
@@ -271,9 +271,9 @@ def test_a_release_that_is_another_one(org: KernelOrg) -> None:
 def test_two_runs_share_a_download(org: KernelOrg, tmp_path: Path) -> None:
     expected = org.release("7.1.3")
     code = (
-        "import sys; from pathlib import Path; from harness import paths;"
+        "import sys; from pathlib import Path; from pinrace import paths;"
         "paths.KERNEL_ORG_FILE = Path(sys.argv[1]);"
-        "from harness.trees.fetch import resolve;"
+        "from pinrace.trees.fetch import resolve;"
         "print(resolve('7.1.3', say=lambda line: None).tree_id)"
     )
     argv = [sys.executable, "-c", code, str(org.config)]

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.suites.ktap import MAX_MISSING, Ktap, parse
-from harness.values import CaseStatus as S
+from pinrace.suites.ktap import MAX_MISSING, Ktap, parse
+from pinrace.values import CaseStatus as S
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 HEAD = "TAP version 13\n"

@@ -15,12 +15,12 @@ import pytest
 from trees_common import SECCOMP, git, kernel_folder, no_say, tarball
 from web_site import Site, Status, serve
 
-from harness.errors import InfrastructureError, UserError
-from harness.runs.journal import tree_facts
-from harness.trees import lists, series
-from harness.trees.fetch import resolve
-from harness.trees.git import show_file
-from harness.values import Series
+from pinrace.errors import InfrastructureError, UserError
+from pinrace.runs.journal import tree_facts
+from pinrace.series import lists, load
+from pinrace.trees.fetch import resolve
+from pinrace.trees.git import show_file
+from pinrace.values import Series
 
 COVER = "20261120-pin-v{version}-0-abc@example.org"
 
@@ -108,7 +108,7 @@ def test_a_saved_thread_gives_its_latest_version(thread: bytes, tmp_path: Path) 
     tree = resolve(str(tarball(kernel_folder(tmp_path / "linux"), tmp_path / "l.tar")), say=no_say)
     for name, content in (("t.mbox", thread), ("t.mbox.gz", gzip.compress(thread))):
         (tmp_path / name).write_bytes(content)
-        found = series.load(str(tmp_path / name), say=no_say)
+        found = load.load(str(tmp_path / name), say=no_say)
         assert found.name == "seccomp-rename-one-v2"
         assert [p.name for p in found.patches] == [
             "0001-seccomp-rename-one.patch",
@@ -117,7 +117,7 @@ def test_a_saved_thread_gives_its_latest_version(thread: bytes, tmp_path: Path) 
         assert "five_v2" in bodies(found)
         assert "Reviewed-by" not in bodies(found)  # as they were sent
         assert "offline" in found.attestation
-    patched = series.apply(tree, found, say=no_say)
+    patched = load.apply(tree, found, say=no_say)
     assert show_file(patched.commit, "kernel/new.c") == "int version_2;\n"
     facts = tree_facts(patched)
     assert (facts["series_origin"], facts["series_attestation"]) == (
@@ -129,28 +129,28 @@ def test_a_saved_thread_gives_its_latest_version(thread: bytes, tmp_path: Path) 
 def test_a_series_in_order_is_taken_as_it_is(tmp_path: Path) -> None:
     mails = messages(tmp_path, 1)
     (tmp_path / "plain.mbox").write_bytes(b"\n".join(mails[1:]))
-    found = series.load(str(tmp_path / "plain.mbox"), say=no_say)
+    found = load.load(str(tmp_path / "plain.mbox"), say=no_say)
     assert [p.name for p in found.patches] == ["plain.mbox"]
-    assert found == series.load_series(tmp_path / "plain.mbox")
+    assert found == load.load_series(tmp_path / "plain.mbox")
     (tmp_path / "disorder.mbox").write_bytes(b"\n".join([mails[2], mails[1]]))
-    assert len(series.load(str(tmp_path / "disorder.mbox"), say=no_say).patches) == 2
+    assert len(load.load(str(tmp_path / "disorder.mbox"), say=no_say).patches) == 2
 
 
 def test_a_series_that_is_not_whole(tmp_path: Path) -> None:
     mails = messages(tmp_path, 1)
     (tmp_path / "half.mbox").write_bytes(b"\n".join([mails[0], mails[2]]))
     with pytest.raises(UserError, match=r"no whole series of half\.mbox:\n.*missing \[1/2\]"):
-        series.load(str(tmp_path / "half.mbox"), say=no_say)
+        load.load(str(tmp_path / "half.mbox"), say=no_say)
     (tmp_path / "talk.mbox").write_bytes(reply(1))
     with pytest.raises(UserError, match="no whole series"):
-        series.load(str(tmp_path / "talk.mbox"), say=no_say)
+        load.load(str(tmp_path / "talk.mbox"), say=no_say)
 
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_a_message_of_an_archive_gives_its_own_version(archive: Site, version: int) -> None:
     name = COVER.format(version=version)
     said: list[str] = []
-    found = series.load(name, say=said.append)
+    found = load.load(name, say=said.append)
     assert f"five_v{version}" in bodies(found)
     assert found.origin == name
     assert found.attestation == "not signed"
@@ -158,26 +158,26 @@ def test_a_message_of_an_archive_gives_its_own_version(archive: Site, version: i
     assert "not signed" in said[-1]
     archive.files.clear()
     archive.seen.clear()
-    assert series.load(f"<{name}>", say=no_say) == found
+    assert load.load(f"<{name}>", say=no_say) == found
     assert archive.seen == []  # a message id is the same for ever
 
 
 def test_a_url_names_its_archive(archive: Site, home: Path) -> None:
     (home / "gitconfig").unlink()
     url = f"{archive.url}/all/{COVER.format(version=2)}/T/#u"
-    assert "five_v2" in bodies(series.load(url, say=no_say))
+    assert "five_v2" in bodies(load.load(url, say=no_say))
 
 
 def test_an_archive_without_it(archive: Site) -> None:
     with pytest.raises(UserError, match=r"the archive has no message nobody@example\.org"):
-        series.load("nobody@example.org", say=no_say)
+        load.load("nobody@example.org", say=no_say)
     name = COVER.format(version=2)
     path = f"/all/{name.replace('@', '%40')}/t.mbox.gz"
     archive.plan(path, *[Status(503)] * 50)
     with pytest.raises(InfrastructureError, match="cannot get the thread"):
-        series.load(name, say=no_say)
+        load.load(name, say=no_say)
     archive.plan(path)
-    assert series.load(name, say=no_say).patches
+    assert load.load(name, say=no_say).patches
 
 
 @pytest.mark.parametrize("how", ["good", "changed", "unknown"])
@@ -197,7 +197,7 @@ def test_attestation_is_reported_and_not_required(tmp_path: Path, home: Path, ho
     if how == "changed":
         mails[1] = mails[1].replace(b"+int five_v1;", b"+int evil_v1;")
     (tmp_path / "t.mbox").write_bytes(b"\n".join(mails))
-    found = series.load(str(tmp_path / "t.mbox"), say=no_say)
+    found = load.load(str(tmp_path / "t.mbox"), say=no_say)
     assert len(found.patches) == 2
     wanted = {
         "good": r"Signed: ed25519/ann@example\.org",

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.arches import ARCHES, Arch
-from harness.guest.machine import Machine, Replay, append_line, argv
-from harness.host.accel import Accelerator
-from harness.host.qemu import choose_cpu, get_qemu
+from pinrace.arches import ARCHES, Arch
+from pinrace.guest.machine import Machine, Replay, append_line, argv
+from pinrace.host.accel import Accelerator
+from pinrace.host.qemu import choose_cpu, get_qemu
 
 EVERY_ARCH = pytest.mark.parametrize("arch", ARCHES.values(), ids=lambda arch: arch.name)
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.run import exit_code, schema
-from harness.errors import Exit, InfrastructureError, UserError
-from harness.matrix import file, journal, run, table
-from harness.matrix.file import Leg, MatrixFile
-from harness.matrix.journal import CellLine, LegResult
-from harness.paths import CONFIGS
-from harness.values import Verdict
+from pinrace.cli.run import exit_code, schema
+from pinrace.errors import Exit, InfrastructureError, UserError
+from pinrace.matrix import file, journal, run, table
+from pinrace.matrix.file import Leg, MatrixFile
+from pinrace.matrix.journal import CellLine, LegResult
+from pinrace.paths import CONFIGS
+from pinrace.values import Verdict
 
 LEG = Leg("debian:7.3", "pin-args", "x86_64", "plain", ("x86_64", "i386"), ("smoke",))
 

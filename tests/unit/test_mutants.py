@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from harness import contract
-from harness.cells import Outcome
-from harness.cli.contract import STATEMENTS
-from harness.cli.options import DEFAULT_SERIES
-from harness.errors import InfrastructureError, UserError
-from harness.judge.verdict import Ending, Evidence
-from harness.mutants import file, finding, racing, table, tries
-from harness.mutants.file import Mutant
-from harness.mutants.finding import Finding, Kind, Reference, Sign
-from harness.mutants.run import Column, MutantRow, SeriesRow, _cases, _until_seen, columns_of
-from harness.mutants.tries import Breach, Report, Try
-from harness.torture.values import TortureResult, Violation
-from harness.trees.series import load_series, subjects
-from harness.values import Series, Splat, Verdict
+from pinrace.cli.contract import STATEMENTS
+from pinrace.cli.options import DEFAULT_SERIES
+from pinrace.contract import statements
+from pinrace.engine.cell import Outcome
+from pinrace.errors import InfrastructureError, UserError
+from pinrace.judge.verdict import Ending, Evidence
+from pinrace.mutants import file, finding, racing, table, tries
+from pinrace.mutants.file import Mutant
+from pinrace.mutants.finding import Finding, Kind, Reference, Sign
+from pinrace.mutants.run import Column, MutantRow, SeriesRow, _cases, _until_seen, columns_of
+from pinrace.mutants.tries import Breach, Report, Try
+from pinrace.races.torture.values import TortureResult, Violation
+from pinrace.series.load import load_series, subjects
+from pinrace.values import Series, Splat, Verdict
 
 MUTANTS = file.load()
 PATCHES = sorted(file.FOLDER.glob("*.patch"))
@@ -43,7 +43,7 @@ def test_every_patch_is_listed_and_every_listed_one_is_there() -> None:
 
 
 def test_no_statement_is_without_a_mutant() -> None:
-    known = [one.id for one in contract.statements(STATEMENTS)]
+    known = [one.id for one in statements.statements(STATEMENTS)]
     broken = {statement for mutant in MUTANTS for statement in mutant.statements}
     assert broken == set(known)
     alone = {mutant.statements[0] for mutant in MUTANTS if mutant.kind == "promise"}
@@ -261,8 +261,8 @@ def test_the_matrix_says_what_saw_each_mutant_and_what_nothing_saw() -> None:
     assert "| else (race) | C5 | n/a | n/a |" in text
     assert "x86_64: 1 of 2 killed (1 by selftest); of the races, 0 of 1" in text
     assert "## Not seen\n\n- race on x86_64: torn" in text
-    assert "C4" not in table.uncovered(contract.statements(STATEMENTS), [row])
-    assert "C5" in table.uncovered(contract.statements(STATEMENTS), [row, alive])
+    assert "C4" not in table.uncovered(statements.statements(STATEMENTS), [row])
+    assert "C5" in table.uncovered(statements.statements(STATEMENTS), [row, alive])
 
 
 def test_a_mutant_is_run_in_the_flavor_that_sees_it() -> None:

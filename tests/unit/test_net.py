@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from web_site import Cut, OtherRange, Site, Stall, Status, Step, Trickle, serve
 
-from harness import net
-from harness.errors import InfrastructureError
+from pinrace import net
+from pinrace.errors import InfrastructureError
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 BODY = os.urandom(100_000)

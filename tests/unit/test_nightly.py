@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import Exit, InfrastructureError
-from harness.matrix.file import Leg
-from harness.matrix.journal import CellLine, LegResult
-from harness.nightly import changes, github, history, trend
-from harness.nightly.changes import Change, Kind
-from harness.nightly.history import Said, Spot
-from harness.values import Verdict
+from pinrace.errors import Exit, InfrastructureError
+from pinrace.matrix.file import Leg
+from pinrace.matrix.journal import CellLine, LegResult
+from pinrace.nightly import changes, github, history, trend
+from pinrace.nightly.changes import Change, Kind
+from pinrace.nightly.history import Said, Spot
+from pinrace.values import Verdict
 
 LEG = Leg("debian:7.3", "pin-args", "x86_64", "plain", ("x86_64", "i386"), ("smoke",))
 SPOT = Spot("debian:7.3", "pin-args", "x86_64", "plain", "i386", "smoke")

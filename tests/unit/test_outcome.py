@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.guest.channel import Record
-from harness.guest.outcome import JobRun, gather
-from harness.values import Job
+from pinrace.guest.channel import Record
+from pinrace.guest.outcome import JobRun, gather
+from pinrace.values import Job
 
 JOBS = [Job("a", ("/a",), 1), Job("b", ("/b",), 1)]
 

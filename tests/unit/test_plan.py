@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness.arches import get_arch
-from harness.errors import UserError
-from harness.guest.plan import guest_timeout, jobs_plan, shell_plan
-from harness.values import Job
+from pinrace.arches import get_arch
+from pinrace.errors import UserError
+from pinrace.guest.plan import guest_timeout, jobs_plan, shell_plan
+from pinrace.values import Job
 
 X86 = get_arch("x86_64")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import pytest
 
-from harness import price
-from harness.price import Price
+from pinrace.contract import cost
+from pinrace.contract.cost import Price
 
 
 def test_records_become_instructions() -> None:
-    found = price.parse(["price call=open+close ns=3000.500", "feature x", "price call=y ns=1"])
-    assert found == {"open+close": 3000.5 / 2**price.REPLAY.shift, "y": 0.5}
+    found = cost.parse(["price call=open+close ns=3000.500", "feature x", "price call=y ns=1"])
+    assert found == {"open+close": 3000.5 / 2**cost.REPLAY.shift, "y": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_too_much(call: str, without: float | None, now: float, too_much: bool) 
 
 
 def test_a_call_that_only_the_series_has_is_no_difference() -> None:
-    found = price.compare("arm", {"a": 100.0}, {"a": 101.0, "b": 7.0})
-    text = price.markdown(found, {"tree": "linux 7"})
+    found = cost.compare("arm", {"a": 100.0}, {"a": 101.0, "b": 7.0})
+    text = cost.markdown(found, {"tree": "linux 7"})
     assert "| arm | a | 100.0 | 101.0 | +1.00% |" in text
     assert "| arm | b | n/a | 7.0 | n/a |" in text

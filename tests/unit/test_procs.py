@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness import procs
-from harness.deadline import Deadline
-from harness.errors import InfrastructureError
+from pinrace import procs
+from pinrace.deadline import Deadline
+from pinrace.errors import InfrastructureError
 
 
 def test_output_status_and_stdin() -> None:
@@ -50,7 +50,7 @@ def test_deadline_kills_the_whole_group(tmp_path: Path) -> None:
 
 def test_nothing_survives_a_killed_harness(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
-    code = f"from harness import procs; procs.run(['sh', '-c', 'echo $$ > {pid_file}; sleep 1000'])"
+    code = f"from pinrace import procs; procs.run(['sh', '-c', 'echo $$ > {pid_file}; sleep 1000'])"
     harness = subprocess.Popen([sys.executable, "-c", code])
     while not pid_file.exists() or not pid_file.read_text().strip():
         assert harness.poll() is None

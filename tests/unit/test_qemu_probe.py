@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.arches import ARCHES, Arch
-from harness.errors import InfrastructureError
-from harness.host.qemu import choose_cpu, get_qemu, parse_cpus, parse_devices, parse_version
+from pinrace.arches import ARCHES, Arch
+from pinrace.errors import InfrastructureError
+from pinrace.host.qemu import choose_cpu, get_qemu, parse_cpus, parse_devices, parse_version
 
 EVERY_ARCH = pytest.mark.parametrize("arch", ARCHES.values(), ids=lambda arch: arch.name)
 

@@ -11,9 +11,9 @@ import pytest
 from kernelorg_site import KernelOrg, kernel_org, make_key, refused
 from trees_common import git, no_say
 
-from harness.errors import InfrastructureError, NotVerifiedError, UserError
-from harness.trees.fetch import resolve
-from harness.trees.git import in_store
+from pinrace.errors import InfrastructureError, NotVerifiedError, UserError
+from pinrace.trees.fetch import resolve
+from pinrace.trees.git import in_store
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

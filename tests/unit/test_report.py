@@ -15,15 +15,15 @@ import pytest
 import report_runs as runs
 from report_page import CELL, one_cell, parse, words
 
-from harness.cli import main, test
-from harness.errors import Exit, InfrastructureError, UserError
-from harness.judge.verdict import Ending, Evidence
-from harness.report import text
-from harness.report.gather import gather
-from harness.report.model import Fold, Node
-from harness.report.render import render, write
-from harness.runs import journal
-from harness.values import CaseResult, CaseStatus, CellResult, Verdict
+from pinrace.cli import main, test
+from pinrace.errors import Exit, InfrastructureError, UserError
+from pinrace.judge.verdict import Ending, Evidence
+from pinrace.report import text
+from pinrace.report.gather import gather
+from pinrace.report.model import Fold, Node
+from pinrace.report.render import render, write
+from pinrace.runs import journal
+from pinrace.values import CaseResult, CaseStatus, CellResult, Verdict
 
 STYLE = Path(test.__file__).parents[1] / "report" / "style.css"
 

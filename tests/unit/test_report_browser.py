@@ -10,7 +10,7 @@ import pytest
 import report_runs as runs
 from browser import CHROMIUM, Browser
 
-from harness.report.render import write
+from pinrace.report.render import write
 
 pytestmark = pytest.mark.skipif(
     not CHROMIUM, reason="no chromium on this host: apt-get install chromium"

@@ -9,10 +9,10 @@ from pathlib import Path
 import report_runs as runs
 from report_page import CELL, one_cell, parse, words
 
-from harness.report import limits, text
-from harness.report.gather import gather
-from harness.report.render import render
-from harness.values import CaseResult, CaseStatus, CellResult, Verdict
+from pinrace.report import limits, text
+from pinrace.report.gather import gather
+from pinrace.report.render import render
+from pinrace.values import CaseResult, CaseStatus, CellResult, Verdict
 
 # Guests that mean harm
 

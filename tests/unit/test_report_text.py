@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.report import console, text
+from pinrace.report import console, text
 
 
 def test_every_character_that_hides_is_shown() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import report_runs as runs
 from report_page import CELL
 
-from harness.report.gather import gather
-from harness.values import Verdict
+from pinrace.report.gather import gather
+from pinrace.values import Verdict
 
 
 def test_a_killed_torture_shows_what_it_saw(tmp_path: Path) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness.arches import ABIS, ARCHES
-from harness.cli.main import COMMANDS, main, parser
-from harness.cli.options import cells, request
-from harness.errors import Exit, UserError
-from harness.request import select
+from pinrace.arches import ABIS, ARCHES
+from pinrace.cli.main import COMMANDS, main, parser
+from pinrace.cli.options import cells, request
+from pinrace.engine.request import select
+from pinrace.errors import Exit, UserError
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from harness.errors import InfrastructureError, UserError
-from harness.runs import journal, junit
-from harness.runs.journal import Run
-from harness.values import (
+from pinrace.errors import InfrastructureError, UserError
+from pinrace.runs import journal, junit
+from pinrace.runs.journal import Run
+from pinrace.values import (
     CaseResult,
     CaseStatus,
     Cell,

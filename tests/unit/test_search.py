@@ -7,11 +7,11 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.cli import search as command
-from harness.guest.outcome import Ending, GuestRun, JobRun
-from harness.replay import run as replays
-from harness.replay.run import Once, get_jobs
-from harness.search.search import Found, Search, Trial, hunt, minimise
+from pinrace.cli import search as command
+from pinrace.guest.outcome import Ending, GuestRun, JobRun
+from pinrace.races.replay import run as replays
+from pinrace.races.replay.run import Once, get_jobs
+from pinrace.races.seeds.search import Found, Search, Trial, hunt, minimise
 
 
 def search_from(seed: int) -> Search:

@@ -13,18 +13,18 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.arches import ARCHES
-from harness.cli import searchbench as command
-from harness.cli.main import parser
-from harness.errors import InfrastructureError, UserError
-from harness.guest.outcome import Ending, GuestRun, JobRun
-from harness.paths import ROOTFS
-from harness.replay import run as replays
-from harness.searchbench import arms, journal, page, plots, run, stats, windows
-from harness.searchbench.arms import Found
-from harness.searchbench.page import Report
-from harness.searchbench.trial import ARMS, Given, Repeat, Result, Trial
-from harness.searchbench.windows import Window
+from pinrace.arches import ARCHES
+from pinrace.cli import searchbench as command
+from pinrace.cli.main import parser
+from pinrace.errors import InfrastructureError, UserError
+from pinrace.guest.outcome import Ending, GuestRun, JobRun
+from pinrace.paths import ROOTFS
+from pinrace.races.benchmark import arms, journal, page, plots, run, stats, windows
+from pinrace.races.benchmark.arms import Found
+from pinrace.races.benchmark.page import Report
+from pinrace.races.benchmark.trial import ARMS, Given, Repeat, Result, Trial
+from pinrace.races.benchmark.windows import Window
+from pinrace.races.replay import run as replays
 
 WINDOWS = windows.load()
 BUDGET = 120.0
@@ -299,7 +299,7 @@ def test_every_arm_can_be_made() -> None:
 
 def test_helpers_end_when_the_one_that_started_them_is_killed() -> None:
     script = (
-        "import os, time; from harness.searchbench import run; pool = run.helpers(2);"
+        "import os, time; from pinrace.races.benchmark import run; pool = run.helpers(2);"
         "found = [pool.submit(os.getpid) for _ in range(8)];"
         "print(*{one.result() for one in found}, flush=True); time.sleep(600)"
     )

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from trees_common import SECCOMP, git, kernel_folder, no_say, tarball
 
-from harness import stages
-from harness.cli.main import main
-from harness.errors import BuildError, Exit, InfrastructureError
-from harness.trees import series, status
-from harness.trees.fetch import resolve
-from harness.trees.git import in_store
-from harness.trees.status import Fit
-from harness.trees.worktree import ensure
-from harness.values import Tree
+from pinrace.cli.main import main
+from pinrace.engine import build
+from pinrace.errors import BuildError, Exit, InfrastructureError
+from pinrace.series import load, status
+from pinrace.series.status import Fit
+from pinrace.trees.fetch import resolve
+from pinrace.trees.git import in_store
+from pinrace.trees.worktree import ensure
+from pinrace.values import Tree
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -67,7 +67,7 @@ def patches(tmp_path: Path) -> Path:
 
 def stand(tars: dict[str, Path], patches: Path, name: str) -> status.Standing:
     tree = resolve(str(tars[name]), say=no_say)
-    return status.stand(tree, series.load_series(patches), say=no_say)
+    return status.stand(tree, load.load_series(patches), say=no_say)
 
 
 @pytest.mark.parametrize(
@@ -110,10 +110,10 @@ def test_what_it_became_is_what_apply_makes(
     tars: dict[str, Path], patches: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With all files checked out, git am comes to the same commits."""
-    loaded = series.load_series(patches)
+    loaded = load.load_series(patches)
     for name in ("same", "moved", "merged"):
         tree = resolve(str(tars[name]), say=no_say)
-        patched = series.apply(tree, loaded, say=no_say)
+        patched = load.apply(tree, loaded, say=no_say)
         whole = tmp_path / f"whole-{name}"
         in_store("worktree", "add", "--quiet", "--detach", whole, tree.commit)
         for key in ("GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"):
@@ -123,13 +123,13 @@ def test_what_it_became_is_what_apply_makes(
 
 
 def test_a_killed_scratch_is_swept(tars: dict[str, Path], patches: Path, own_cache: Path) -> None:
-    tree, loaded = resolve(str(tars["same"]), say=no_say), series.load_series(patches)
+    tree, loaded = resolve(str(tars["same"]), say=no_say), load.load_series(patches)
     stale = own_cache / "scratch" / f"{tree.tree_id[:12]}-{loaded.digest[:12]}"
     ensure(stale, tree.commit)
     git(stale, "read-tree", "HEAD")
     (stale / "kernel").mkdir()
     (stale / "kernel/seccomp.c").write_text("half\n")
-    assert series.apply(tree, loaded, say=no_say).commit
+    assert load.apply(tree, loaded, say=no_say).commit
     assert not stale.exists()
 
 
@@ -198,7 +198,7 @@ def test_what_builds(
         if error:
             raise error
 
-    monkeypatch.setattr(stages, "prepare", prepare)
+    monkeypatch.setattr(build, "prepare", prepare)
     trees = f"{tars['same']},{tars['conflict']}"
     _, said = ran(capsys, "--trees", trees, "--series", str(patches), "--build")
     assert len(built) == 1

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import InfrastructureError
-from harness.judge.splats import find, load_rules, read
+from pinrace.errors import InfrastructureError
+from pinrace.judge.splats import find, load_rules, read
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 

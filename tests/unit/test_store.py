@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import store
-from harness.errors import InfrastructureError, UserError
+from pinrace import store
+from pinrace.errors import InfrastructureError, UserError
 
 
 def test_digest_keeps_boundaries_and_order() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness.errors import Exit
-from harness.runs import summary
-from harness.values import CaseResult, CaseStatus, Cell, CellResult, Splat, Verdict
+from pinrace.errors import Exit
+from pinrace.runs import summary
+from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Splat, Verdict
 
 V = Verdict
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import InfrastructureError, UserError
-from harness.guest.machine import Replay
-from harness.replay import run, token, words
-from harness.replay.token import Token
+from pinrace.errors import InfrastructureError, UserError
+from pinrace.guest.machine import Replay
+from pinrace.races.replay import run, token, words
+from pinrace.races.replay.token import Token
 
 GOOD = Token(
     abi="i386",

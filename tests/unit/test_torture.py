@@ -11,25 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import options
-from harness.cli import torture as command
-from harness.errors import UserError
-from harness.guest.channel import Record
-from harness.judge.verdict import Ending, Evidence
-from harness.paths import ROOTFS
-from harness.runs import commands
-from harness.torture import jobs, report, run
-from harness.torture.bench import Catch, summarize
-from harness.torture.judge import bound, inconclusive, judge
-from harness.torture.records import Told, parse
-from harness.torture.values import (
-    FAMILIES,
-    MOST_LANES,
-    MUTATORS,
-    TorturePlan,
-    TortureResult,
-)
-from harness.values import CaseStatus, Cell, Splat, Verdict
+from pinrace.cli import options
+from pinrace.cli import torture as command
+from pinrace.errors import UserError
+from pinrace.guest.channel import Record
+from pinrace.judge.verdict import Ending, Evidence
+from pinrace.paths import ROOTFS
+from pinrace.races.torture import jobs, report, run
+from pinrace.races.torture.bench import Catch, summarize
+from pinrace.races.torture.judge import bound, inconclusive, judge
+from pinrace.races.torture.records import Told, parse
+from pinrace.races.torture.values import FAMILIES, MOST_LANES, MUTATORS, TorturePlan, TortureResult
+from pinrace.runs import commands
+from pinrace.values import CaseStatus, Cell, Splat, Verdict
 
 DONE = Evidence(Ending.DONE, job_status=0)
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import repro
-from harness.cli import torture as command
-from harness.errors import UserError
-from harness.replay import run as replays
-from harness.request import Request
-from harness.runs import commands
-from harness.torture import jobs, search, token
-from harness.torture.jobs import MOST_SECONDS, job_name, parse_job
-from harness.torture.records import parse
-from harness.torture.token import TortureToken
-from harness.torture.values import BREAKAGES, TorturePlan, TortureResult, Violation
-from harness.values import PatchedTree, Tree, Verdict
+from pinrace.cli import repro
+from pinrace.cli import torture as command
+from pinrace.engine.request import Request
+from pinrace.errors import UserError
+from pinrace.races.replay import run as replays
+from pinrace.races.torture import jobs, search, token
+from pinrace.races.torture.jobs import MOST_SECONDS, job_name, parse_job
+from pinrace.races.torture.records import parse
+from pinrace.races.torture.token import TortureToken
+from pinrace.races.torture.values import BREAKAGES, TorturePlan, TortureResult, Violation
+from pinrace.runs import commands
+from pinrace.values import PatchedTree, Tree, Verdict
 
 PLAN = TorturePlan(9, MOST_SECONDS, ("open", "execve"), trials=500, mutators=("vm-process", "pvm"))
 GOOD = TortureToken("arm", "torture-60s.calm+open", "debian:7.3", "0123456789", "plain", "s9.2")

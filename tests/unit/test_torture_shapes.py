@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from harness.arches import ARCHES, Arch
-from harness.cli import torture_shapes
-from harness.errors import Exit
-from harness.guest.machine import Machine
-from harness.host.accel import Accelerator
-from harness.host.budget import Budget
-from harness.host.qemu import choose_cpu, get_qemu
-from harness.torture import shapes
-from harness.torture.run import SMP
-from harness.torture.shapes import Measured, Shape
-from harness.values import Verdict
+from pinrace.arches import ARCHES, Arch
+from pinrace.cli import torture_shapes
+from pinrace.errors import Exit
+from pinrace.guest.machine import Machine
+from pinrace.host.accel import Accelerator
+from pinrace.host.budget import Budget
+from pinrace.host.qemu import choose_cpu, get_qemu
+from pinrace.races.torture import shapes
+from pinrace.races.torture.run import SMP
+from pinrace.races.torture.shapes import Measured, Shape
+from pinrace.values import Verdict
 
 
 def asked(**words: object) -> argparse.Namespace:

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from harness.mutants import file
-from harness.torture import versus
-from harness.torture.bench import Catch
+from pinrace.mutants import file
+from pinrace.races.torture import versus
+from pinrace.races.torture.bench import Catch
 
 
 def catches(how: str, *seconds: float, missed: int = 0) -> list[Catch]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import InfrastructureError, UserError
-from harness.trees import apt
+from pinrace.errors import InfrastructureError, UserError
+from pinrace.trees import apt
 
 DEB822 = """\
 # a comment

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import InfrastructureError, UserError
-from harness.trees import apt, aptsource
-from harness.trees.aptsource import SourcePackage
+from pinrace.errors import InfrastructureError, UserError
+from pinrace.trees import apt, aptsource
+from pinrace.trees.aptsource import SourcePackage
 
 SHOWSRC = f"""\
 Package: tool

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from trees_common import kernel_folder, no_say, tarball
 
-from harness.cli.options import DEFAULT_SERIES
-from harness.errors import Exit, UserError
-from harness.trees import fit
-from harness.trees.apply import apply
-from harness.trees.fetch import resolve
-from harness.trees.series import load_series
-from harness.values import Series, Tree
+from pinrace.cli.options import DEFAULT_SERIES
+from pinrace.errors import Exit, UserError
+from pinrace.series import fit
+from pinrace.series.apply import apply
+from pinrace.series.load import load_series
+from pinrace.trees.fetch import resolve
+from pinrace.values import Series, Tree
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

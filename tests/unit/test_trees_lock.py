@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from trees_common import kernel_folder, no_say, tarball
 
-from harness import paths, store
-from harness.errors import InfrastructureError, PinraceError, UserError
-from harness.trees import apt, fetch, lock, objects
+from pinrace import paths, store
+from pinrace.errors import InfrastructureError, PinraceError, UserError
+from pinrace.trees import apt, fetch, lock, objects
 
 PIN = lock.Pin("trixie", "6.12.1-1", "a" * 64)
 SPEC = "debian:6.12"

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from trees_common import MAKEFILE, expected_tree, git, kernel_folder, no_say, tarball
 
-from harness import store
-from harness.errors import InfrastructureError, UserError
-from harness.trees import objects
-from harness.trees.fetch import resolve
-from harness.trees.git import in_store, repository
+from pinrace import store
+from pinrace.errors import InfrastructureError, UserError
+from pinrace.trees import objects
+from pinrace.trees.fetch import resolve
+from pinrace.trees.git import in_store, repository
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -118,7 +118,7 @@ def test_a_tarball_that_leaves_its_folder(folder: Path, tmp_path: Path, name: st
 def test_two_processes_import_at_once(folder: Path, tmp_path: Path) -> None:
     path = tarball(folder, tmp_path / "l.tar.xz")
     code = (
-        "import sys; from harness.trees.fetch import resolve;"
+        "import sys; from pinrace.trees.fetch import resolve;"
         "print(resolve(sys.argv[1], say=lambda line: None).tree_id)"
     )
     argv = [sys.executable, "-c", code, str(path)]

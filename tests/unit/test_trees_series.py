@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from trees_common import SECCOMP, git, kernel_folder, no_say, person, tarball
 
-from harness.errors import BuildError, UserError
-from harness.trees import series
-from harness.trees.fetch import resolve
-from harness.trees.git import show_file
-from harness.trees.worktree import build_folder, worktree
-from harness.values import Tree
+from pinrace.errors import BuildError, UserError
+from pinrace.series import load
+from pinrace.trees.fetch import resolve
+from pinrace.trees.git import show_file
+from pinrace.trees.worktree import build_folder, worktree
+from pinrace.values import Tree
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -51,31 +51,31 @@ def patches(folder: Path, tmp_path: Path) -> Path:
 
 
 def test_load(patches: Path, tmp_path: Path) -> None:
-    loaded = series.load_series(patches)
+    loaded = load.load_series(patches)
     assert loaded.name == "my-series"
     assert [p.name[:4] for p in loaded.patches] == ["0001", "0002"]  # no cover letter
     assert re.fullmatch("[0-9a-f]{64}", loaded.digest)
     loaded.patches[1].write_text(loaded.patches[1].read_text() + "\n")
-    assert series.load_series(patches).digest != loaded.digest
+    assert load.load_series(patches).digest != loaded.digest
 
 
 def test_load_what_is_no_series(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no series"):
-        series.load_series(tmp_path / "nothing")
+        load.load_series(tmp_path / "nothing")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"has no \*\.patch"):
-        series.load_series(tmp_path / "empty")
+        load.load_series(tmp_path / "empty")
     for text, why in (("", "no mailed patch"), ("Subject: x\n\nhello\n", "holds no diff")):
         (tmp_path / "empty/1.patch").write_text(text)
         with pytest.raises(UserError, match=why):
-            series.load_series(tmp_path / "empty")
+            load.load_series(tmp_path / "empty")
     (tmp_path / "raw.patch").write_text("--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n")
     with pytest.raises(UserError, match="no mailed patch"):
-        series.load_series(tmp_path / "raw.patch")
+        load.load_series(tmp_path / "raw.patch")
 
 
 def test_no_series_is_the_base(tree: Tree) -> None:
-    patched = series.apply(tree, None, say=no_say)
+    patched = load.apply(tree, None, say=no_say)
     assert (patched.commit, patched.tree_id) == (tree.commit, tree.tree_id)
 
 
@@ -83,32 +83,32 @@ def test_apply_is_reproducible_and_done_once(
     tree: Tree, patches: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    first = series.apply(tree, series.load_series(patches), say=said.append)
+    first = load.apply(tree, load.load_series(patches), say=said.append)
     assert len(said) == 1
     assert show_file(first.commit, "kernel/new.c") == "int new;\n"
     assert "five;" in show_file(first.commit, "kernel/seccomp.c")
     with worktree(tree):  # the lock is held, so this would hang if it wanted the work tree
-        assert series.apply(tree, series.load_series(patches), say=said.append) == first
+        assert load.apply(tree, load.load_series(patches), say=said.append) == first
     assert len(said) == 1
     monkeypatch.setenv("PINRACE_CACHE", str(tmp_path / "other"))
     person(monkeypatch)
     again = resolve(tree.spec, say=no_say)
-    assert series.apply(again, series.load_series(patches), say=no_say).commit == first.commit
+    assert load.apply(again, load.load_series(patches), say=no_say).commit == first.commit
 
 
 def test_an_mbox(tree: Tree, patches: Path, tmp_path: Path) -> None:
-    loaded = series.load_series(patches)
+    loaded = load.load_series(patches)
     mbox = tmp_path / "all.mbox"
     mbox.write_bytes(b"\n".join(p.read_bytes() for p in loaded.patches))
-    whole = series.load_series(mbox)
+    whole = load.load_series(mbox)
     assert (whole.name, len(whole.patches)) == ("all", 1)
-    wanted = series.apply(tree, loaded, say=no_say).commit
-    assert series.apply(tree, whole, say=no_say).commit == wanted
+    wanted = load.apply(tree, loaded, say=no_say).commit
+    assert load.apply(tree, whole, say=no_say).commit == wanted
 
 
 def break_patch(patches: Path) -> Path:
     """Let the second hunk of the first patch expect a line that the tree does not have."""
-    first = series.load_series(patches).patches[0]
+    first = load.load_series(patches).patches[0]
     text = first.read_text().replace("int line_34;", "int elsewhere;")
     first.write_text(re.sub(r"^index .*$", "index 1111111..2222222 100644", text, flags=re.M))
     return first
@@ -119,7 +119,7 @@ def test_a_conflict_names_patch_file_hunk_and_a_work_tree(
 ) -> None:
     first = break_patch(patches)
     with pytest.raises(BuildError) as caught:
-        series.apply(tree, series.load_series(patches), say=no_say)
+        load.apply(tree, load.load_series(patches), say=no_say)
     what = caught.value.what
     assert f"patch 1 of 2, {first.name} (seccomp: rename two), does not apply to linux 7" in what
     assert "kernel/seccomp.c: hunk 2, at line 32" in what
@@ -131,7 +131,7 @@ def test_a_conflict_names_patch_file_hunk_and_a_work_tree(
     # The person's work there survives another try.
     (place / "kernel/seccomp.c").write_text("half resolved\n")
     with pytest.raises(BuildError):
-        series.apply(tree, series.load_series(patches), say=no_say)
+        load.apply(tree, load.load_series(patches), say=no_say)
     assert (place / "kernel/seccomp.c").read_text() == "half resolved\n"
     # The work tree of the builds is not left in the middle of anything.
     with worktree(tree) as held:
@@ -143,16 +143,16 @@ def test_a_conflict_names_patch_file_hunk_and_a_work_tree(
 def test_a_resolved_conflict_is_a_series(tree: Tree, patches: Path, own_cache: Path) -> None:
     break_patch(patches)
     with pytest.raises(BuildError):
-        series.apply(tree, series.load_series(patches), say=no_say)
+        load.apply(tree, load.load_series(patches), say=no_say)
     place = next((own_cache / "conflicts").iterdir())
     with pytest.raises(UserError, match="uncommitted work"):
-        series.export(place, patches)
+        load.export(place, patches)
     (place / "kernel/seccomp.c").write_text(SECCOMP.replace("line_5;", "five;"))
     git(place, "add", "-A")
     git(place, "am", "--continue")
-    written = series.export(place, patches)
+    written = load.export(place, patches)
     assert len(written) == 2
-    patched = series.apply(tree, series.load_series(patches), say=no_say)
+    patched = load.apply(tree, load.load_series(patches), say=no_say)
     assert "five;" in show_file(patched.commit, "kernel/seccomp.c")
 
 
@@ -161,14 +161,14 @@ def test_a_three_way_conflict_names_the_file(tree: Tree, patches: Path, tmp_path
     (theirs / "kernel/seccomp.c").write_text(SECCOMP.replace("line_5;", "cinq;"))
     other = resolve(str(tarball(theirs, tmp_path / "t.tar")), say=no_say)
     with pytest.raises(BuildError, match=r"CONFLICT .*kernel/seccomp\.c"):
-        series.apply(other, series.load_series(patches), say=no_say)
+        load.apply(other, load.load_series(patches), say=no_say)
 
 
 def test_a_malformed_patch(tree: Tree, patches: Path) -> None:
-    second = series.load_series(patches).patches[1]
+    second = load.load_series(patches).patches[1]
     second.write_text(second.read_text().replace("@@ -0,0 +1 @@", "@@ -0,0 +1,9 @@"))
     with pytest.raises(BuildError, match=second.name):
-        series.apply(tree, series.load_series(patches), say=no_say)
+        load.apply(tree, load.load_series(patches), say=no_say)
 
 
 def test_the_worktree_is_repaired(tree: Tree) -> None:
@@ -219,7 +219,7 @@ def test_a_local_folder_keeps_its_work_tree(folder: Path) -> None:
 
 def test_the_lock_of_a_worktree_is_held(tree: Tree) -> None:
     code = (
-        "import sys, filelock; from harness.paths import cache_dir;"
+        "import sys, filelock; from pinrace.paths import cache_dir;"
         "filelock.FileLock(cache_dir() / 'locks' / sys.argv[1]).acquire(timeout=0)"
     )
     argv = [sys.executable, "-c", code, f"build-{build_folder(tree).name}.lock"]
@@ -238,16 +238,16 @@ def test_export_of_an_unmodified_edit_is_the_same_bytes(
 ) -> None:
     person(monkeypatch)
     first, second = tmp_path / "one", tmp_path / "two"
-    place = series.edit(tree, series.load_series(patches), say=no_say)
-    written = series.export(place, first)
+    place = load.edit(tree, load.load_series(patches), say=no_say)
+    written = load.export(place, first)
     assert [p.name for p in written] == sorted(names(first))
-    place = series.edit(tree, series.load_series(first), say=no_say)
+    place = load.edit(tree, load.load_series(first), say=no_say)
     monkeypatch.setenv("GIT_AUTHOR_NAME", "Somebody Else")
     monkeypatch.setenv("GIT_AUTHOR_EMAIL", "else@example.org")
-    series.export(place, second)
+    load.export(place, second)
     assert names(second) == names(first)
     stamps = [p.stat().st_mtime_ns for p in written]
-    series.export(place, first)
+    load.export(place, first)
     assert [p.stat().st_mtime_ns for p in written] == stamps
     text = written[0].read_text()
     assert text.startswith("From 0000000000000000000000000000000000000000 ")
@@ -261,13 +261,13 @@ def test_only_the_users_commits_are_signed_off(
     person(monkeypatch)
     for key, value in (("NAME", "Bob Builder"), ("EMAIL", "bob@example.org")):
         monkeypatch.setenv(f"GIT_AUTHOR_{key}", value)
-    place = series.edit(tree, series.load_series(patches), say=no_say)
+    place = load.edit(tree, load.load_series(patches), say=no_say)
     (place / "Kconfig").write_text("by bob\n")
     git(place, "commit", "-qam", "kconfig: x", "--author", "Bob Builder <bob@example.org>")
     (tmp_path / "out").mkdir()
     (tmp_path / "out/0009-stale.patch").touch()
     (tmp_path / "out/README").touch()
-    written = series.export(place, tmp_path / "out")
+    written = load.export(place, tmp_path / "out")
     signed = [re.findall(r"Signed-off-by: (\w+)", p.read_text()) for p in written]
     assert signed == [[], [], ["Bob"]]
     assert sorted(names(tmp_path / "out")) == sorted([*(p.name for p in written), "README"])
@@ -276,49 +276,49 @@ def test_only_the_users_commits_are_signed_off(
 def test_export_to_a_folder_named_from_here(
     tree: Tree, patches: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = series.edit(tree, series.load_series(patches), say=no_say)
+    place = load.edit(tree, load.load_series(patches), say=no_say)
     monkeypatch.chdir(tmp_path)
-    written = series.export(place, Path("here"))
+    written = load.export(place, Path("here"))
     assert [p.name for p in written] == sorted(names(tmp_path / "here"))
     assert not (place / "here").exists()
 
 
 def test_edit_does_not_clobber(tree: Tree, patches: Path, tmp_path: Path) -> None:
-    loaded = series.load_series(patches)
-    place = series.edit(tree, loaded, say=no_say)
-    assert series.edit(tree, loaded, say=no_say) == place
+    loaded = load.load_series(patches)
+    place = load.edit(tree, loaded, say=no_say)
+    assert load.edit(tree, loaded, say=no_say) == place
     (place / "Kconfig").write_text("mine\n")
     with pytest.raises(UserError, match="holds uncommitted work"):
-        series.edit(tree, loaded, say=no_say)
+        load.edit(tree, loaded, say=no_say)
     git(place, "commit", "-qam", "mine")
     with pytest.raises(UserError, match="not exported"):
-        series.edit(tree, loaded, say=no_say)
+        load.edit(tree, loaded, say=no_say)
     assert (place / "Kconfig").read_text() == "mine\n"
-    series.export(place, tmp_path / "out")
-    series.edit(tree, loaded, say=no_say)
+    load.export(place, tmp_path / "out")
+    load.edit(tree, loaded, say=no_say)
     assert (place / "Kconfig").read_text() != "mine\n"
 
 
 def test_export_of_what_is_no_edit(tree: Tree, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is no work tree"):
-        series.export(tmp_path, tmp_path / "out")
-    place = series.edit(tree, None, say=no_say)
+        load.export(tmp_path, tmp_path / "out")
+    place = load.edit(tree, None, say=no_say)
     with pytest.raises(UserError, match="no commits on top"):
-        series.export(place, tmp_path / "out")
+        load.export(place, tmp_path / "out")
     git(place, "checkout", "-q", "-b", "side")
     git(place, "commit", "-q", "--allow-empty", "-m", "side")
     git(place, "checkout", "-q", "-")
     git(place, "commit", "-q", "--allow-empty", "-m", "main")
     git(place, "merge", "-q", "side", "-m", "merge")
     with pytest.raises(UserError, match="holds a merge"):
-        series.export(place, tmp_path / "out")
+        load.export(place, tmp_path / "out")
 
 
 def test_edit_says_when_new_files_are_hidden(folder: Path, tree: Tree, tmp_path: Path) -> None:
     said: list[str] = []
-    series.edit(tree, None, say=said.append)
+    load.edit(tree, None, say=said.append)
     assert not any("git add -f" in line for line in said)
     (folder / ".gitignore").write_text("/*\n")
     hiding = resolve(str(tarball(folder, tmp_path / "hiding.tar")), say=no_say)
-    series.edit(hiding, None, say=said.append)
+    load.edit(hiding, None, say=said.append)
     assert any("git add -f" in line for line in said)

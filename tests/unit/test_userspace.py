@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.arches import ABIS, get_abi
-from harness.errors import BuildError, InfrastructureError
-from harness.kbuild import elf, userspace
+from pinrace.arches import ABIS, get_abi
+from pinrace.errors import BuildError, InfrastructureError
+from pinrace.kbuild import elf, userspace
 
 # One worker builds what all of these share.
 pytestmark = pytest.mark.xdist_group("userspace")

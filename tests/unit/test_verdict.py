@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from harness.judge.verdict import Ending, Evidence, judge
-from harness.values import CaseResult, CaseStatus, Cell, CellResult, Splat, Verdict
+from pinrace.judge.verdict import Ending, Evidence, judge
+from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Splat, Verdict
 
 CELL = Cell("x86_64", "i386", "plain", "seccomp_bpf")
 GOOD = Evidence(Ending.DONE, job_status=0)

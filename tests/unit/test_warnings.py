@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.kbuild.warnings import added, collect
+from pinrace.kbuild.warnings import added, collect
 
 FIRST = """\
   CC      kernel/seccomp.o

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Made-up kernel trees, small, for the tests of harness/trees."""
+"""Made-up kernel trees, small, for the tests of pinrace.trees."""
 
 from __future__ import annotations
 

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`pinrace help`: the topics that no option explains."""
+
+from __future__ import annotations
+
+import argparse
+
+from pinrace import ui
+from pinrace.errors import Exit
+
+TOPICS = {
+    "guests": """\
+pinrace shell          a guest's console in this terminal; the kernel's messages run through it
+pinrace ssh            a guest on the network, by keys of this one run; its console is a file
+pinrace ssh -- CMD     runs CMD there and exits as it did: one word is a line for the guest's
+                       shell, several are a program and its arguments.  255: a signal ended it;
+                       as `pinrace help exits` says when the guest itself did not end well
+pinrace ssh --put a.out:/tmp/ --get /tmp/log:. -- /tmp/a.out
+                       copies files in before, and out after
+More sessions at once: the line `ssh -F FILE guest` that it prints, in another terminal.
+The guest reaches neither the host nor the world, and nothing but the port of 127.0.0.1 reaches it.
+pinrace gdb            its kernel in gdb, once it has booted; -S before its first instruction
+pinrace gdb --run pinsmoke -- -ex 'hbreak NAME' -ex c
+                       stops where the program gets the kernel to
+The tree's own lx- commands need --config DEBUG_INFO_REDUCED=n, which is another kernel.""",
+    "exits": """\
+0    every cell passed (or was skipped with a reason)
+1    the kernel under test failed: a new failure, a splat, a panic, a hang
+2    usage: you asked for something that is not there or contradicts itself
+3    build: the series does not apply, the configuration is refused, make fails
+4    could not run: a tool, the host, QEMU or pinrace itself; no word on the kernel
+130  interrupted; what was finished is kept""",
+    "verdicts": """\
+PASS          it ran, and nothing is worse than on the unpatched tree
+FAIL          the kernel did wrong: a new failing case, a splat, a panic, a hang
+INCONCLUSIVE  it ran, and proves nothing
+MISS          it could not be run: the harness's or the host's trouble, never the kernel's
+SKIP          it does not apply to this tree, arch or ABI
+The same cells run on the unpatched tree; what fails there too is `known`, not `new`.""",
+    "trees": """\
+debian:7.3    Debian's linux-source-7.3; also 7.2, 6.12, 6.1.  apt checks the signatures; the
+              exact version is pinned in configs/trees.lock.toml; debian:7.3@newest is what the
+              archive has now, debian:7.3/experimental what that suite has
+mainline, stable, stable:7.2, longterm:6.12, next
+              what kernel.org calls so now: looked up each time and never pinned, every result has
+              the exact version
+7.1.3, v7.3, 7.4-rc2, next-20261120
+              one release of kernel.org (7.3 without the v is Debian's).  A tarball must be in the
+              signed list of checksums, and signed by a developer; a candidate, a next and what the
+              server no longer has come from git by their signed tag
+https://host/linux.git#v7.3
+              a git repository (https, git, ssh, file) and a tag that a pinned key signed, or a
+              whole commit id
+/a/folder     a kernel tree of yours; a git checkout with changes is used as it is, called dirty
+/a/file.tar.xz  a tarball; nothing vouches for it, and results say so
+Whose signature counts for what is in configs/kernel-org.toml, by fingerprint; so are the servers.
+PINRACE_KERNEL_PUB, _RELEASES and _GIT name mirrors.  The certificates come from kernel.org's Web
+Key Directory, or from a file or folder that PINRACE_KERNEL_KEYS names.
+What came over a network and is not verified is refused; --insecure takes it, called NOT VERIFIED.
+A tree's identity is git's id of its content.""",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument("topic", nargs="?", choices=sorted(TOPICS), help="what to explain")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print one topic, or all."""
+    for topic in [args.topic] if args.topic else sorted(TOPICS):
+        ui.out.print(f"{topic}\n{TOPICS[topic]}\n", markup=False)
+    return Exit.OK

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`pinrace hunt`: hold one CPU at each instruction of a window while another one runs."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from pinrace import ui
+from pinrace.arches import ABIS, get_abi
+from pinrace.cli import options
+from pinrace.engine import build
+from pinrace.engine.request import Request
+from pinrace.errors import Exit, UserError
+from pinrace.guest.machine import SEQUENTIAL
+from pinrace.races.preempt import hunt as hunts
+from pinrace.races.preempt import spec, table
+from pinrace.races.preempt import token as tokens
+from pinrace.races.preempt import windows as lists
+from pinrace.races.preempt.hunt import CONFIRM, Found, Hunt
+from pinrace.races.preempt.session import Lab, get_lab
+from pinrace.races.preempt.windows import Window
+from pinrace.races.replay import rebuild, words
+from pinrace.runs import commands, tables
+from pinrace.runs.journal import Run, tree_facts
+from pinrace.values import PatchedTree
+
+HOURS = 1  # for one window where --for says nothing
+
+_RANGE = re.compile(r"(?P<function>[^+]+)(?:\+(?P<first>\d+)(?:\.\.(?P<last>\d+))?)?")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    options.build_options(parser)
+    parser.add_argument(
+        "--window",
+        metavar="FUNC[+N[..M]]",
+        help="hold at each instruction of this kernel function, or at those from N to M"
+        " (default: every window of the list)",
+    )
+    parser.add_argument(
+        "--scenario", help="with --window: what the sides do, of rootfs/hold/scenarios.c"
+    )
+    parser.add_argument(
+        "--side", choices=list(spec.SIDES), default="a", help="the one that is held"
+    )
+    parser.add_argument(
+        "--until", default=spec.DONE, help="how far the other one runs (default: done)"
+    )
+    parser.add_argument(
+        "--against",
+        default="",
+        metavar="FUNC",
+        help="with --window: then hold the other side in its own, too, which makes --pairs",
+    )
+    parser.add_argument("--pairs", action="store_true", help="hold both sides, one in the other")
+    parser.add_argument(
+        "--list", type=Path, default=lists.WINDOWS, help="windows to sweep (default: %(default)s)"
+    )
+    parser.add_argument("-k", dest="only", default="", help="windows whose name holds this")
+    parser.add_argument(
+        "--for", dest="duration", help=f"of all: 90, 30s, 25m, 2h (default: {HOURS} h each)"
+    )
+    parser.add_argument("--icount", action="store_true", help="on a machine that counts time")
+    parser.add_argument(
+        "--every", action="store_true", help="also before instructions that nobody can notice"
+    )
+    parser.add_argument("--keep-going", action="store_true", help="also after a violation")
+    tables.option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Sweep the windows and print a line for each; exit 1 for a violation, 4 for a lost guest."""
+    asked = options.one_flavor(args)
+    seconds = options.duration(args.duration, "--for") if args.duration else 0.0
+    wanted = _windows(args)
+    tree, series = options.request_tree(args)
+    lab = build.prepare(asked, tree, series, with_base=False)
+    labs = {abi: _lab(lab, abi, asked, icount=args.icount) for abi in asked.abis}
+    pairs = args.pairs or bool(args.window and args.against)
+    for window in wanted:  # before any is swept
+        for name in filter(None, (window.window, window.against if pairs else "")):
+            for there in labs.values():
+                there.symbols.find(name)
+    record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree))
+    began, jobs = time.monotonic(), [(abi, w) for abi in asked.abis for w in wanted]
+    codes, swept = set(), []
+    for number, (abi, window) in enumerate(jobs):
+        left = began + seconds - time.monotonic()
+        share = max(left, 1.0) / (len(jobs) - number) if seconds else HOURS * 3600.0
+        found = hunts.hunt_window(
+            labs[abi],
+            window,
+            record.folder / abi / window.name,
+            seconds=share,
+            with_pairs=pairs,
+            keep_going=args.keep_going or window.control,
+            every=args.every or window.control,
+        )
+        codes.add(_report(abi, found, labs[abi], lab.patched.tree, asked))
+        swept.append(_swept(abi, found))
+        tables.write(args, table.markdown(swept, _facts(lab.patched.tree, labs)))
+    code = next((one for one in (Exit.KERNEL, Exit.INFRA) if one in codes), Exit.OK)
+    record.finish([], exit_code=code)
+    ui.say(f"{SEQUENTIAL}\nconsoles  {record.folder}")
+    return code
+
+
+def _lab(lab: build.Lab, abi: str, asked: Request, *, icount: bool) -> Lab:
+    """Return what an ABI's holds are played in."""
+    kernel = lab.patched.kernels[ABIS[abi].arch, asked.flavors[0]]
+    return get_lab(kernel, lab.patched.images[abi], icount=icount)
+
+
+def _swept(abi: str, hunt: Hunt) -> table.Swept:
+    """Return what the table has of a sweep."""
+    return table.Swept(
+        abi,
+        hunt.window,
+        holds=hunt.tried,
+        given_up=sum(hunt.given_up.values()),
+        violations=hunt.violations,
+        length=hunt.length if hunt.complete else None,
+        lost=len(hunt.lost),
+        reports=len(hunt.reports),
+    )
+
+
+def _facts(tree: PatchedTree, labs: Mapping[str, Lab]) -> dict[str, str]:
+    """Return what the table says of where it was made."""
+    machines = {lab.machine.arch: lab.machine for lab in labs.values()}
+    return tables.facts(tree.base, tree.series) | {
+        "guests": ", ".join(
+            f"{arch}: QEMU {one.qemu.version}, {one.accel.name}" for arch, one in machines.items()
+        ),
+        "seen": SEQUENTIAL,
+    }
+
+
+def _windows(args: argparse.Namespace) -> tuple[Window, ...]:
+    """Return the windows to sweep: the one of the options, or those of the list."""
+    if not args.window:
+        found = tuple(w for w in lists.load(args.list) if args.only in w.name)
+        if not found:
+            raise UserError(f"no window of {args.list} has '{args.only}' in its name")
+        return found
+    match = _RANGE.fullmatch(args.window)
+    if not match or not args.scenario:
+        raise UserError(
+            "a window is FUNC, FUNC+N or FUNC+N..M, and needs --scenario",
+            hint="--window seccomp_notify_send+0..40 --scenario answers",
+        )
+    names = (match["function"], *filter(None, (args.against,)))
+    for name in (*names, *([] if args.until == spec.DONE else [args.until])):
+        spec.parse_function(name)
+    if args.pairs and not args.against:
+        raise UserError("--pairs needs the other side's window", hint="--against FUNC")
+    first = int(match["first"] or 0)
+    last = int(match["last"]) if match["last"] else first if match["first"] else None
+    try:
+        one = Window(
+            name="window",
+            scenario=args.scenario,
+            window=match["function"],
+            side=args.side,
+            first=first,
+            last=last,
+            until=args.until,
+            against=args.against,
+        )
+    except ValidationError as exc:
+        raise UserError(f"no such window: {exc.errors()[0]['msg']}") from exc
+    return (one,)
+
+
+def _report(abi: str, hunt: Hunt, lab: Lab, tree: PatchedTree, asked: Request) -> Exit:
+    """Print what a sweep came to; return its exit code."""
+    window = hunt.window
+    given_up = sum(hunt.given_up.values())
+    end = "" if hunt.complete else ", not to its end"
+    length = f" of {hunt.length} instructions" if hunt.length is not None else ""
+    ui.say(
+        f"hunt    {abi:<7} {window.name:<20} {hunt.tried} holds{length}{end}, {given_up} given up,"
+        f" {hunt.violations} violations  {hunt.seconds:.0f} s"
+    )
+    for reason, count in hunt.given_up.most_common():
+        ui.say(f"          {count} {reason}")
+    if window.control:
+        for verdict, count in hunt.verdicts.most_common():
+            ui.say(f"          {count} {verdict}")
+    for text in hunt.lost:
+        ui.say(f"          LOST  {text}")
+    for text in hunt.reports:
+        ui.say(f"          REPORT  {text}")
+    for one in () if window.control else hunt.found:
+        _report_found(one, lab, tree, asked, window.scenario)
+    if window.control:
+        return Exit.OK if hunt.found and not hunt.lost and not hunt.reports else Exit.INFRA
+    if hunt.violations:
+        return Exit.KERNEL
+    return Exit.INFRA if hunt.lost or hunt.tried <= given_up else Exit.OK
+
+
+def _report_found(found: Found, lab: Lab, tree: PatchedTree, asked: Request, scenario: str) -> None:
+    """Print a violation and its token."""
+    ui.say(f"  VIOLATION  {found.hold}  {found.verdict}: {found.why}")
+    ui.say(f"    again    {found.again} of {CONFIRM}   console  {found.console}")
+    if not found.certain:
+        ui.say("    replay   none: it is not the same each time, as what was freed can be anything")
+        return
+    token = tokens.make(
+        lab,
+        tree=tree.base.spec,
+        patched=tree.tree_id,
+        scenario=scenario,
+        hold=found.hold,
+        verdict=found.verdict,
+    )
+    ui.say(f"    replay   {commands.replay(str(token), tree, asked)}")
+
+
+def repro(args: argparse.Namespace) -> int:
+    """Play the hold of a token again and compare verdicts; `pinrace repro` calls this."""
+    token = tokens.parse(args.token)
+    abi = get_abi(token.abi)
+    built = rebuild.rebuild(token, args).patched
+    lab = get_lab(built.kernels[abi.arch, token.flavor], built.images[abi.name])
+    have = tokens.make(
+        lab,
+        tree=token.tree,
+        patched=built.tree.tree_id,
+        scenario=token.scenario,
+        hold=token.spec,
+        verdict=token.verdict,
+    )
+    words.refuse(token, have, tokens.MADE_OF)
+    if have.qemu != token.qemu:
+        ui.say(f"QEMU is {have.qemu} here and was {token.qemu}; a hold should not mind")
+    record = Run.create(["pinrace", *args.words], tree=tree_facts(built.tree))
+    began = time.monotonic()
+    verdicts = hunts.replay(lab, token.scenario, token.spec, record.folder, times=args.times)
+    same = verdicts.count(token.verdict)
+    code = Exit.OK if same == args.times else Exit.INFRA
+    record.finish([], exit_code=code)
+    said = f"same verdict, {token.verdict}" if code == Exit.OK else f"NOT the token's: {verdicts}"
+    seconds = (time.monotonic() - began) / args.times
+    ui.say(f"{said} ({same}/{args.times}) · {seconds:.1f} s a hold, boot included")
+    ui.say(f"  {token.hold}\n  console  {record.folder / '1' / 'console.log'}")
+    return code

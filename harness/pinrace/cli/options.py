@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Options that several commands share, and the request that they add up to."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from pathlib import Path
+
+from pinrace import ui
+from pinrace.arches import ABIS, ARCHES, get_abi
+from pinrace.engine.request import Request, select
+from pinrace.errors import UserError
+from pinrace.kbuild import kconfig
+from pinrace.paths import KERNEL
+from pinrace.suites.suite import SUITES, get_suite
+from pinrace.values import Cell, Series, Tree
+
+DEFAULT_TREE = "debian:7.3"
+DEFAULT_SERIES = KERNEL / "pin-args"
+
+
+def tree_options(parser: argparse.ArgumentParser) -> None:
+    """--tree and --series."""
+    parser.add_argument(
+        "--tree",
+        default=DEFAULT_TREE,
+        help="debian:7.3, stable, v7.3, URL#TAG, a folder, …: see `pinrace help trees`"
+        " (default: %(default)s)",
+    )
+    insecure_option(parser)
+    parser.add_argument(
+        "--series",
+        default=str(DEFAULT_SERIES),
+        help="a folder of patches, an mbox, a message id or its URL at lore.kernel.org, and"
+        " +NAME for a patch of kernel/mutants on top; 'none' for the tree as it is"
+        " (default: pin-args)",
+    )
+
+
+def insecure_option(parser: argparse.ArgumentParser) -> None:
+    """--insecure."""
+    parser.add_argument(
+        "--insecure",
+        action="store_true",
+        help="take over the network what nothing vouches for; every result says so",
+    )
+
+
+def build_options(parser: argparse.ArgumentParser) -> None:
+    """What decides which kernels and images there are."""
+    tree_options(parser)
+    kernel_options(parser)
+
+
+def kernel_options(parser: argparse.ArgumentParser) -> None:
+    """What decides which kernels are built of a tree."""
+    parser.add_argument(
+        "--arch", action="append", help=f"{', '.join(ARCHES)}; may be repeated (default: all)"
+    )
+    parser.add_argument(
+        "--abi", action="append", help=f"{', '.join(ABIS)}; may be repeated (default: all)"
+    )
+    parser.add_argument(
+        "--flavor", action="append", help="plain, kcsan, debug; may be repeated (default: plain)"
+    )
+    parser.add_argument(
+        "--config", action="append", default=[], metavar="X=y", help="one more kernel option"
+    )
+    parser.add_argument("--kernel", type=Path, help="take this built kernel (needs one --arch)")
+    parser.add_argument(
+        "--llvm",
+        nargs="?",
+        const="1",
+        default=os.environ.get("LLVM", ""),
+        metavar="SUFFIX",
+        help="build with clang, as make's LLVM=1; --llvm=-16 for clang-16 (default: $LLVM)",
+    )
+    parser.add_argument("-j", "--jobs", type=int, default=0, help="compilers at once")
+
+
+def cell_options(parser: argparse.ArgumentParser) -> None:
+    """What decides which cells run."""
+    parser.add_argument(
+        "--suite", action="append", help=f"{', '.join(SUITES)}; may be repeated (default: all)"
+    )
+    parser.add_argument("-k", dest="only", default="", help="only cases whose name holds this")
+    parser.add_argument("--repeat", type=int, default=1, help="run each cell this many times")
+    parser.add_argument("--guests", type=int, default=0, help="guests at once")
+    parser.add_argument("--smp", type=int, default=2, help="CPUs of a guest (default: 2)")
+    parser.add_argument(
+        "--no-baseline",
+        action="store_true",
+        help="do not run the unpatched tree: every failure counts as new",
+    )
+
+
+def request_tree(args: argparse.Namespace) -> tuple[Tree, Series | None]:
+    """Resolve --tree and --series; say what they are."""
+    from pinrace.series.load import load
+    from pinrace.trees.fetch import resolve
+
+    series = load(args.series, say=ui.say)  # what is wrong with it is said before any download
+    return resolve(args.tree, say=ui.say, insecure=args.insecure), series
+
+
+def request(args: argparse.Namespace) -> Request:
+    """Check the shared options; UserError names what is unknown or contradicts itself."""
+    arches, abis = select(args.arch or [], args.abi or [])
+    if args.kernel and len(arches) != 1:
+        raise UserError("--kernel takes the kernel of one arch", hint="add --arch NAME")
+    if not re.fullmatch(r"|1|-\d+", args.llvm):
+        raise UserError(f"--llvm takes no '{args.llvm}'", hint="--llvm, or --llvm=-16 for clang-16")
+    if args.jobs < 0:
+        raise UserError("--jobs takes a number of compilers", hint="for example -j 4")
+    wanted = tuple(dict.fromkeys(args.flavor or ["plain"]))
+    for flavor in wanted:  # before anything is downloaded for it
+        kconfig.wanted(ARCHES[arches[0]], flavor, args.config)
+    return Request(arches, abis, wanted, args.kernel, tuple(args.config), args.llvm, args.jobs)
+
+
+def one_guest(args: argparse.Namespace) -> Request:
+    """As request(), for the command of a single guest: of the first arch, with its first ABI.
+
+    Raises UserError for several flavors.
+    """
+    asked = request(args)
+    args.arch, args.abi = [asked.arches[0]], [asked.abis[0]]
+    return one_flavor(args)
+
+
+def one_flavor(args: argparse.Namespace) -> Request:
+    """As request(); UserError for several flavors."""
+    asked = request(args)
+    if len(asked.flavors) > 1:
+        raise UserError("one flavor at a time", hint=f"pinrace {args.command} --flavor plain")
+    return asked
+
+
+def cells(asked: Request, args: argparse.Namespace) -> tuple[Cell, ...]:
+    """Return the cells, in the order of the table that reports them."""
+    if args.repeat < 1 or args.smp < 1 or args.guests < 0:
+        raise UserError("--repeat, --smp and --guests take numbers of 1 or more")
+    suites = [get_suite(name).name for name in args.suite or SUITES]
+    return tuple(
+        Cell(get_abi(abi).arch, abi, flavor, suite, repeat)
+        for flavor in asked.flavors
+        for abi in asked.abis
+        for suite in dict.fromkeys(suites)
+        for repeat in range(1, args.repeat + 1)
+    )
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|)")
+_UNITS = {"s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def duration(text: str, option: str) -> float:
+    """Return the seconds that a duration like 90, 30s, 10m or 2h means; UserError for others."""
+    match = _DURATION.fullmatch(text)
+    seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
+    if seconds < 1:
+        raise UserError(f"{option} takes no '{text}'", hint=f"{option} 30s, {option} 10m")
+    return seconds

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`pinrace repro TOKEN`: have the very same run again."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from pinrace import ui
+from pinrace.arches import get_abi
+from pinrace.cli import hunt, options
+from pinrace.engine import build
+from pinrace.errors import Exit, UserError
+from pinrace.guest.outcome import Ending
+from pinrace.guest.process import Guest
+from pinrace.races import followup
+from pinrace.races.preempt import token as hold_tokens
+from pinrace.races.replay import rebuild, words
+from pinrace.races.replay import run as replays
+from pinrace.races.replay import stop as stops
+from pinrace.races.replay import token as tokens
+from pinrace.races.replay.run import Made, Once
+from pinrace.races.replay.token import Token
+from pinrace.races.torture import token as torture_tokens
+from pinrace.runs.journal import Run, tree_facts
+
+_PROMISE = {
+    hold_tokens.VERSION: "promise is the same verdict",
+    torture_tokens.VERSION: "trials are the same, and what comes of them is chance",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument("token", help="as a run printed it: pr1:…, ph1:… or pt1:…")
+    parser.add_argument("--times", type=int, default=1, help="replay it that often (default: 1)")
+    parser.add_argument(
+        "--shell", action="store_true", help="then run it once more, with a shell at its end"
+    )
+    parser.add_argument(
+        "--gdb",
+        action="store_true",
+        help="then run it once more under gdb, which stops where it failed",
+    )
+    parser.add_argument(
+        "--at",
+        type=int,
+        metavar="ROUND",
+        help="as --gdb, and stop before that round, or trial of a torture, from 0",
+    )
+    rebuild.add_options(parser, str(options.DEFAULT_SERIES))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fetch and build what is missing, refuse what is not the same, and compare fingerprints."""
+    if args.times < 1:
+        raise UserError("--times takes 1 or more")
+    debug = args.gdb or args.at is not None
+    if hold_tokens.is_token(args.token) or torture_tokens.is_token(args.token):
+        if args.shell or debug:
+            raise UserError(
+                "--shell, --gdb and --at are for runs that come back to the byte, whose tokens"
+                f" begin with {tokens.VERSION}:; this one's {_PROMISE[args.token.strip()[:3]]}",
+                hint="pinrace gdb has a guest's kernel in gdb, pinrace shell a shell",
+            )
+        is_hold = hold_tokens.is_token(args.token)
+        return hunt.repro(args) if is_hold else followup.repro(args)
+    token = tokens.parse(args.token)
+    if args.shell and debug:
+        raise UserError("--shell is at the end of a run, --gdb and --at within it: take one")
+    made, lab = _make(token, args)
+    have = replays.make_token(
+        made, token.fingerprint, tree=token.tree, patched=token.patched, abi=token.abi
+    )
+    words.refuse(token, have, tokens.MADE_OF)
+    record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree))
+    same = 0
+    ran = []
+    for number in range(1, args.times + 1):
+        once = replays.run_once(made, record.folder / str(number))
+        same += once.fingerprint == token.fingerprint
+        ran.append(once)
+    code = Exit.OK if same == args.times else Exit.INFRA
+    seconds = sum(once.run.seconds for once in ran) / args.times
+    ui.say(f"{_same(ran[-1], code)} ({same}/{args.times}) · {seconds:.1f} s a run")
+    ui.say(f"  {_about(ran[-1])}\n  console  {record.folder / '1' / 'console.log'}")
+    if code == Exit.OK and debug:
+        code = _debug(made, token, ran[-1], args.at, record.folder / "gdb")
+    elif code == Exit.OK and args.shell:
+        code = _shell(made, record.folder)
+    record.finish([], exit_code=code)
+    return code
+
+
+def _debug(made: Made, token: Token, ran: Once, at: int | None, folder: Path) -> Exit:
+    """Have the run again under gdb, and say whether it is still the same at its end."""
+    where = stops.place(ran, at)
+    with tempfile.TemporaryDirectory(prefix="pinrace-") as place:
+        once = stops.with_gdb(made, folder, Path(place) / "gdb", where, ui.say)
+    left = once.fingerprint == token.fingerprint
+    ui.say("it went on as the token says" if left else "from its stop on it was another run")
+    return Exit.OK
+
+
+def _shell(made: Made, folder: Path) -> Exit:
+    """Have the run again, and a shell at its end."""
+    ui.say("the run once more; then `exit` or Ctrl-] leaves its shell")
+
+    def talk(guest: Guest) -> None:
+        same = stops.same_until_done(folder / "1", folder / "shell")
+        ui.say(f"{'the same' if same else 'NOT THE SAME'} up to here; from here on it is yours")
+        guest.talk()
+
+    once = stops.with_shell(made, folder / "shell", talk)
+    if once.run.ending is not Ending.DONE:
+        ui.say(f"there is no shell in it: {once.run.reason}")
+    return Exit.OK if stops.same_until_done(folder / "1", folder / "shell") else Exit.INFRA
+
+
+def _same(once: Once, code: Exit) -> str:
+    """Say whether it is what the token names."""
+    if code != Exit.OK:
+        return "NOT the token's run: the fingerprints differ"
+    return f"same {'failure' if once.failure else 'run'}, same fingerprint"
+
+
+def _about(once: Once) -> str:
+    """Say what the run was."""
+    if once.failure:
+        return once.failure
+    if once.race:
+        return " ".join(f"{name} {count}" for name, count in once.race.items())
+    return "nothing failed"
+
+
+def _make(token: Token, args: argparse.Namespace) -> tuple[Made, build.Lab]:
+    """Have the kernel, the image and the machine of the token."""
+    abi = get_abi(token.abi)
+    jobs = replays.get_jobs(token.job, token.replay.seed)
+    machine = replays.get_replay_machine(abi.arch, token.replay, token.smp)
+    here = tokens.machine_of(machine)  # nothing is built for a QEMU that cannot be the right one
+    words.refuse(token, replace(token, **here), {name: tokens.MADE_OF[name] for name in here})
+    lab = rebuild.rebuild(token, args)
+    kernel = lab.patched.kernels[abi.arch, token.flavor]
+    return Made(kernel, lab.patched.images[abi.name], machine, jobs), lab

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`pinrace test`: from a series to a verdict per arch, ABI and suite."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pinrace import ui
+from pinrace.cli import options
+from pinrace.engine import batch
+from pinrace.guest.machine import Replay
+from pinrace.report.render import write
+from pinrace.runs import summary
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    options.build_options(parser)
+    options.cell_options(parser)
+    parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="on machines that repeat themselves: a cell that fails comes with its token",
+    )
+    parser.add_argument("--seed", type=int, default=7, help="of --deterministic (default: 7)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build what is missing, run the cells, print the table; the exit code is the verdict's."""
+    asked = options.request(args)
+    cells = options.cells(asked, args)
+    tree, series = options.request_tree(args)
+    record, results = batch.run(
+        batch.Batch(
+            asked,
+            tree,
+            series,
+            cells,
+            smp=args.smp,
+            guests=args.guests,
+            only=args.only,
+            with_base=not args.no_baseline,
+            replay=Replay(args.seed) if args.deterministic else None,
+        ),
+        ["pinrace", *args.words],
+    )
+    summary.show(results, ui.out)
+    code = summary.exit_code(results)
+    where = _report(record.folder)
+    ui.say(f"exit {int(code)}: see pinrace help exits · results in {where}")
+    return code
+
+
+def _report(folder: Path) -> Path:
+    """Write the page of the run; return it, or the folder after a word on why there is none.
+
+    Whatever goes wrong here, the verdict stands.
+    """
+    try:
+        return write(folder)
+    except Exception as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        ui.say(f"no report was written: {why} (pinrace report {folder.name})")
+        return folder

@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`pinrace torture`: races of every family for as long as you like, and what they prove."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import secrets
+import shlex
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event, Lock
+
+from pinrace import ui
+from pinrace.arches import get_abi, get_arch
+from pinrace.cli import options, torture_bench, torture_shapes
+from pinrace.engine import build, pool
+from pinrace.errors import Exit, InfrastructureError, UserError
+from pinrace.guest.machine import Machine, Replay, get_machine
+from pinrace.races import followup
+from pinrace.races.replay.run import get_replay_machine
+from pinrace.races.torture import bench, report
+from pinrace.races.torture.jobs import MOST_SECONDS
+from pinrace.races.torture.records import Told
+from pinrace.races.torture.run import TorturePlan, TortureResult, missed, torture
+from pinrace.races.torture.values import BREAKAGES, FAMILIES, MOST_LANES, MUTATORS
+from pinrace.runs import commands, junit, summary
+from pinrace.runs.journal import Run, tree_facts
+from pinrace.values import Cell, CellResult, Verdict
+
+DURATION = "1m"
+# As many as it took to expose and to lose each family once: 1,500 do, 300 do not.
+DETERMINISTIC_TRIALS = 1500
+SEED = 7  # of a deterministic run, as of `pinrace test`
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    options.build_options(parser)
+    parser.add_argument("--for", dest="duration", help=f"30s, 10m, 2h (default: {DURATION})")
+    parser.add_argument("--trials", type=int, default=0, help="end after that many of all lanes")
+    parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="on machines that repeat themselves, for a number of trials"
+        f" (default: {DETERMINISTIC_TRIALS}): a failure comes with its token",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        help=f"of all that is random (default: a new one; with --deterministic {SEED})",
+    )
+    parser.add_argument(
+        "--search-for",
+        default="2m",
+        metavar="TIME",
+        help="after a failure look that long for a deterministic run that fails (default: 2m)",
+    )
+    parser.add_argument("--no-search", action="store_true", help="do not")
+    parser.add_argument(
+        "--families", default="", metavar="A,B", help="system calls to race (default: all)"
+    )
+    parser.add_argument(
+        "--mutators", default="", metavar="A,B", help="who changes the arguments (default: all)"
+    )
+    parser.add_argument("--repeat", type=int, default=1, help="the same again, this many times")
+    torture_shapes.add_arguments(parser)
+    parser.add_argument("--lanes", type=int, default=0, help="races at once (default: two a CPU)")
+    parser.add_argument("--no-chaos", action="store_true", help="races alone, nothing beside them")
+    parser.add_argument(
+        "--bench",
+        action="store_true",
+        help="how soon a broken kernel is found (or --break plain), against the naive loop",
+    )
+    torture_bench.add_arguments(parser)
+    parser.add_argument(
+        "--stop-at-first", action="store_true", help="end a guest at its first violation"
+    )
+    parser.add_argument(
+        "--break",
+        dest="broken",
+        choices=BREAKAGES,
+        default="",
+        help="break it on purpose: the torture has to FAIL",
+    )
+
+
+def make_plan(args: argparse.Namespace) -> TorturePlan:
+    """Return what was asked for; UserError for numbers that make no sense."""
+    if args.repeat < 1 or args.smp < 0 or args.guests < 0 or args.lanes < 0:
+        raise UserError("--repeat, --smp, --guests and --lanes take numbers of 1 or more")
+    if args.lanes > MOST_LANES:
+        raise UserError(f"--lanes takes {MOST_LANES} at most")
+    if (args.deterministic or args.trials) and args.duration:
+        raise UserError(
+            "--trials and --deterministic end after trials, not by a clock",
+            hint="--trials 500, or --for 10m",
+        )
+    if (args.mutants or args.write) and not (args.bench and args.mutants):
+        raise UserError(
+            "--mutants and --write are about the comparison with the naive loop",
+            hint="--bench --mutants",
+        )
+    if not 0 <= args.trials < 10**9:
+        raise UserError("--trials takes a number of 1 or more")
+    if args.seed is not None and not 0 <= args.seed < 2**63:
+        raise UserError("--seed takes no negative number, and none beyond 63 bits")
+    seconds = options.duration(args.duration or DURATION, "--for")
+    trials, seed = args.trials, secrets.randbits(32)
+    if args.deterministic:
+        trials, seed = trials or DETERMINISTIC_TRIALS, SEED
+    if trials:
+        seconds = MOST_SECONDS
+    return TorturePlan(
+        seed=seed if args.seed is None else args.seed,
+        seconds=seconds,
+        trials=trials,
+        families=_names(args.families, FAMILIES),
+        mutators=_names(args.mutators, MUTATORS),
+        stop_at_first=args.stop_at_first,
+        chaos=not args.no_chaos,
+        lanes=args.lanes,
+        broken=args.broken,
+    )
+
+
+def _names(text: str, known: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of a list; UserError for one that is not among those known."""
+    names = tuple(name for name in text.split(",") if name)
+    if unknown := [name for name in names if name not in known]:
+        raise UserError(f"nothing is called '{unknown[0]}'", hint=f"one of {', '.join(known)}")
+    return names
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Everything that the cells of one command share."""
+
+    ask: followup.Ask
+    stop: Event
+    again: commands.Again | None
+    progress: _Progress
+
+
+class _Progress:
+    """How far all cells are together, in trials or seconds of guests; called by several threads."""
+
+    def __init__(self, meter: ui.Meter, cells: int, plan: TorturePlan) -> None:
+        self._meter, self._trials = meter, bool(plan.trials)
+        self._whole = math.ceil(cells * (plan.trials or plan.seconds))
+        self._done: dict[Cell, float] = {}
+        self._lock = Lock()
+
+    def __call__(self, cell: Cell, told: Told) -> None:
+        """Note how far a cell is."""
+        with self._lock:
+            self._done[cell] = told.trials if self._trials else told.seconds
+            self._meter(min(int(sum(self._done.values())), self._whole), self._whole)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build what is missing, torture each cell, print a line each; the code is the verdict's."""
+    asked = options.request(args)
+    plan, search_for = make_plan(args), options.duration(args.search_for, "--search-for")
+    replay = Replay(plan.seed) if args.deterministic else None
+    shape = torture_shapes.choose(args, asked.arches)
+    machines = {name: _machine(name, replay, shape.smp) for name in asked.arches}
+    if args.measure:
+        return torture_shapes.run(args, plan, machines)
+    if args.bench and args.mutants:
+        return torture_bench.run(args, plan, machines)
+    ui.say(f"seed    {plan.seed}")
+    cells = [
+        Cell(get_abi(abi).arch, abi, flavor, report.SUITE, repeat)
+        for flavor in asked.flavors
+        for abi in asked.abis
+        for repeat in range(1, args.repeat + 1)
+    ]
+    tree, series = options.request_tree(args)
+    lab = build.prepare(asked, tree, series, with_base=False)
+    base = commands.again(asked, tree, series, smp=shape.smp, only="", with_base=True)
+    options_of = report.plan_options(plan, deterministic=args.deterministic)
+    how = commands.Again(base.build, (*base.test, *options_of)) if base else None
+    record = Run.create(
+        ["pinrace", *args.words],
+        tree=tree_facts(lab.patched.tree),
+        machines={
+            n: {"qemu": m.qemu.version, "cpu": m.cpu, "smp": m.smp, "accelerator": m.accel.name}
+            for n, m in machines.items()
+        },
+        cells=tuple(cells),
+        seed=plan.seed,
+        again=how,
+    )
+    work = pool.tasks(lab, cells, machines)
+    length = f"{plan.trials} trials" if plan.trials else f"{plan.seconds:.0f} s"
+    ui.say(f"torture {len(work)} cells of {length}, {shape} at once, results in {record.folder}")
+    if args.bench:
+        return _bench(work, record, plan, args.repeat)
+    with ui.meter("trials" if plan.trials else "seconds") as meter:
+        progress = _Progress(meter, len(work), plan)
+        shared = _Work(followup.Ask(asked, plan, record), Event(), how, progress)
+        done = _torture_all(work, shared, shape.guests)
+    try:
+        if not args.deterministic and not args.no_search:
+            _search(work, shared, done, search_for)
+    finally:
+        results = [report.cell_result(cell, one) for cell, one in done.items()]
+        code = summary.exit_code(results)
+        record.finish(results, exit_code=code)
+        junit.write(record.folder / "junit.xml", results, record.manifest["tree"])
+    _show_repeats(cells, done)
+    ui.say(f"exit {int(code)}: see pinrace help exits · results in {record.folder}")
+    return code
+
+
+def _bench(work: Sequence[pool.Task], record: Run, plan: TorturePlan, times: int) -> int:
+    """Compare with the naive loop, one cell after the other; exit 4 when nothing was caught."""
+    code = Exit.OK
+    for task in work:
+        if task.cell.repeat > 1:
+            continue
+        catches = bench.compare(task.patched, plan, times, record.cell_folder(task.cell))
+        record.event("bench", cell=task.cell.name, catches=list(catches))
+        ui.say("\n  ".join([task.cell.name, *bench.summarize(catches)]))
+        if not any(catch.caught for catch in catches):
+            code = Exit.INFRA
+    record.finish([], exit_code=code)
+    return code
+
+
+def _torture_all(
+    work: Sequence[pool.Task], shared: _Work, guests: int
+) -> dict[Cell, TortureResult]:
+    """Run all; on Ctrl-C every guest is ended, and what it said so far is judged and kept."""
+    executor = ThreadPoolExecutor(guests, thread_name_prefix="guest")
+    futures = {executor.submit(_one, task, shared): task for task in work}
+    found: dict[Cell, TortureResult] = {}
+    try:
+        for future in as_completed(futures):
+            task = futures[future]
+            found[task.cell] = _judged(task, future, shared)
+    except KeyboardInterrupt:
+        shared.stop.set()
+        executor.shutdown(cancel_futures=True)
+        for future, task in futures.items():
+            if task.cell not in found and not future.cancelled():
+                found[task.cell] = _judged(task, future, shared)
+        shared.ask.record.event("interrupted")
+        raise
+    finally:
+        shared.stop.set()
+        executor.shutdown(cancel_futures=True)
+    return {task.cell: found[task.cell] for task in work}
+
+
+def _one(task: pool.Task, shared: _Work) -> TortureResult:
+    folder = shared.ask.record.cell_start(task.cell)
+    return torture(
+        task.cell,
+        task.patched,
+        shared.ask.plan,
+        folder,
+        stop=shared.stop,
+        on_second=lambda told: shared.progress(task.cell, told),
+    )
+
+
+def _judged(task: pool.Task, future: Future[TortureResult], shared: _Work) -> TortureResult:
+    """Take the result of a cell, note and print it; one that could not be run is a MISS."""
+    cell = task.cell
+    folder: Path = shared.ask.record.cell_folder(cell)
+    try:
+        result = future.result()
+    except (InfrastructureError, OSError) as error:
+        result = missed(error, folder)
+    failed, replay = result.verdict is Verdict.FAIL, bool(task.patched.machine.replay)
+    if failed and replay and not shared.stop.is_set():
+        line = followup.replay_line(task, shared.ask.plan, folder, shared.ask.asked)
+        result = replace(result, notes=(*result.notes, f"{commands.REPLAY}{line}"))
+    report.save(result, shared.ask.plan, folder / report.RESULT)
+    value: CellResult = report.cell_result(cell, result)
+    shared.ask.record.cell_end(value)
+    ui.say(f"{cell.name}\n" + "\n".join(report.lines(result)))
+    if result.verdict is not Verdict.PASS:
+        ui.say("\n".join(f"      {line}" for line in _where(task, result, shared)))
+    return result
+
+
+def _where(task: pool.Task, result: TortureResult, shared: _Work) -> list[str]:
+    """Return where to look, and how to have it again."""
+    lines = [f"console  {result.folder / 'console.log'}"]
+    lines += [f"reports  {result.folder / 'splats.txt'}"] if result.splats else []
+    lines += [f"seed     {shared.ask.plan.seed}"]
+    if result.verdict is not Verdict.FAIL:
+        built = shared.again.build if shared.again else ()
+        replay = bool(task.patched.machine.replay)
+        options_of = [*built, "--smp", str(task.patched.machine.smp)]
+        words = report.again(task.cell, shared.ask.plan, options_of, deterministic=replay)
+        return [*lines, f"again    {shlex.join(['pinrace', 'torture', *words])}"]
+    if not task.patched.machine.replay:
+        line = followup.repeat_line(task, shared.ask)
+        lines.append(f"again    {line} --times 5")
+    return lines
+
+
+def _machine(arch: str, replay: Replay | None, smp: int) -> Machine:
+    """Return the machine of an arch."""
+    if replay:
+        return get_replay_machine(arch, replay, smp)
+    return get_machine(get_arch(arch), smp=smp)
+
+
+def _search(
+    work: Sequence[pool.Task], shared: _Work, done: dict[Cell, TortureResult], seconds: float
+) -> None:
+    """For each cell that failed, look for a run of it that comes back, and note that.
+
+    Once for its repetitions.
+    """
+    seen: set[Cell] = set()
+    for task in work:
+        result, kind = done[task.cell], replace(task.cell, repeat=1)
+        if result.verdict is Verdict.FAIL and result.trials and kind not in seen:
+            seen.add(kind)
+            try:
+                done[task.cell] = followup.follow_up(task, result, shared.ask, seconds)
+            except (InfrastructureError, OSError) as error:
+                ui.say(f"        the search could not be run: {error}")
+
+
+def _show_repeats(cells: Sequence[Cell], done: dict[Cell, TortureResult]) -> None:
+    """Say for each cell that ran more than once how often it failed."""
+    kinds = dict.fromkeys((cell.arch, cell.abi, cell.flavor) for cell in cells if cell.repeat > 1)
+    for kind in kinds:
+        same = [done[c] for c in cells if (c.arch, c.abi, c.flavor) == kind]
+        ui.say(f"{'-'.join(kind)}: {report.repeated(same)}")

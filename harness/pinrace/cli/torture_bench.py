@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`pinrace torture --bench --mutants`: the torture and the naive loop on broken kernels."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pinrace import ui
+from pinrace.arches import get_abi
+from pinrace.cli import options
+from pinrace.engine import build
+from pinrace.engine.cell import Bench
+from pinrace.errors import BuildError, Exit, InfrastructureError, UserError
+from pinrace.guest.machine import Machine
+from pinrace.mutants import file, kernels
+from pinrace.races.torture import bench, versus
+from pinrace.races.torture.values import TorturePlan
+from pinrace.runs import tables
+from pinrace.runs.journal import Run, tree_facts
+from pinrace.trees.worktree import build_folder
+
+SEED = 1  # of the first attempt, if none was asked for
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this comparison."""
+    parser.add_argument(
+        "--mutants",
+        nargs="?",
+        const=",".join(versus.FIVE),
+        metavar="A,B",
+        help="with --bench: on these mutants, --repeat times each (default: five races)",
+    )
+    parser.add_argument(
+        "--write",
+        type=tables.file,
+        metavar="FILE",
+        help="with --bench --mutants: keep the table there",
+    )
+
+
+def run(args: argparse.Namespace, plan: TorturePlan, machines: Mapping[str, Machine]) -> int:
+    """Build each mutant and compare on it; exit 1 when the torture misses one in most attempts.
+
+    What was kept of an earlier run on the same kernels is not run again.
+    """
+    asked = options.request(args)
+    tree, series = options.request_tree(args)
+    if series is None or args.kernel or len(asked.abis) != 1:
+        raise UserError(
+            "mutants are those of a series on a tree, compared on one ABI",
+            hint="--arch x86_64 --abi x86_64, and no --kernel",
+        )
+    chosen = file.select(file.load(), [name for name in args.mutants.split(",") if name])
+    plan = plan if args.seed is not None else replace(plan, seed=SEED)
+    abi = get_abi(asked.abis[0])
+    built = build.prepare(asked, tree, series, with_base=False).patched
+    machine = machines[abi.arch]
+    record = Run.create(["pinrace", *args.words], tree=tree_facts(built.tree), seed=plan.seed)
+    found: dict[str, list[bench.Catch]] = {}
+    code = Exit.OK
+    for number, mutant in enumerate(chosen, 1):
+        ui.say(f"mutant  {number}/{len(chosen)} {mutant.name}")
+        clean = built.kernels[abi.arch, "plain"]
+        try:
+            kernel = kernels.build(asked, tree, series, mutant, clean, say=ui.say)
+            source = build_folder(tree) / "src"
+            on = Bench(kernel, built.images[abi.name], machine, source, promised=True)
+            folder = record.folder / "bench" / mutant.name
+            found[mutant.name] = versus.compared(
+                on, plan, args.repeat, folder, say=lambda line: ui.say(f"  {line}")
+            )
+        except (BuildError, InfrastructureError) as error:
+            ui.say(f"  could not be compared: {error}")
+            code = Exit.INFRA
+    facts = tables.facts(tree, series) | _facts(args, plan, machine, abi.name)
+    text = versus.markdown(found, facts)
+    ui.say(text)
+    tables.write(args, text)
+    if code is Exit.OK and any(not versus.mostly_caught(found[name]) for name in found):
+        code = Exit.KERNEL
+    record.finish([], exit_code=code)
+    return code
+
+
+def _facts(
+    args: argparse.Namespace, plan: TorturePlan, machine: Machine, abi: str
+) -> dict[str, str]:
+    """What a reader needs to know of how the table came about."""
+    return {
+        "guests": f"{abi}, QEMU {machine.qemu.version}, {machine.accel.name}, {machine.smp} CPUs",
+        "attempts": f"{args.repeat} each, one after the other in the same guest, at most"
+        f" {plan.seconds:.0f} s; medians, seconds of the guest",
+        "naive loop": "one tracee, one spinning mutator, one supervisor that pins and replies"
+        " (rootfs/pintorture/naive.c); ends with the first open of what was not shown",
+        "bounds": "`>` where nothing was seen in that time",
+    }

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One batch of cells, from a request to judged results in a run's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Event
+
+from pinrace import ui
+from pinrace.arches import get_arch
+from pinrace.engine import build, pool
+from pinrace.engine.request import Request
+from pinrace.guest.machine import Machine, Replay, get_machine
+from pinrace.host.budget import Budget
+from pinrace.races.replay.run import get_replay_machine
+from pinrace.runs import commands, junit, summary
+from pinrace.runs.journal import Run, tree_facts
+from pinrace.series.fit import NotApplicableError
+from pinrace.values import Cell, CellResult, PatchedTree, Series, Tree, Verdict
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What to run: cells of one tree and series."""
+
+    asked: Request
+    tree: Tree
+    series: Series | None
+    cells: tuple[Cell, ...]
+    smp: int = 2
+    guests: int = 0  # at once; 0: as many as fit
+    only: str = ""  # cases whose name holds this
+    with_base: bool = True  # hold it against the unpatched tree
+    replay: Replay | None = None  # on machines that repeat themselves
+
+
+def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
+    """Build what is missing, run the cells, keep the results; argv is the user's command line.
+
+    A series that is not meant for the tree gives cells that are skipped with what is lacking.
+    Raises BuildError and InfrastructureError when there is nothing to run cells on.
+    """
+    try:
+        lab = build.prepare(batch.asked, batch.tree, batch.series, with_base=batch.with_base)
+    except NotApplicableError as error:
+        return _not_applicable(batch, error, argv)
+    machines = {name: _machine(name, batch) for name in batch.asked.arches}
+    record = Run.create(
+        argv,
+        tree=tree_facts(lab.patched.tree),
+        machines={name: _facts(machine) for name, machine in machines.items()},
+        compared=lab.base is not None,
+        cells=batch.cells,
+        again=_again(batch),
+    )
+    for name, machine in machines.items():
+        why = f" ({machine.accel.reason})" if machine.accel.reason else ""
+        ui.say(f"guests  {name} {machine.cpu} under {machine.accel.name}{why}")
+    threads = max(machine.threads for machine in machines.values())
+    guests = batch.guests or Budget.of_host().guests_at_once(threads, 512)
+    work = pool.tasks(lab, batch.cells, machines)
+    ui.say(f"test    {len(work)} cells, {guests} guests at once, results in {record.folder}")
+    return record, _keep(record, _run(work, record, guests, batch))
+
+
+def _machine(arch: str, batch: Batch) -> Machine:
+    """Return the machine of an arch.
+
+    Suites stage their races, so that a guest's CPUs may take turns.
+    """
+    if batch.replay:
+        return get_replay_machine(arch, batch.replay, batch.smp)
+    return get_machine(get_arch(arch), smp=batch.smp, turns=True)
+
+
+def _not_applicable(
+    batch: Batch, error: NotApplicableError, argv: Sequence[str]
+) -> tuple[Run, list[CellResult]]:
+    """Skip all cells, each with what the tree lacks."""
+    ui.say(str(error))
+    tree = PatchedTree(batch.tree, batch.series, batch.tree.tree_id, batch.tree.commit)
+    record = Run.create(argv, tree=tree_facts(tree), cells=batch.cells, again=_again(batch))
+    lacks = f"not applicable: the tree lacks {', '.join(error.lacks)}"
+    results = [CellResult(cell, Verdict.SKIP, lacks) for cell in batch.cells]
+    for result in results:
+        record.cell_end(result)
+    return record, _keep(record, results)
+
+
+def _again(batch: Batch) -> commands.Again | None:
+    """What a manifest says of how to do one of the cells again."""
+    return commands.again(
+        batch.asked,
+        batch.tree,
+        batch.series,
+        smp=batch.smp,
+        only=batch.only,
+        with_base=batch.with_base,
+        seed=batch.replay.seed if batch.replay else None,
+    )
+
+
+def _keep(record: Run, results: list[CellResult]) -> list[CellResult]:
+    """Write what came of it."""
+    record.finish(results, exit_code=summary.exit_code(results))
+    junit.write(record.folder / "junit.xml", results, record.manifest["tree"])
+    return results
+
+
+def _run(work: list[pool.Task], record: Run, guests: int, batch: Batch) -> list[CellResult]:
+    """Run the cells with progress; on Ctrl-C every guest is ended and what ended is kept."""
+    stop = Event()
+    executor = ThreadPoolExecutor(guests, thread_name_prefix="guest")
+    done = 0
+    with ui.meter("cells") as progress:
+
+        def on_result(result: CellResult) -> None:
+            nonlocal done
+            done += 1
+            progress(done, len(work))
+            ui.say(f"  {result.verdict:<5} {result.cell.name}  {result.reason}")
+            for note in result.notes:
+                if note.startswith(commands.REPLAY):
+                    ui.say(f"        {note}")
+
+        try:
+            return pool.run(
+                work,
+                record,
+                executor,
+                on_result=on_result,
+                only=batch.only,
+                stop=stop,
+                asked=batch.asked,
+            )
+        finally:
+            stop.set()
+            executor.shutdown(cancel_futures=True)
+
+
+def _facts(machine: Machine) -> dict[str, object]:
+    """What a manifest says of a machine."""
+    return {
+        "qemu": machine.qemu.version,
+        "cpu": machine.cpu,
+        "smp": machine.smp,
+        "threads": machine.threads,
+        "memory_mib": machine.mem_mb,
+        "accelerator": machine.accel.name,
+        "why": machine.accel.reason,
+        "scale": machine.accel.scale,
+    }

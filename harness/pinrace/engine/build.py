@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The stages that come before a guest: from a request to kernels and images."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pinrace import store, ui
+from pinrace.arches import ARCHES, get_abi
+from pinrace.engine.request import Request
+from pinrace.image.initramfs import FILE_NAME, guest_image
+from pinrace.kbuild import kernel as kbuild
+from pinrace.kbuild import warnings
+from pinrace.kbuild.userspace import compiler_identity
+from pinrace.paths import ROOTFS, cache_dir
+from pinrace.series.load import apply
+from pinrace.trees.worktree import worktree
+from pinrace.values import Image, Kernel, PatchedTree, Series, Tree
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a tree came to: kernels by (arch, flavor), images by ABI."""
+
+    tree: PatchedTree
+    kernels: dict[tuple[str, str], Kernel]
+    images: dict[str, Image]
+
+
+@dataclass(frozen=True)
+class Lab:
+    """All that cells need: the tree with the series, and the tree without it to compare with."""
+
+    patched: Built
+    base: Built | None  # None when it is not wanted, or the same
+
+
+def prepare(
+    asked: Request,
+    tree: Tree,
+    series: Series | None,
+    *,
+    with_base: bool,
+    images: bool = True,
+) -> Lab:
+    """Apply, configure and build what is missing; say a line for each kernel."""
+    patched_tree = apply(tree, series, say=ui.say)
+    named = f"{series.name} ({len(series.patches)} patches)" if series else "none"
+    ui.say(
+        f"pinrace · {tree.label} ({tree.origin}, {tree.trust}) · "
+        f"series {named} · tree {patched_tree.tree_id[:12]}"
+    )
+    base = None
+    if with_base and patched_tree.tree_id != tree.tree_id and not asked.kernel:
+        # First, so that what the series touches is all that is compiled again.
+        base = _built(PatchedTree(tree, None, tree.tree_id, tree.commit), asked, images)
+    patched = _built(patched_tree, asked, images)
+    if base:
+        for text in new_warnings(patched, base):
+            ui.say(f"  the series adds a warning: {text}")
+    return Lab(patched, base)
+
+
+def _built(tree: PatchedTree, asked: Request, images: bool) -> Built:
+    return Built(tree, _kernels(tree, asked), _images(tree, asked.abis) if images else {})
+
+
+def _kernels(tree: PatchedTree, asked: Request) -> dict[tuple[str, str], Kernel]:
+    """Have all kernels of the request, one make at a time with all cores."""
+    kernels = {}
+    for flavor in asked.flavors:
+        options = kbuild.BuildOptions(flavor, asked.extra, asked.llvm, asked.jobs)
+        for arch in asked.arches:
+            if asked.kernel:
+                kernels[arch, flavor] = kbuild.prebuilt(asked.kernel, arch)
+                ui.say(f"build   {arch} takes {asked.kernel}")
+            else:
+                kernels[arch, flavor] = _kernel(kbuild.plan(tree, arch, options))
+    return kernels
+
+
+def _kernel(plan: kbuild.Plan) -> Kernel:
+    found = kbuild.find(plan)
+    if found:
+        ui.say(f"build   {plan.label}  cached {_age(found)}")
+        return found
+    began = time.monotonic()
+    ui.say(f"build   {plan.label}  …")
+    with ui.meter(plan.label) as progress:
+        built = kbuild.build(plan, progress=progress)
+    data = kbuild.metadata(built)
+    ui.say(
+        f"build   {plan.label}  {data['compiled']} objects, ccache {data['ccache']}, "
+        f"{time.monotonic() - began:.0f} s"
+    )
+    return built
+
+
+def _age(built: Kernel) -> str:
+    """How long ago a kernel was built."""
+    hours = (time.time() - (built.folder / "metadata.json").stat().st_mtime) / 3600
+    if hours < 1:
+        return f"{hours * 60:.0f} min ago"
+    return f"{hours:.0f} h ago" if hours < 48 else f"{hours / 24:.0f} days ago"
+
+
+def _images(tree: PatchedTree, abis: Iterable[str]) -> dict[str, Image]:
+    """Have the images of these ABIs; the work tree is taken only when a file of it is needed."""
+    images = {}
+
+    @contextmanager
+    def source() -> Iterator[Path]:
+        with worktree(tree.base, say=ui.say) as place:
+            place.checkout(tree.commit)
+            yield place.path
+
+    for name in abis:
+        known = _known_image(tree, name)
+        if known is None:
+            abi = get_abi(name)
+            known = guest_image(ARCHES[abi.arch], abi, tree, source)
+            store.write_json(_image_note(tree, name), known.digest)
+        images[name] = known
+    return images
+
+
+def _image_note(tree: PatchedTree, abi_name: str) -> Path:
+    """Where it is noted which image came of this tree, these guest programs and compilers."""
+    abi = get_abi(abi_name)
+    sources = sorted(path for path in ROOTFS.rglob("*") if path.is_file())
+    compilers = tuple(compiler_identity(each) for each in ARCHES[abi.arch].abis)
+    contents = (path.read_bytes() for path in sources)
+    key = store.digest(tree.tree_id, abi_name, *compilers, *map(str, sources), *contents)
+    folder = cache_dir() / "image-notes"
+    folder.mkdir(exist_ok=True)
+    return folder / f"{key}.json"
+
+
+def _known_image(tree: PatchedTree, abi_name: str) -> Image | None:
+    """Return the image that was made of the same before, if it is still there."""
+    note = _image_note(tree, abi_name)
+    if not note.exists():
+        return None
+    digest = json.loads(note.read_text())
+    folder = store.find("images", digest)
+    arch = get_abi(abi_name).arch
+    return Image(digest, arch, abi_name, folder / FILE_NAME) if folder else None
+
+
+def new_warnings(patched: Built, base: Built | None) -> tuple[str, ...]:
+    """Return the compiler warnings that the series adds; all of them without a base."""
+    found: list[str] = []
+    for key, one in patched.kernels.items():
+        had = kbuild.metadata(base.kernels[key])["warnings"] if base and key in base.kernels else []
+        found += warnings.added(kbuild.metadata(one)["warnings"], had)
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Run a cell in a guest, hold it against the unpatched tree, and judge it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+
+from pinrace import store
+from pinrace.arches import ABIS, Abi
+from pinrace.deadline import Deadline
+from pinrace.errors import InfrastructureError
+from pinrace.guest.boot import REPLAY_SLOWER, run_guest
+from pinrace.guest.machine import Machine
+from pinrace.guest.outcome import Ending as GuestEnding
+from pinrace.guest.outcome import GuestRun, JobRun
+from pinrace.judge import blame, splats
+from pinrace.judge.symbolize import symbolize
+from pinrace.judge.verdict import KSFT_SKIP, Ending, Evidence, judge
+from pinrace.suites import feature, ktap
+from pinrace.suites.suite import ABIPROBE, SUITES, Suite
+from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Image, Kernel, Splat
+
+BOOT_SECONDS = 5.0  # of a guest at native speed, generously; the accelerator scales it
+TRIES = 3  # for a failure of the tree's own suites that the unpatched tree does not show
+_WHOLE_SLACK = 30.0  # host seconds on top of everything, for a host that is busy
+
+ENDINGS = {
+    GuestEnding.DONE: Ending.DONE,
+    GuestEnding.PANIC: Ending.PANIC,
+    GuestEnding.EARLY_EXIT: Ending.PANIC,
+    GuestEnding.HANG: Ending.HANG,
+    GuestEnding.FLOOD: Ending.HANG,
+    GuestEnding.NO_BOOT: Ending.NO_BOOT,
+    GuestEnding.KILLED: Ending.HOST,
+}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a cell runs on: one tree's kernel and image for it, and the machine."""
+
+    kernel: Kernel
+    image: Image
+    machine: Machine
+    source: Path  # the tree's files, for the symboliser
+    promised: bool = False  # its series brings PIN_ARGS, so the kernel must have it
+    changed: frozenset[str] = frozenset()  # the files that its series changes
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of running a cell once, not yet judged."""
+
+    cases: tuple[CaseResult, ...]
+    splats: tuple[Splat, ...]
+    evidence: Evidence
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+def run_cell(
+    cell: Cell,
+    bench: Bench,
+    folder: Path,
+    *,
+    only: str = "",
+    stop: Event | None = None,
+    within: float = math.inf,
+) -> Outcome:
+    """Boot a guest for the cell and collect what it says; everything it printed stays in folder.
+
+    Setting `stop` ends it; what takes longer than `within` host seconds hangs.  Raises
+    InfrastructureError when the guest cannot be started at all.
+    """
+    suite = SUITES[cell.suite]
+    job = suite.job(only)
+    scale = bench.machine.accel.scale
+    limit = (BOOT_SECONDS + ABIPROBE.timeout + job.timeout) * scale + _WHOLE_SLACK
+    if bench.machine.replay:
+        limit *= REPLAY_SLOWER
+    run = run_guest(
+        bench.kernel.boot,
+        bench.image,
+        [ABIPROBE, job],
+        bench.machine,
+        folder,
+        deadline=Deadline.after(min(limit, within)),
+        stop=stop,
+    )
+    jobs = {done.name: done for done in run.jobs}
+    main = jobs.get(suite.name)
+    output = main.output.decode(errors="replace") if main else ""
+    (folder / "ktap.txt").write_text(output)
+    if main and main.recs:
+        (folder / "records.txt").write_text("\n".join(main.recs) + "\n")
+    cases = _cases(suite, main, output)
+    if bench.promised and main and not only and not _absent(suite, main):
+        lack = feature.lacking(main.recs, cases, own=suite.brought_by_series)
+        cases = (*cases, lack) if lack else cases
+    abi = ABIS[cell.abi]
+    ok, note = check_abi(abi, jobs, direct=not only)
+    evidence = Evidence(
+        ending=ENDINGS[run.ending],
+        reason=run.reason,
+        job_status=KSFT_SKIP if _absent(suite, main) else main.status if main else None,
+        job_signal=main.signal if main else None,
+        timed_out=bool(main and main.timed_out),
+        abi_ok=ok or run.ending is not GuestEnding.DONE,
+        abi_note=note,
+        channel_error="; ".join(run.damage),
+    )
+    return Outcome(cases, find_splats(run, bench, folder, abi), evidence, run.seconds)
+
+
+def _cases(suite: Suite, main: JobRun | None, output: str) -> tuple[CaseResult, ...]:
+    """Return the case results; a suite that this tree does not bring is one skipped case."""
+    if main is None:
+        return ()
+    if _absent(suite, main):
+        why = f"this tree brings no {Path(suite.program).name}"
+        return (CaseResult(suite.name, CaseStatus.SKIP, why),)
+    if main.error:
+        return (CaseResult(suite.name, CaseStatus.ERROR, main.error),)
+    return ktap.parse(output).flatten()
+
+
+def _absent(suite: Suite, main: JobRun | None) -> bool:
+    """Whether the suite is one that this tree does not bring."""
+    return bool(main and suite.brought_by_series and "No such file" in main.error)
+
+
+def check_abi(abi: Abi, jobs: Mapping[str, JobRun], *, direct: bool) -> tuple[bool, str]:
+    """Whether everything that ran was of this ABI: ELF headers and what a supervisor saw.
+
+    direct: the suite's program was started itself, not through a shell.
+    """
+    probe = jobs.get(ABIPROBE.name)
+    said: dict[str, str] = {}
+    for line in probe.recs if probe else ():
+        if line.startswith("abi "):
+            said = dict(word.split("=", 1) for word in line.split()[1:] if "=" in word)
+    try:
+        seen = (int(said["elf_machine"]), int(said["elf_class"]), int(said["audit_arch"], 0))
+    except (KeyError, ValueError):
+        how = f"{probe.error or probe.output[-200:]!r}" if probe else "it did not run"
+        return False, f"the ABI probe told nothing ({how})"
+    want = (abi.elf_machine, abi.bits, abi.audit_arch)
+    if seen != want:
+        return False, f"(e_machine, class, AUDIT_ARCH) {_hex(seen)}, not {abi.name}'s {_hex(want)}"
+    for job in jobs.values():
+        elf = (job.elf_machine, job.elf_class)
+        if direct and not job.error and elf != want[:2]:
+            return False, f"{job.name} is ELF {elf}, not {abi.name}'s {want[:2]}"
+    return True, ""
+
+
+def _hex(facts: tuple[int, int, int]) -> str:
+    return f"({facts[0]}, {facts[1]}, {facts[2]:#x})"
+
+
+def find_splats(run: GuestRun, bench: Bench, folder: Path, abi: Abi) -> tuple[Splat, ...]:
+    """Find the kernel's reports, and keep them with file and line beside the console."""
+    if run.ending is GuestEnding.KILLED and not run.console.exists():
+        return ()
+    try:
+        found = splats.find(splats.read(run.console))
+    except InfrastructureError:
+        if run.ending in (GuestEnding.NO_BOOT, GuestEnding.KILLED):
+            return ()  # a guest that printed nothing is judged by its ending
+        raise
+    if not found:
+        return ()
+    vmlinux, cross = bench.kernel.vmlinux, ABIS[abi.arch].cross
+    texts = [symbolize(splat.text, vmlinux, bench.source, cross) for splat in found]
+    (folder / "splats.txt").write_text("\n\n".join(texts) + "\n")
+    return tuple(
+        replace(splat, elsewhere=blame.is_elsewhere(splat, text, bench.changed))
+        for splat, text in zip(found, texts, strict=True)
+    )
+
+
+def run_baseline(cell: Cell, bench: Bench, *, only: str = "", stop: Event | None = None) -> Outcome:
+    """Return what the cell gives on the unpatched tree, run once for each kernel and image.
+
+    Kept in the store, so that a series is held against the same words each time.  Raises
+    InfrastructureError when it could not be run.
+    """
+    suite = SUITES[cell.suite]
+    argv = " ".join(suite.job(only).argv)
+    key = store.digest(
+        "baseline-1", bench.kernel.digest, bench.image.digest, argv, _identity(bench.machine)
+    )
+    ran: list[Outcome] = []
+
+    def fill(into: Path) -> None:
+        outcome = run_cell(cell, bench, into, only=only, stop=stop)
+        if outcome.evidence.ending is Ending.HOST:
+            raise InfrastructureError(f"the unpatched {cell.name} could not be run")
+        ran.append(outcome)
+
+    folder = store.make("baselines", key, fill)
+    if ran:
+        return ran[0]
+    text = (folder / "ktap.txt").read_text()
+    cases = ktap.parse(text).flatten() if text.strip() else ()
+    found = splats.find(splats.read(folder / "console.log"))
+    return Outcome(cases, found, Evidence(Ending.DONE), 0.0)
+
+
+def confirm(
+    cell: Cell, bench: Bench, first: Outcome, base: Outcome, folder: Path, *, stop: Event | None
+) -> Outcome:
+    """Run those cases again that fail, and do not on the unpatched tree.
+
+    Only of suites with time limits of their own, which a slow host misses now and then: what
+    passes on one of a few more tries is noted as flaky, and not blamed on the series.  A kernel
+    that reported something gets no second chance.
+    """
+    before = {case.name for case in base.cases if case.status.bad}
+    new = {case.name for case in first.cases if case.status.bad} - before
+    whole = first.evidence.ending is Ending.DONE and not first.splats
+    if not SUITES[cell.suite].own_limits or not new or not whole:
+        return first
+    passed: dict[str, CaseResult] = {}
+    seconds = first.seconds
+    for number in range(1, TRIES + 1):
+        left = sorted(new - passed.keys())
+        only = "\\|".join(dict.fromkeys(name.rsplit(".", 1)[-1] for name in left))
+        again = run_cell(cell, bench, folder / f"again-{number}", only=only, stop=stop)
+        if again.splats:
+            return replace(first, splats=again.splats)
+        seconds += again.seconds
+        passed |= {c.name: c for c in again.cases if c.name in left and c.status is CaseStatus.PASS}
+        if passed.keys() == new:
+            break
+    if not passed:
+        return first
+    cases = tuple(passed.get(case.name, case) for case in first.cases)
+    evidence = first.evidence
+    if not any(case.status.bad for case in cases) and not evidence.timed_out:
+        evidence = replace(evidence, job_status=0)  # what it said was about these cases
+    note = f"flaky, passed on another try: {', '.join(sorted(passed))}"
+    return replace(first, cases=cases, evidence=evidence, notes=(note,), seconds=seconds)
+
+
+def _identity(machine: Machine) -> str:
+    """What of a machine may change a result."""
+    return (
+        f"{machine.qemu.version} {machine.cpu} {machine.smp} {machine.mem_mb} {machine.accel.name}"
+        + (f" {machine.replay}" if machine.replay else "")
+        + (" turns" if machine.turns else "")
+    )
+
+
+def judge_cell(
+    cell: Cell, outcome: Outcome, baseline: Outcome | None, folder: Path, notes: tuple[str, ...]
+) -> CellResult:
+    """Return the verdict of a cell that ran."""
+    return judge(
+        cell,
+        outcome.evidence,
+        outcome.cases,
+        outcome.splats,
+        baseline.cases if baseline else None,
+        baseline_splats=baseline.splats if baseline else (),
+        seconds=outcome.seconds,
+        folder=folder,
+        notes=(*outcome.notes, *notes),
+    )

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Run many cells, on the patched tree and the unpatched one, and judge each.
+
+Cells are submitted to a concurrent.futures.Executor; on one host that is threads, as many as
+there are guests that fit.  Each worker thread outlives its guest, which dies with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+
+from pinrace.engine.build import Built, Lab
+from pinrace.engine.cell import Bench, Outcome, confirm, judge_cell, run_baseline, run_cell
+from pinrace.engine.request import Request
+from pinrace.errors import InfrastructureError
+from pinrace.guest.machine import Machine
+from pinrace.judge.blame import touched
+from pinrace.races.replay.run import Made, fingerprint, get_jobs, make_token
+from pinrace.races.replay.token import Token
+from pinrace.runs import commands
+from pinrace.runs.journal import Run
+from pinrace.suites.feature import brought_by
+from pinrace.trees.worktree import build_folder
+from pinrace.values import Cell, CellResult, PatchedTree, Verdict
+
+OnResult = Callable[[CellResult], None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A cell with everything it runs on."""
+
+    cell: Cell
+    patched: Bench
+    base: Bench | None
+    tree: PatchedTree
+
+
+def tasks(lab: Lab, cells: Sequence[Cell], machines: dict[str, Machine]) -> list[Task]:
+    """Give each cell its benches; machines by arch."""
+
+    def bench(built: Built, cell: Cell) -> Bench:
+        return Bench(
+            built.kernels[cell.arch, cell.flavor],
+            built.images[cell.abi],
+            machines[cell.arch],
+            build_folder(built.tree.base) / "src",
+            brought_by(built.tree.series),
+            touched(built.tree.series),
+        )
+
+    return [
+        Task(
+            cell,
+            bench(lab.patched, cell),
+            bench(lab.base, cell) if lab.base else None,
+            lab.patched.tree,
+        )
+        for cell in cells
+    ]
+
+
+def run(
+    work: Sequence[Task],
+    record: Run,
+    executor: Executor,
+    *,
+    on_result: OnResult,
+    only: str = "",
+    stop: Event | None = None,
+    asked: Request | None = None,
+) -> list[CellResult]:
+    """Run all tasks and return their results in the order of the tasks.
+
+    asked: what the kernels were built for, which a command that replays has to say.
+
+    Each result is in the journal before on_result is called.  A cell that could not be run is a
+    MISS with the reason, and the others go on.
+    """
+    baselines: dict[Cell, Future[Outcome]] = {}
+    for task in work:
+        key = _key(task)
+        if task.base and key not in baselines:
+            baselines[key] = executor.submit(run_baseline, key, task.base, only=only, stop=stop)
+    # Baselines were submitted first, so a worker that waits for one never waits for itself.
+    futures = {
+        executor.submit(_one, task, record, baselines.get(_key(task)), only, stop): task
+        for task in work
+    }
+    results: dict[Cell, CellResult] = {}
+    for future in as_completed(futures):
+        task = futures[future]
+        base = baselines.get(_key(task))
+        result = _judged(task, record, future, base, only=only, asked=asked)
+        record.cell_end(result)
+        results[task.cell] = result
+        on_result(result)
+    return [results[task.cell] for task in work]
+
+
+def _key(task: Task) -> Cell:
+    """The cell whose baseline serves all repetitions."""
+    return replace(task.cell, repeat=1)
+
+
+def _one(
+    task: Task, record: Run, baseline: Future[Outcome] | None, only: str, stop: Event | None
+) -> Outcome:
+    folder = record.cell_start(task.cell)
+    outcome = run_cell(task.cell, task.patched, folder, only=only, stop=stop)
+    # A machine that replays would only do the same again.
+    if baseline is None or only or baseline.exception() or task.patched.machine.replay:
+        return outcome
+    base = baseline.result()
+    return confirm(task.cell, task.patched, outcome, base, folder, stop=stop)
+
+
+def _judged(
+    task: Task,
+    record: Run,
+    future: Future[Outcome],
+    baseline: Future[Outcome] | None,
+    *,
+    only: str,
+    asked: Request | None,
+) -> CellResult:
+    """Judge what a cell's future holds."""
+    folder: Path = record.cell_folder(task.cell)
+    try:
+        outcome = future.result()
+    except (InfrastructureError, OSError) as error:
+        return CellResult(task.cell, Verdict.MISS, f"could not be run: {error}", folder=folder)
+    base: Outcome | None = None
+    notes: tuple[str, ...] = ()
+    if baseline:
+        try:
+            base = baseline.result()
+        except (InfrastructureError, OSError) as error:
+            first = str(error).splitlines()[0]
+            notes = (f"nothing to compare with: {first}",)
+    result = judge_cell(task.cell, outcome, base, folder, notes)
+    if result.verdict is not Verdict.FAIL or not task.patched.machine.replay or only:
+        return result
+    command = commands.replay(str(_token(task, folder)), task.tree, asked)
+    return replace(result, notes=(*result.notes, f"{commands.REPLAY}{command}"))
+
+
+def _token(task: Task, folder: Path) -> Token:
+    """Return the token of a cell that ran on a machine that replays."""
+    on, cell = task.patched, task.cell
+    assert on.machine.replay  # noqa: S101 (the caller has looked)
+    made = Made(on.kernel, on.image, on.machine, get_jobs(cell.suite, on.machine.replay.seed))
+    said = fingerprint(folder)
+    base = task.tree.base.spec
+    return make_token(made, said, tree=base, patched=task.tree.tree_id, abi=cell.abi)

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a maintainer runs on a series first: checkpatch, kernel-doc and sparse, of its own tree.
+
+Only what is said of lines that the series adds counts: the rest was there before.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pinrace import procs
+from pinrace.errors import InfrastructureError
+from pinrace.kbuild import kconfig
+from pinrace.kbuild.kernel import Plan, make_line, obj_folder
+from pinrace.kbuild.toolchain import build_env
+from pinrace.paths import cache_dir
+from pinrace.trees.git import in_store
+from pinrace.trees.worktree import Worktree
+from pinrace.values import PatchedTree
+
+# sparse 0.6.4 does not know __typeof_unqual__, without which the tree's scripts/checker-valid.sh
+# takes no checker.  A compiler that lacks it too (gcc before 14) has the kernel do without it.
+_TEACH = "-D__typeof_unqual__=__typeof__"
+# checkpatch does not know the macros of kselftest_harness.h.
+_OWN_STYLE = "tools/testing/selftests/"
+
+_CHECKPATCH = ("scripts/checkpatch.pl", "--strict", "--no-summary", "--color=never")
+_HUNK = re.compile(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@")
+# Its last words, whatever it has found; and what kernel-doc says where it does not even begin.
+_LAST_WORD = re.compile(r"has (?:no obvious )?style problems")
+_UNREAD = re.compile(r"^(?:Error: Cannot find file|Traceback )", re.MULTILINE)
+_LEVEL = re.compile(r"^(?:ERROR|WARNING|CHECK):\s*(.*)$")
+_ABOUT = re.compile(r"^#\d+: FILE: (\S+?):(\d+):$")
+DOC = re.compile(r"^(?:warning|error): (\S+?):(\d+) (.*)$", re.IGNORECASE)
+SPARSE = re.compile(r"^(?:\.\./)*(?:src/)?(\S+?):(\d+):\d+: ((?:warning|error): .*)$")
+
+Lines = Mapping[str, frozenset[int]]  # of each file: those that the series adds, from 1
+
+
+@dataclass(frozen=True)
+class Remark:
+    """One thing that a tool says of a line that the series adds, or of a patch as a whole."""
+
+    tool: str
+    place: str  # "kernel/seccomp.c:12", or the name of a patch
+    text: str
+    counts: bool = True  # it is about the kernel's own code
+
+
+def added_lines(tree: PatchedTree) -> Lines:
+    """Return which lines of which files a series adds."""
+    diff = in_store("diff", "-U0", "--no-color", tree.base.commit, tree.commit).output
+    found: dict[str, set[int]] = {}
+    file = ""
+    for line in diff.splitlines():
+        if line.startswith("+++ "):
+            file = line[4:].removeprefix("b/")
+        elif match := _HUNK.match(line):
+            first, count = int(match[1]), int(match[2] or 1)
+            found.setdefault(file, set()).update(range(first, first + count))
+    return {file: frozenset(lines) for file, lines in found.items() if lines}
+
+
+def checkpatch(patches: Iterable[Path], src: Path) -> Iterator[Remark]:
+    """Yield what scripts/checkpatch.pl --strict says of each patch.
+
+    Raises InfrastructureError when it comes to no end.
+    """
+    for patch in patches:
+        argv = [*_CHECKPATCH, str(patch.absolute())]
+        done = procs.run(argv, cwd=src, check=False, what="checkpatch.pl")
+        if not _LAST_WORD.search(done.output):
+            raise _broken("checkpatch.pl", patch.name, done.output)
+        files = re.findall(r"^\+\+\+ b/(\S+)", patch.read_text(errors="replace"), re.MULTILINE)
+        counts = not all(file.startswith(_OWN_STYLE) for file in files)
+        for remark in remarks_of_checkpatch(patch.name, done.output):
+            own = remark.place.startswith(_OWN_STYLE)
+            yield replace(remark, counts=counts and not own)
+
+
+def remarks_of_checkpatch(patch: str, output: str) -> Iterator[Remark]:
+    """Yield its remarks: `LEVEL: text`, and below that the line it is about, if it is about one."""
+    text = ""
+    for line in [*output.splitlines(), ""]:
+        if match := _LEVEL.match(line):
+            text = match[0]
+        elif text and (about := _ABOUT.match(line)):
+            yield Remark("checkpatch", f"{about[1]}:{about[2]}", text)
+            text = ""
+        elif text and not line:
+            yield Remark("checkpatch", patch, text)
+            text = ""
+
+
+def kernel_doc(lines: Lines, src: Path) -> Iterator[Remark]:
+    """Yield what scripts/kernel-doc says of the sources that the series touches.
+
+    Raises InfrastructureError when it does not read them all.
+    """
+    files = [f for f in lines if f.endswith((".c", ".h")) and not f.startswith("tools/")]
+    if files:
+        argv = ["scripts/kernel-doc", "-none", "-Wall", *files]
+        done = procs.run(argv, cwd=src, check=False, what="kernel-doc")
+        if done.status or _UNREAD.search(done.output):
+            raise _broken("kernel-doc", " ".join(files), done.output)
+        yield from remarks("kernel-doc", done.output, DOC, lines)
+
+
+def sparse(wanted: Plan, place: Worktree, lines: Lines) -> tuple[list[Remark], int]:
+    """Return what sparse says of the sources that the series touches and a kernel is built of.
+
+    And how many they are.  Raises InfrastructureError when there is no sparse, none that the tree
+    takes, or one that does not look at them all.
+    """
+    obj = obj_folder(place, wanted)
+    log = cache_dir() / "logs" / f"sparse-{wanted.key}.log"
+    log.parent.mkdir(exist_ok=True)
+    log.unlink(missing_ok=True)
+    kconfig.configure(place.path, obj, wanted.want, wanted.chain, log)
+    objects = [f"{f[:-2]}.o" for f in lines if f.endswith(".c") and not f.startswith("tools/")]
+    built = [name for name in objects if (obj / name).exists()]
+    if not built:
+        return [], 0
+    argv = [*make_line(wanted, place, obj), "C=2", f"CHECK={_checker(place.path)}", *built]
+    done = procs.run(argv, env=build_env(), log_to=log, check=False, what="make C=2")
+    checked = re.findall(r"^\s+CHECK\s", done.output, re.MULTILINE)
+    if done.status or len(checked) < len(built):
+        hint = "look there; then the same command again"
+        raise InfrastructureError(f"make C=2 did not check {' '.join(built)}", log=log, hint=hint)
+    said = done.output.replace(f"{place.path}/", "")
+    return list(remarks("sparse", said, SPARSE, lines)), len(built)
+
+
+def remarks(tool: str, output: str, pattern: re.Pattern[str], lines: Lines) -> Iterator[Remark]:
+    """Yield what a tool's lines say of lines that the series adds, each once."""
+    seen = set()
+    for line in output.splitlines():
+        match = pattern.match(line)
+        if match and int(match[2]) in lines.get(match[1], ()):
+            remark = Remark(tool, f"{match[1]}:{match[2]}", match[3])
+            if remark not in seen:
+                seen.add(remark)
+                yield remark
+
+
+def _broken(tool: str, what: str, output: str) -> InfrastructureError:
+    """Return the error of a tool that did not do its work: its silence says nothing."""
+    said = "\n".join(f"  {line}" for line in output.splitlines()[-5:])
+    return InfrastructureError(f"{tool} could not check {what}:\n{said}", hint="pinrace doctor")
+
+
+def _checker(src: Path) -> str:
+    """Return the CHECK= that the tree takes."""
+    if not shutil.which("sparse"):
+        raise InfrastructureError("sparse is not installed", hint="apt-get install sparse")
+    for command in ("sparse", f"sparse {_TEACH}"):
+        script: Sequence[str] = ("scripts/checker-valid.sh", *command.split())
+        if not (src / script[0]).exists():
+            return command
+        if procs.run(script, cwd=src, check=False, what=script[0]).output.split() == ["1"]:
+            return command
+    raise InfrastructureError("the tree takes no sparse that is installed", hint="a newer one?")

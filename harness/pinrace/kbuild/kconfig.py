@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A .config from tinyconfig and fragments, read back: what was asked for is what is there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pinrace import procs
+from pinrace.arches import Arch
+from pinrace.errors import BuildError, InfrastructureError, UserError
+from pinrace.kbuild import configured
+from pinrace.kbuild.toolchain import Toolchain, build_env
+from pinrace.paths import CONFIGS
+
+_OPTION = re.compile(r"^(CONFIG_\w+)=(.*)$")
+_UNSET = re.compile(r"^# (CONFIG_\w+) is not set$")
+# A fragment's comment that lists options which only some trees have.
+_OPTIONAL = re.compile(r"^# optional: (.*)$", re.MULTILINE)
+# A flavor's comment that names what it stands on instead of base and the arch's fragment.
+_STANDS_ON = re.compile(r"^# on: (\w+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A configuration as it is asked for; `text` identifies it."""
+
+    fragments: tuple[Path, ...]
+    extra: tuple[str, ...]  # "CONFIG_X=y", from the command line
+
+    @property
+    def text(self) -> str:
+        """All of it, in the order in which later lines win."""
+        return "".join(p.read_text() for p in self.fragments) + "\n".join(self.extra)
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What each option must be in the end; "n" where it must be off."""
+        return parse(self.text)
+
+    @property
+    def optional(self) -> frozenset[str]:
+        """Options that a tree may lack altogether."""
+        return frozenset(word for line in _OPTIONAL.findall(self.text) for word in line.split())
+
+
+def parse(text: str) -> dict[str, str]:
+    """Return the options of a .config or a fragment; "n" for those that are not set."""
+    options = {}
+    for line in text.splitlines():
+        if match := _OPTION.match(line):
+            options[match[1]] = match[2]
+        elif match := _UNSET.match(line):
+            options[match[1]] = "n"
+    return options
+
+
+def flavors() -> tuple[str, ...]:
+    """Return the names of the flavors, which are the files in configs/flavor."""
+    return tuple(sorted(p.stem for p in (CONFIGS / "flavor").glob("*.config")))
+
+
+def wanted(arch: Arch, flavor: str, extra: Iterable[str] = ()) -> Wanted:
+    """Return what to ask for; UserError for an unknown flavor or an option that is none."""
+    if flavor not in flavors():
+        hint = f"the flavors are: {', '.join(flavors())}"
+        raise UserError(f"unknown flavor '{flavor}'", hint=hint)
+    lines = []
+    for word in extra:
+        line = word if word.startswith("CONFIG_") else f"CONFIG_{word}"
+        if not _OPTION.match(line):
+            raise UserError(f"'{word}' is no option", hint="write it as --config NAME=y")
+        lines.append(line)
+    own = parse("\n".join(lines))
+    if len(own) != len(set(lines)):
+        raise UserError(
+            "the options given contradict each other: " + " ".join(lines),
+            hint="give each option once",
+        )
+    own_base = _STANDS_ON.search((CONFIGS / "flavor" / f"{flavor}.config").read_text())
+    below = (own_base[1],) if own_base else ("base", f"arch/{arch.name}")
+    parts = (*below, f"flavor/{flavor}")
+    return Wanted(tuple(CONFIGS / f"{part}.config" for part in parts), tuple(lines))
+
+
+def configure(src: Path, obj: Path, want: Wanted, chain: Toolchain, log: Path) -> None:
+    """Write obj/.config by the own scripts of the tree in src, a clean checkout.
+
+    A .config that is the same as before keeps its time, so that make rebuilds nothing for it.
+    Raises BuildError when an option asked for is not granted, and InfrastructureError when the
+    tree takes no configuration from this compiler.
+    """
+    obj.mkdir(parents=True, exist_ok=True)
+    asked = configured.asked(want.text, chain)
+    if configured.holds(src, obj, asked):
+        return
+    draft = obj / "pinrace.config"
+    make = ["make", "-C", str(src), f"O={obj}", *chain.make_vars]
+    env = build_env()
+    target = {**env, "KCONFIG_CONFIG": str(draft)}
+    began = procs.run([*make, "tinyconfig"], env=target, log_to=log, check=False, what="make")
+    if began.status:
+        raise InfrastructureError(refusal(began.output), log=log, hint=_NO_START)
+    more = obj / "pinrace.extra.config"
+    more.write_text("".join(f"{line}\n" for line in want.extra))
+    script = src / "scripts/kconfig/merge_config.sh"
+    merge: list[str | Path] = [script, "-m", "-O", obj, draft, *want.fragments, more]
+    procs.run(merge, cwd=src, env=target, log_to=log, what="merge_config.sh")
+    procs.run([*make, "olddefconfig"], env=target, log_to=log, what="make olddefconfig")
+    text = draft.read_text()
+    refused = missing(want, parse(text))
+    if refused:
+        raise BuildError(explain(src, want, parse(text), refused), log=log, hint=_HINT)
+    final = obj / ".config"
+    if not final.exists() or final.read_text() != text:
+        final.write_text(text)
+    configured.note(src, obj, asked)
+
+
+_NO_START = "another compiler, perhaps: --llvm=-19 for clang-19"
+
+
+def refusal(output: str) -> str:
+    """Say why a tree's Kconfig does not even start: its own words in the frame of asterisks."""
+    framed = [x.strip("* ") for x in output.splitlines() if re.match(r"\*\*\*( |$)", x)]
+    said = "\n".join(f"  {line}" for line in framed if line)
+    return "make tinyconfig failed" + (f":\n{said}" if said else "")
+
+
+_HINT = "ask for what it depends on too (--config NAME=y, or the fragments in configs/)"
+
+
+def missing(want: Wanted, got: Mapping[str, str]) -> list[str]:
+    """Return the options whose value is another than the one asked for."""
+    return [
+        name
+        for name, value in want.options.items()
+        if got.get(name, "n") != value and not (name in want.optional and name not in got)
+    ]
+
+
+def explain(src: Path, want: Wanted, got: Mapping[str, str], refused: Iterable[str]) -> str:
+    """Say of each refused option what it is instead and what it depends on."""
+    lines = ["the tree's Kconfig did not grant what the configuration asks for:"]
+    for name in refused:
+        lines.append(f"  {name}={want.options[name]} is {got.get(name, 'n')}")
+        lines += [f"    {line}" for line in dependencies(src, name, got)]
+    return "\n".join(lines)
+
+
+def dependencies(src: Path, name: str, got: Mapping[str, str]) -> list[str]:
+    """Return one line for each place that defines an option: what it depends on, and its state."""
+    symbol = name.removeprefix("CONFIG_")
+    grep = ["grep", "-rnE", rf"^\s*(menu)?config {symbol}$", "--include=Kconfig*", "."]
+    places = procs.run(grep, cwd=src, check=False, what="grep").output.splitlines()
+    if not places:
+        return ["no Kconfig of this tree defines it"]
+    lines = []
+    for place in places:
+        file, number, _ = place.split(":", 2)
+        needs = _depends(src / file, int(number))
+        state = [
+            f"{word}={got.get(f'CONFIG_{word}', 'n')}"
+            for word in dict.fromkeys(re.findall(r"[A-Z][A-Z0-9_]+", " ".join(needs)))
+        ]
+        said = f"depends on {' && '.join(needs)} ({', '.join(state)})" if needs else _NO_NEEDS
+        lines.append(f"{file.removeprefix('./')}:{number}: {said}")
+    return lines
+
+
+_NO_NEEDS = "names no dependency: something selects it, or a menu or choice around it decides"
+
+
+def _depends(file: Path, number: int) -> list[str]:
+    """Return the `depends on` expressions of the entry that starts on that line."""
+    needs = []
+    for line in file.read_text().replace("\\\n", " ").splitlines()[number:]:
+        if re.match(r"\s*(menu)?config |\s*(help|choice|endif|endmenu|menu)\b", line):
+            break
+        if match := re.match(r"\s+depends on (.*)", line):
+            needs.append(match[1].strip())
+    return needs

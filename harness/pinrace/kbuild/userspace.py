@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Build what runs in guests: a tree's headers, our own programs, the tree's selftests.
+
+Everything is static and checked to be of the ABI that it was built for.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pinrace import procs, store
+from pinrace.arches import Abi, get_arch
+from pinrace.errors import BuildError, InfrastructureError
+from pinrace.kbuild.elf import check_program, is_elf
+from pinrace.kbuild.sysroot import sysroot
+from pinrace.paths import ROOTFS, cache_dir
+
+# Gives a tree's files while the context lasts, perhaps after a wait.  It is entered with the lock
+# held of what is made of them: who is in such a context may not ask for another such thing.
+Source = Callable[[], AbstractContextManager[Path]]
+
+PROGRAMS = ROOTFS / "programs.toml"
+SELFTESTS = "tools/testing/selftests/seccomp"
+WARNINGS = "warnings.txt"  # beside the selftests: what the compiler warned about
+
+# -D_FILE_OFFSET_BITS: /proc/PID/mem beyond 2 GiB with 32 bits.  No build id and no debug
+# information: the same bytes wherever the sources lie.
+CFLAGS = (
+    *("-std=gnu11", "-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64"),
+    *("-O2", "-g0", "-static", "-pthread", "-s", "-Wl,--build-id=none"),
+    *("-Wall", "-Wextra", "-Werror"),
+)
+
+
+class Program(BaseModel):
+    """One program of the guest; sources are relative to rootfs/."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    sources: tuple[str, ...]
+    libs: tuple[str, ...] = ()
+    native: bool = False  # only for an arch's native ABI
+
+    @property
+    def place(self) -> str:
+        """Where it lies in the folder that build_programs() returns."""
+        return self.name if self.native else f"bin/{self.name}"
+
+
+class _Programs(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    program: tuple[Program, ...]
+
+
+def programs(path: Path = PROGRAMS) -> tuple[Program, ...]:
+    """Return the programs that the file lists; InfrastructureError when it is malformed."""
+    try:
+        return _Programs.model_validate(tomllib.loads(path.read_text())).program
+    except (ValidationError, tomllib.TOMLDecodeError, OSError) as exc:
+        raise InfrastructureError(f"{path} is no list of programs: {exc}") from exc
+
+
+def compiler_identity(abi: Abi) -> str:
+    """Return what tells one compiler of the ABI from another.
+
+    Raises InfrastructureError when it is not installed.
+    """
+    compiler = f"{abi.cross}gcc"
+    if not shutil.which(compiler):
+        raise InfrastructureError(
+            f"{compiler} is not installed",
+            hint=f"apt-get install {' '.join(abi.packages)}, or pinrace doctor",
+        )
+    version = procs.run([compiler, "--version"], what=compiler).output.splitlines()[0]
+    machine = procs.run([compiler, "-dumpmachine"], what=compiler).output.strip()
+    return f"{version} for {machine}"
+
+
+def headers(source: Source, tree_id: str, headers_arch: str) -> Path:
+    """Return the folder of a tree's user-space headers (what -isystem takes).
+
+    source gives where the tree is checked out, and is asked only when the headers are not there;
+    nothing is written to it.  Raises BuildError when the tree does not give any.
+    """
+    key = store.digest(tree_id, headers_arch)
+
+    def fill(draft: Path) -> None:
+        log = _log_path(f"headers-{key}")
+        with source() as tree:
+            _make(
+                ["-C", tree, f"ARCH={headers_arch}", f"O={draft / 'build'}", "-j2", "headers"],
+                log,
+                f"the headers for {headers_arch} do not build",
+            )
+        (draft / "build/usr/include").rename(draft / "include")
+        shutil.rmtree(draft / "build")
+
+    return store.make("headers", key, fill) / "include"
+
+
+def build_programs(abi: Abi, include: Path) -> Path:
+    """Return the folder of our programs, built for an ABI against these kernel headers.
+
+    Native-only ones lie in the folder itself (and are there for the arch's first ABI only), the
+    others in bin/.  Raises InfrastructureError when one does not compile, or is of another ABI.
+    """
+    native = abi == get_arch(abi.arch).abis[0]
+    wanted = [p for p in programs() if native or not p.native]
+    key = store.digest(
+        abi.name,
+        compiler_identity(abi),
+        repr([(p.name, p.sources, p.libs) for p in wanted]),
+        " ".join(CFLAGS),
+        _digest_folder(include),
+        _digest_folder(ROOTFS, "*.[ch]"),
+    )
+
+    def fill(draft: Path) -> None:
+        (draft / "bin").mkdir()
+        for program in wanted:
+            _compile(program, abi, include, draft / program.place)
+
+    return store.make("programs", key, fill)
+
+
+def _compile(program: Program, abi: Abi, include: Path, out: Path) -> None:
+    """Compile and link one program, and look at what came out."""
+    argv: list[str | Path] = [
+        f"{abi.cross}gcc",
+        *CFLAGS,
+        *("-isystem", include),
+        *("-I", "lib"),
+        *program.sources,
+        *("-o", out),
+        *(f"-l{lib}" for lib in program.libs),
+    ]
+    log = _log_path(f"{program.name}-{abi.name}")
+    log.unlink(missing_ok=True)
+    done = procs.run(argv, cwd=ROOTFS, log_to=log, check=False, what=str(argv[0]))
+    if done.status:
+        errors = (line for line in done.output.splitlines() if "error:" in line)
+        raise InfrastructureError(
+            f"{program.name} does not compile for {abi.name}: {next(errors, 'see the log')}",
+            log=log,
+            hint=f"correct it in {ROOTFS}",
+        )
+    check_program(out, abi)
+
+
+def build_selftests(source: Source, tree_id: str, abi: Abi) -> Path:
+    """Return a folder with a tree's seccomp selftests for an ABI, in its bin/.
+
+    source is as in headers().  Beside bin/ lies what the compiler warned about.  Raises BuildError
+    when they do not compile.
+    """
+    include = headers(source, tree_id, abi.headers_arch)
+    root = sysroot(abi)
+    key = store.digest("seccomp", tree_id, abi.name, compiler_identity(abi), root.name)
+
+    def fill(draft: Path) -> None:
+        build = draft / "build"
+        build.mkdir()
+        log = _log_path(f"selftests-{key}")
+        libraries = root / "usr/lib" / abi.triple
+        with source() as tree:
+            output = _make(
+                [
+                    *("-C", tree / SELFTESTS),
+                    f"ARCH={abi.headers_arch}",
+                    f"CROSS_COMPILE={abi.cross}",
+                    f"OUTPUT={build}",
+                    f"KHDR_INCLUDES=-isystem {include}",
+                    f"USERCFLAGS=-idirafter {root / 'usr/include'} -L{libraries}",
+                    "USERLDFLAGS=-static",
+                ],
+                log,
+                f"the seccomp selftests do not build for {abi.name}",
+            )
+        warnings = [line for line in output.splitlines() if "warning:" in line]
+        (draft / WARNINGS).write_text("".join(f"{line}\n" for line in warnings))
+        _keep_programs(build, draft / "bin", abi, log)
+        shutil.rmtree(build)
+
+    return store.make("selftests", key, fill)
+
+
+def _keep_programs(build: Path, into: Path, abi: Abi, log: Path) -> None:
+    """Move the executables there, each checked."""
+    into.mkdir()
+    for path in sorted(build.iterdir()):
+        if path.is_file() and path.stat().st_mode & 0o100 and is_elf(path):
+            check_program(path, abi)
+            path.rename(into / path.name)
+    if not any(into.iterdir()):
+        raise BuildError(f"the seccomp selftests for {abi.name} gave no program", log=log)
+
+
+def _make(words: list[str | Path], log: Path, what: str) -> str:
+    """Run make and return what it printed; BuildError when it fails."""
+    log.unlink(missing_ok=True)
+    done = procs.run(["make", *words], log_to=log, check=False, what="make")
+    if done.status:
+        raise BuildError(what, log=log, hint="the log's last lines say what is wrong")
+    return done.output
+
+
+def _log_path(name: str) -> Path:
+    """Return where a build's log goes; it stays when the build fails."""
+    folder = cache_dir() / "logs"
+    folder.mkdir(exist_ok=True)
+    return folder / f"{name}.log"
+
+
+def _digest_folder(folder: Path, pattern: str = "*") -> str:
+    """Return a digest of a folder's files, names included."""
+    files = sorted(p for p in folder.rglob(pattern) if p.is_file())
+    names = [f"{p.relative_to(folder)} {store.digest_file(p)}" for p in files]
+    return store.digest(*names)

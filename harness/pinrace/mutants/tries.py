@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One test on one kernel: what it saw, kept by kernel, image, machine and test.
+
+A try holds facts and no judgement: what they amount to is for pinrace.mutants.finding, which may
+change without a guest being booted again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from pinrace import store
+from pinrace.engine.cell import Bench, Outcome
+from pinrace.image import cpio
+from pinrace.judge.splats import load_rules
+from pinrace.judge.verdict import Ending
+from pinrace.paths import cache_dir
+from pinrace.suites import ktap
+from pinrace.suites.suite import PROGRAMS, SELFTESTS
+from pinrace.values import CaseStatus, Splat
+
+KIND = "mutant-tries"
+_LAYOUT = "2"  # of a try; part of its key
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a kernel printed about itself."""
+
+    fingerprint: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A statement that a test other than the selftest saw broken, and where."""
+
+    statement: str
+    by: str  # e.g. "open, trial 120"
+    second: float  # since the test began
+
+
+@dataclass(frozen=True)
+class Try:
+    """What one test saw on one kernel."""
+
+    test: str  # "selftest", "torture" or "price"
+    ran: bool  # the guest booted, and what it says can be believed
+    why: str = ""  # a sentence when it did not
+    ending: str = ""  # "panic" or "hang" when the guest came to no good end
+    passed: tuple[str, ...] = ()  # cases
+    bad: tuple[str, ...] = ()
+    reports: tuple[Report, ...] = ()
+    breaches: tuple[Breach, ...] = ()
+    trials: int = 0  # that could have shown something
+    seconds: float = 0.0  # the guest's whole life, on the host
+
+
+_TRY = TypeAdapter(Try)
+# What each test leaves alone of an image.
+_NOT_RUN = {"torture": SELFTESTS, "selftest": PROGRAMS, "again": PROGRAMS}
+_ENDINGS = {Ending.PANIC: "panic", Ending.HANG: "hang"}
+
+
+def key(bench: Bench, test: str, *what: str) -> str:
+    """Return what a try of a test is kept under.
+
+    Of the image only what the test may run counts: a torture program that has changed is no
+    reason to have every selftest again.
+    """
+    on = bench.machine
+    machine = f"{on.qemu.version} {on.cpu} {on.smp} {on.mem_mb} {on.accel.name}"
+    image = _content(bench.image.path, _NOT_RUN.get(test, ""))
+    return store.digest(_LAYOUT, bench.kernel.digest, image, machine, test, *what)
+
+
+@cache
+def _content(image: Path, without: str) -> str:
+    """Return the digest of an image without what is below a folder; "" for all of it."""
+    return cpio.digest_without(image, [without] if without else [])
+
+
+def kept(name: str) -> Try | None:
+    """Return the try of that key; None when there is none, or none that can be read."""
+    try:
+        return _TRY.validate_json(_path(name).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def attempt(name: str, do: Callable[[], Try], *, resume: bool) -> Try:
+    """Return the try of that key: the kept one if that is wanted, else a new one, which is kept.
+
+    One that did not run is not kept.
+    """
+    found = kept(name) if resume else None
+    if found is None:
+        found = do()
+        if found.ran:
+            path = _path(name)
+            path.parent.mkdir(exist_ok=True)
+            store.write_json(path, _TRY.dump_python(found, mode="json"))
+    return found
+
+
+def _path(name: str) -> Path:
+    return cache_dir() / KIND / f"{name}.json"
+
+
+def reports(splats: tuple[Splat, ...]) -> tuple[Report, ...]:
+    """Return what is kept of a kernel's reports; those of the guest's own setup are none, and
+    those of code that no series has touched.
+    """
+    rules = load_rules()
+    return tuple(Report(splat.fingerprint, splat.title) for splat in splats if rules.counts(splat))
+
+
+def of_selftest(outcome: Outcome, said: str) -> Try:
+    """Return what a run of the selftest amounts to as a try.
+
+    said: what the program printed.  Without anything the guest had not booted; and what it said
+    before its guest came to an end counts, as nobody knows which case a mutant ends it in.
+    """
+    evidence = outcome.evidence
+    ending = _ENDINGS.get(evidence.ending, "")
+    came = evidence.ending is Ending.DONE or bool(ending)
+    sound = evidence.abi_ok and not (evidence.channel_error and not ending)
+    if evidence.timed_out:
+        ending = "hang"
+    cases = ktap.parse(said).flatten() if said.strip() else ()
+    statuses = [(case.name, case.status) for case in cases]
+    why = evidence.reason or evidence.abi_note or evidence.channel_error or "no results"
+    return Try(
+        "selftest",
+        ran=came and sound and bool(statuses),
+        why=why,
+        ending=ending,
+        passed=tuple(name for name, status in statuses if status is CaseStatus.PASS),
+        bad=tuple(name for name, status in statuses if status.bad),
+        reports=reports(outcome.splats),
+        seconds=outcome.seconds,
+    )

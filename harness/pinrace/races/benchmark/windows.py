@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The windows that a search has to find, fixed beforehand, as data beside the series.
+
+kernel/pin-args/search.toml says what its fields are.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from pinrace.arches import ARCHES
+from pinrace.errors import UserError
+from pinrace.mutants import file as mutants
+from pinrace.paths import KERNEL
+from pinrace.races.benchmark.trial import ARMS
+from pinrace.races.preempt import spec
+
+SEARCH = KERNEL / "pin-args" / "search.toml"
+SERIES = "series"  # the kernel of the unmutated series
+
+
+class Window(BaseModel):
+    """One entry: two operations, and a kernel in which they can meet badly."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
+    about: str = Field(min_length=1)
+    kernel: str = SERIES  # or a mutant's name
+    scenario: str = Field(pattern=r"^[a-z]+$")  # of rootfs/hold
+    # By arch: where side a is held by who is given the symbol.
+    function: dict[str, str] = Field(min_length=1)
+    clean: dict[str, str] = {}  # the series' own function, where a mutant's is one of its own
+    settle: bool = False  # held, the tracee that side b has woken gets on
+    without: dict[str, str] = {}  # arms that cannot be tried here, and why
+
+    @field_validator("function", "clean")
+    @classmethod
+    def _on_each_arch(cls, function: dict[str, str]) -> dict[str, str]:
+        if function and set(function) != set(ARCHES):
+            raise ValueError(f"one function for each of {', '.join(ARCHES)}")
+        for name in function.values():
+            spec.parse_function(name)
+        return function
+
+    @field_validator("without")
+    @classmethod
+    def _known(cls, without: dict[str, str]) -> dict[str, str]:
+        if unknown := set(without) - set(ARMS):
+            raise ValueError(f"no arm {unknown}; the arms are: {', '.join(ARMS)}")
+        return without
+
+    @property
+    def planted(self) -> bool:
+        """Whether a mutant has it, and the series must not."""
+        return self.kernel != SERIES
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    window: tuple[Window, ...] = Field(min_length=1)
+
+
+def load(path: Path = SEARCH) -> tuple[Window, ...]:
+    """Return the windows; UserError when the file cannot be used or names something twice."""
+    try:
+        found = _File.model_validate(tomllib.loads(path.read_text())).window
+    except (OSError, tomllib.TOMLDecodeError, ValidationError) as exc:
+        raise UserError(f"the list of windows cannot be used: {exc}", hint=f"mend {path}") from exc
+    names = [window.name for window in found]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"windows of one name in {path}: {', '.join(twice)}")
+    known = {mutant.name for mutant in mutants.load()}
+    for window in found:
+        if window.planted and window.kernel not in known:
+            raise UserError(f"window {window.name} wants an unknown mutant '{window.kernel}'")
+    return found
+
+
+def select(windows: Sequence[Window], names: Sequence[str]) -> tuple[Window, ...]:
+    """Return the windows of these names, all for none; UserError for an unknown one."""
+    known = {window.name for window in windows}
+    if unknown := [name for name in names if name not in known]:
+        raise UserError(f"no window '{unknown[0]}'", hint=f"they are: {', '.join(sorted(known))}")
+    return tuple(window for window in windows if not names or window.name in names)

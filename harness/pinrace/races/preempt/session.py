@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A guest with a gdb stub that runs rootfs/hold, and a script that plays holds in it."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pinrace.arches import get_abi, get_arch
+from pinrace.deadline import Deadline
+from pinrace.engine.cell import BOOT_SECONDS
+from pinrace.errors import InfrastructureError, UserError
+from pinrace.guest.boot import run_guest
+from pinrace.guest.channel import Record
+from pinrace.guest.machine import REPLAY_CMDLINE, Machine, Replay, get_machine
+from pinrace.guest.outcome import GuestRun
+from pinrace.races.preempt.stage import Stage
+from pinrace.races.preempt.stub import Stub
+from pinrace.races.preempt.symbols import Symbols
+from pinrace.suites.suite import PROGRAMS
+from pinrace.values import Image, Job, Kernel
+
+SEED = 7  # of the machine that counts instructions
+TCG_SCALE = 20.0  # how much slower than native, where it was not measured; as for replays
+USAGE = 2  # the exit status of a program that was called wrongly
+BOOTS = 3  # of a guest that does not get as far as its program
+POLL = 0.1  # seconds between looks for the end of a guest that never begins
+SLACK = 120.0  # host seconds on top of the script's, for a round that is under way
+
+log = logging.getLogger("pinrace.holds")
+
+Script = Callable[[Stage], None]
+
+
+@dataclass(frozen=True)
+class Lab:
+    """What holds are played in."""
+
+    kernel: Kernel
+    image: Image
+    machine: Machine
+    symbols: Symbols
+
+
+def get_lab(kernel: Kernel, image: Image, *, icount: bool = False) -> Lab:
+    """Return the lab of a kernel; icount: on a machine with one host thread for all vCPUs.
+
+    Addresses are those of vmlinux, so nothing may be moved.
+    """
+    arch = get_arch(get_abi(image.abi).arch)
+    replay = Replay(SEED) if icount else None
+    cmdline = () if icount else (REPLAY_CMDLINE,)
+    machine = get_machine(arch, smp=2, cmdline=cmdline, replay=replay)
+    if machine.accel.name != "tcg":  # single steps take no interrupts in TCG alone
+        update = {"name": "tcg", "reason": "holds need TCG", "scale": TCG_SCALE}
+        accel = machine.accel.model_copy(update=update)
+        machine = replace(machine, accel=accel)
+    return Lab(kernel, image, machine, Symbols(kernel.vmlinux))
+
+
+def run_script(
+    lab: Lab, scenario: str, script: Script, folder: Path, *, seconds: float
+) -> GuestRun:
+    """Boot the guest, let a script play holds of one scenario, and return how the guest ended.
+
+    seconds: how long the script may take, on the host's clock.  What the script raises is raised,
+    after the guest has ended; when QEMU ends under it, that is StubGoneError.  A guest that does
+    not get as far as the script is booted again, a few times; then InfrastructureError.  UserError
+    for a scenario that there is not.
+    """
+    for boot in range(1, BOOTS + 1):
+        with tempfile.TemporaryDirectory(prefix="pinrace-") as place:
+            player = _Player(Path(place) / "gdb", lab, script)
+            run = _boot(lab, scenario, player, folder, seconds)
+        if player.playing:
+            if player.error:
+                raise player.error
+            return run
+        if run.jobs and run.jobs[-1].status == USAGE:
+            raise UserError(
+                f"the guest program knows no scenario '{scenario}'", hint="rootfs/hold has them"
+            )
+        log.info("boot %d: the guest did not get to the holds: %s", boot, player.error)
+    raise InfrastructureError(
+        f"no guest got as far as the holds, in {BOOTS} boots: {player.error or 'it ended'}",
+        log=folder / "console.log",
+        hint="pinrace boot",
+    )
+
+
+def _boot(lab: Lab, scenario: str, player: _Player, folder: Path, seconds: float) -> GuestRun:
+    """Run one guest with its player."""
+    stub = f"unix:path={player.path},server=on,wait=off"
+    machine = replace(lab.machine, qemu_args=(*lab.machine.qemu_args, "-gdb", stub))
+    scale = machine.accel.scale
+    job = Job("hold", (f"{PROGRAMS}/hold", scenario), timeout=(seconds + SLACK) / scale)
+    player.start()
+    try:
+        return run_guest(
+            lab.kernel.boot,
+            lab.image,
+            [job],
+            machine,
+            folder,
+            deadline=Deadline.after(BOOT_SECONDS * scale + seconds + 2 * SLACK),
+            on_record=player.see,
+        )
+    finally:
+        player.over.set()
+        player.join(SLACK)
+
+
+class _Player(threading.Thread):
+    """The thread that plays; the one that started it watches the guest."""
+
+    def __init__(self, path: Path, lab: Lab, script: Script) -> None:
+        super().__init__(name="holds", daemon=True)
+        self.path, self._lab, self._script = path, lab, script
+        self._begun = threading.Event()
+        self.over = threading.Event()  # the guest has ended
+        self.playing = False
+        self.error: Exception | None = None
+
+    def see(self, record: Record) -> None:
+        """Learn that the program has begun: only then is there something to stop."""
+        if record.type == "start":
+            self._begun.set()
+
+    def run(self) -> None:
+        """Wait for the program, connect, play, and leave."""
+        while not self._begun.wait(POLL):
+            if self.over.is_set():
+                return
+        try:
+            with Stub(self.path, Deadline.after(SLACK)) as stub:  # ends QEMU if this fails
+                stage = Stage(stub, get_arch(self._lab.machine.arch), self._lab.symbols)
+                self.playing = True
+                self._script(stage)
+        except Exception as error:
+            self.error = error

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a hold is, and how it is written.
+
+A hold is a list of moves.  In each, one side of the guest program runs alone, on its own vCPU, up
+to a point; after the last, everything runs freely.  A side is `a`, on the first CPU, or `b`, on the
+second; what they do is the scenario's (rootfs/hold/).  `t` is the tracee, on the second CPU too: it
+gets there when `b` waits for it.  Written, the moves follow each other with a comma:
+
+    MOVE  = SIDE.POINT
+    POINT = FUNCTION        its first instruction
+          | FUNCTION+N      N instructions of its own later, what it calls not counted
+          | done            the operation of `a` or `b` has returned to user space; of `t`, there
+                            is nothing left to run on its CPU
+
+`a.seccomp_notify_send+12,b.done,a.done` holds side a twelve instructions into seccomp_notify_send()
+while side b does all of its operation.  `a.F+3,b.G+5,a.done,b.done` is a pair of preemptions.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from pinrace.errors import UserError
+
+DONE = "done"
+SIDES = {"a": 1, "b": 2, "t": 2}  # and the CPU that each runs on, from 1
+MOST_MOVES = 8
+
+_FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[a-z0-9.]+)?")
+_MOVE = re.compile(
+    rf"(?P<side>[abt])\.(?P<function>{_FUNCTION.pattern})(?:\+(?P<count>\d{{1,5}}))?"
+)
+
+
+@dataclass(frozen=True)
+class Move:
+    """One side runs alone up to a point."""
+
+    side: str
+    function: str  # DONE for the end of the side's operation
+    count: int = 0  # instructions into the function
+
+    def __str__(self) -> str:
+        return f"{self.side}.{self.function}{f'+{self.count}' if self.count else ''}"
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Moves, one after the other."""
+
+    moves: tuple[Move, ...]
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self.moves))
+
+
+def other(side: str) -> str:
+    """Return the side that this one is held against."""
+    return "b" if side == "a" else "a"
+
+
+def single(
+    side: str, function: str, count: int, until: str = DONE, *, settle: bool = False
+) -> Hold:
+    """Return the hold with one preemption: the other side runs in it, and then this one ends.
+
+    settle: what the other side has woken runs in it, too.
+    """
+    runner, holder = other(side), "a" if side == "a" else "b"
+    moves = [Move(side, function, count), Move(runner, until)]
+    if settle:
+        moves.append(Move("t", DONE))
+    moves.append(Move(holder, DONE))
+    if until != DONE:
+        moves.append(Move(runner, DONE))
+    return Hold(tuple(moves))
+
+
+def pair(first: Move, second: Move) -> Hold:
+    """Return the hold with two: the first side does the rest while the second one is held."""
+    return Hold((first, second, *(Move(move.side, DONE) for move in (first, second))))
+
+
+def parse_function(text: str) -> str:
+    """Return the name of a function; UserError when it can be none."""
+    if text == DONE or not _FUNCTION.fullmatch(text):
+        raise UserError(f"'{text}' is no name of a function", hint="as nm vmlinux prints it")
+    return text
+
+
+def parse(text: str) -> Hold:
+    """Return the hold; UserError says what is wrong with a text that is none."""
+    hint = "for example a.seccomp_notify_send+12,b.done,a.done; see pinrace hunt --help"
+    words = text.split(",")
+    if len(words) > MOST_MOVES:
+        raise UserError(f"a hold has {MOST_MOVES} moves at the most, not {len(words)}", hint=hint)
+    moves = []
+    for word in words:
+        match = _MOVE.fullmatch(word)
+        if not match or (match["function"] == DONE and match["count"]):
+            raise UserError(f"'{word}' is no move of a hold", hint=hint)
+        moves.append(Move(match["side"], match["function"], int(match["count"] or 0)))
+    return Hold(tuple(moves))

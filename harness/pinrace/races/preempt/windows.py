@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The pairs of kernel functions that are known to share state, as data beside a series."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pinrace.errors import UserError
+from pinrace.paths import KERNEL
+from pinrace.races.preempt import spec
+
+WINDOWS = KERNEL / "pin-args" / "windows.toml"
+
+
+class Window(BaseModel):
+    """One entry: a side is held at each instruction of a function while the other one runs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
+    scenario: str = Field(pattern=r"^[a-z]+$")  # of rootfs/hold/scenarios.c
+    window: str  # the function
+    side: str = Field(default="a", pattern="^[abt]$")  # the one that is held
+    first: int = Field(default=0, ge=0)  # instructions into the function, the first to hold at
+    last: int | None = None  # and the last; None for all
+    until: str = spec.DONE  # how far the other side runs meanwhile
+    settle: bool = False  # the tracee that it has woken runs meanwhile, too
+    against: str = ""  # for pairs of preemptions: the other side's window
+    control: bool = False  # loses by its nature: shows that holds find what there is
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Window:
+        if self.last is not None and self.last < self.first:
+            raise ValueError(f"its last instruction, {self.last}, is before {self.first}")
+        return self
+
+    @property
+    def runner(self) -> str:
+        """The side that runs while the other one is held."""
+        return spec.other(self.side)
+
+
+class _Windows(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    window: tuple[Window, ...] = Field(min_length=1)
+
+
+def load(path: Path = WINDOWS) -> tuple[Window, ...]:
+    """Return the list; UserError when it cannot be used, or names something twice."""
+    try:
+        found = _Windows.model_validate(tomllib.loads(path.read_text())).window
+    except (OSError, tomllib.TOMLDecodeError, ValidationError) as exc:
+        raise UserError(f"the list of windows cannot be used: {exc}", hint=f"mend {path}") from exc
+    for window in found:
+        for name in filter(None, (window.window, window.against)):
+            spec.parse_function(name)
+    names = [window.name for window in found]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise UserError(f"windows of one name in {path}: {', '.join(sorted(twice))}")
+    return found

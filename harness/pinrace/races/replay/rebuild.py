@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Have again what a token was made of, fetched and built where it is missing."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pinrace import ui
+from pinrace.arches import get_abi
+from pinrace.engine import build
+from pinrace.engine.request import Request
+from pinrace.errors import UserError
+from pinrace.races.replay.words import DIGITS, Words
+from pinrace.series.load import apply, load
+from pinrace.trees.fetch import resolve
+
+
+def add_options(parser: argparse.ArgumentParser, series: str) -> None:
+    """Add what a token does not hold; series: the one that goes without saying."""
+    parser.add_argument("--tree", help="where the tree is now, if it was a folder or a tarball")
+    parser.add_argument(
+        "--insecure", action="store_true", help="take that tree though nothing vouches for it"
+    )
+    parser.add_argument("--series", default=series, help="the series it ran on")
+    parser.add_argument(
+        "--config", action="append", default=[], metavar="X=y", help="as its kernel was built with"
+    )
+    parser.add_argument("--kernel", type=Path, help="as it was given, if it was")
+    parser.add_argument(
+        "--llvm", nargs="?", const="1", default="", metavar="SUFFIX", help="if clang built it"
+    )
+
+
+def rebuild(token: Words, args: argparse.Namespace) -> build.Lab:
+    """Return the kernel and the image of a token.
+
+    Raises UserError when the tree with the series is not the token's, before anything is built.
+    """
+    abi = get_abi(token.abi)
+    tree = resolve(args.tree or token.tree, say=ui.say, insecure=args.insecure)
+    series = load(args.series, say=ui.say)
+    patched = apply(tree, series, say=ui.say)
+    if not patched.tree_id.startswith(token.patched):
+        raise UserError(
+            f"{patched.label} is tree {patched.tree_id[:DIGITS]}, and the token's is"
+            f" {token.patched}",
+            hint="check out the series that it ran on, or name it: --series, --tree",
+        )
+    asked = Request(
+        (abi.arch,),
+        (abi.name,),
+        (token.flavor,),
+        kernel=args.kernel,
+        extra=tuple(args.config),
+        llvm=args.llvm,
+    )
+    return build.prepare(asked, tree, series, with_base=False)

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The commands that build one cell and run it again as a run did."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pinrace.engine.request import Request
+from pinrace.paths import KERNEL, MUTANTS
+from pinrace.values import CaseResult, Cell, PatchedTree, Series, Tree
+
+REPLAY = "replay: "  # begins the note of a cell that holds how to have its very run again
+PLAIN = "plain"  # the flavor that goes without saying
+TORTURE = "torture"  # the suite that has a command of its own
+
+
+@dataclass(frozen=True)
+class Again:
+    """What a command line says beside which cells to run."""
+
+    build: tuple[str, ...] = ()  # options of `pinrace build`, and of `pinrace test` too
+    test: tuple[str, ...] = ()  # those of `pinrace test` alone
+
+
+def replay(token: str, tree: PatchedTree, asked: Request | None = None) -> str:
+    """Return the command that has a token's run again, on kernels as they were asked for."""
+    named = _series(tree.series)
+    words = ["pinrace", "repro", token, *(["--series", named] if named else [])]
+    words += [word for option in (asked.extra if asked else ()) for word in ("--config", option)]
+    words += ["--insecure"] if tree.base.insecure else []
+    words += [f"--llvm={asked.llvm}"] if asked and asked.llvm else []
+    words += ["--kernel", str(asked.kernel.resolve())] if asked and asked.kernel else []
+    return shlex.join(words)
+
+
+def again(
+    asked: Request,
+    tree: Tree,
+    series: Series | None,
+    *,
+    smp: int,
+    only: str,
+    with_base: bool,
+    seed: int | None = None,
+) -> Again | None:
+    """Return the options that repeat a request; None when no command line names its series."""
+    named = _series(series)
+    if named is None:
+        return None
+    build = ["--tree", tree.spec, "--series", named]
+    build += ["--insecure"] if tree.insecure else []
+    build += [word for option in asked.extra for word in ("--config", option)]
+    build += ["--kernel", str(asked.kernel.resolve())] if asked.kernel else []
+    build += [f"--llvm={asked.llvm}"] if asked.llvm else []
+    test = ["--smp", str(smp)]
+    test += ["--deterministic", "--seed", str(seed)] if seed is not None else []
+    test += ["-k", only] if only else []
+    test += [] if with_base else ["--no-baseline"]
+    return Again(tuple(build), tuple(test))
+
+
+def read(manifest: Mapping[str, Any]) -> Again | None:
+    """Return what a manifest holds of it; None when nobody knows.
+
+    A manifest that says nothing is that of an older pinrace; its command line is enough when it
+    has no options.
+    """
+    if "again" not in manifest:
+        return Again() if manifest.get("argv") == ["pinrace", "test"] else None
+    try:
+        said = manifest["again"]
+        return Again(tuple(map(str, said["build"])), tuple(map(str, said["test"])))
+    except (KeyError, TypeError):
+        return None
+
+
+def rebuild(cell: Cell, how: Again) -> str:
+    """Return the line that builds what a cell runs on."""
+    return shlex.join(["pinrace", "build", *how.build, *_where(cell)])
+
+
+def rerun(cell: Cell, how: Again, *, only: Sequence[CaseResult] = ()) -> str:
+    """Return the line that runs a cell again; `only` is a case to pick, if it is just one."""
+    if cell.suite == TORTURE:
+        return shlex.join(["pinrace", "torture", *how.build, *_where(cell), *how.test])
+    name = only[0].name if len(only) == 1 else "("
+    pick = ["-k", name.rsplit("/", 1)[-1]] if name[:1] not in "(#" else []
+    where = [*_where(cell), "--suite", cell.suite]
+    return shlex.join(["pinrace", "test", *how.build, *where, *how.test, *pick])
+
+
+def _where(cell: Cell) -> list[str]:
+    """Return the options that leave this cell alone."""
+    flavor = ["--flavor", cell.flavor] if cell.flavor != PLAIN else []
+    return ["--arch", cell.arch, "--abi", cell.abi, *flavor]
+
+
+def _series(series: Series | None) -> str | None:
+    """Return what --series takes for a series; None when its patches come from several places."""
+    if series is None:
+        return "none"
+    if series.origin:
+        return series.origin
+    folder: Path = series.patches[0].parent
+    *others, last = series.patches
+    if others and last.parent == MUTANTS:
+        below = _series(replace(series, patches=tuple(others)))
+        return f"{below}+{last.stem}" if below else None
+    if any(patch.parent != folder for patch in series.patches):
+        return None
+    if len(series.patches) == 1 and folder.name != series.name:
+        return str(series.patches[0])
+    return folder.name if folder.parent == KERNEL else str(folder)
