@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where things are: the project's folders, the cache, the runs."""
+"""Where things are: the project's data, the cache, the runs, what the user's own settings are.
+
+In a checkout the data are the folders beside `harness/`.  A wheel carries them in `pinrace/data`.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,21 @@ from pathlib import Path
 
 import platformdirs
 
-PROJECT = Path(__file__).resolve().parents[2]
+_PACKAGE = Path(__file__).resolve().parent
+_CHECKOUT = _PACKAGE.parents[1]
+INSTALLED = not (_CHECKOUT / "pyproject.toml").is_file()
+PROJECT = _PACKAGE / "data" if INSTALLED else _CHECKOUT
 CONFIGS = PROJECT / "configs"
 KERNEL = PROJECT / "kernel"
 MUTANTS = KERNEL / "mutants"
 ROOTFS = PROJECT / "rootfs"
-LOCK_FILE = CONFIGS / "trees.lock.toml"
+SHIPPED_LOCK_FILE = CONFIGS / "trees.lock.toml"
+# An installed package's own files are not the user's to change.
+LOCK_FILE = (
+    Path(platformdirs.user_config_dir("pinrace")) / "trees.lock.toml"
+    if INSTALLED
+    else SHIPPED_LOCK_FILE
+)
 KERNEL_ORG_FILE = CONFIGS / "kernel-org.toml"
 
 
@@ -26,8 +38,12 @@ def cache_dir() -> Path:
 
 
 def runs_dir() -> Path:
-    """Return the folder that holds the runs ($PINRACE_RUNS overrides it)."""
+    """Return the folder that holds the runs, made if need be.
+
+    That is `runs` in the checkout, or in the current folder when pinrace is installed; `--runs`
+    and $PINRACE_RUNS override it.
+    """
     named = os.environ.get("PINRACE_RUNS")
-    folder = Path(named) if named else PROJECT / "runs"
+    folder = Path(named) if named else (Path.cwd() if INSTALLED else PROJECT) / "runs"
     folder.mkdir(parents=True, exist_ok=True)
     return folder.resolve()

@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 
 from pinrace.arches import ABIS, ARCHES
-from pinrace.cli.main import COMMANDS, main, parser
+from pinrace.cli.commands import COMMANDS
+from pinrace.cli.main import main, parser
 from pinrace.cli.options import cells, request
 from pinrace.engine.request import select
 from pinrace.errors import Exit, UserError

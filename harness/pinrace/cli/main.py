@@ -4,73 +4,113 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import logging
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
+from typing import Any, NoReturn
 
-import shtab
-
-from pinrace import __version__, ui
+from pinrace import __version__
+from pinrace.cli.commands import COMMANDS, EXAMPLES, GROUPS
 from pinrace.errors import Exit, PinraceError
-
-# Subcommand -> what it is for.  The module pinrace.cli.<name> has add_arguments() and run().
-COMMANDS = {
-    "doctor": "check the host: tools, QEMU, accelerators, disk; say what is missing",
-    "fetch": "take a kernel tree into the cache, verified",
-    "series": "apply, edit or export a patch series",
-    "build": "build kernels and guest images",
-    "boot": "boot each kernel once and say how long it took",
-    "test": "run the suites on every arch and ABI, and judge them",
-    "torture": "race every system call that can be pinned, for as long as you like",
-    "run": "run a matrix of trees, flavors and configurations; resumable",
-    "nightly": "run a matrix every night and say what is new",
-    "contract": "which statements of the contract a series keeps, on every ABI",
-    "mutants": "break each promise of the series, and see which test sees it",
-    "price": "instructions a system call, with the series and without",
-    "hunt": "hold CPUs in windows of kernel functions, and see what that breaks",
-    "determinism": "prove that runs repeat themselves on this host",
-    "repro": "have the very same run again, from its token",
-    "search": "look over many seeds for a run that fails",
-    "searchbench": "measure how soon each way to look for races finds ten windows",
-    "shell": "an interactive guest with the series in this terminal",
-    "ssh": "log into a guest with the series, or run a command in it",
-    "gdb": "debug a guest's kernel",
-    "runs": "list earlier runs, or show one again",
-    "report": "write a page of HTML about a run",
-    "cache": "show what the cache holds, or prune it",
-    "help": "explain a topic: exits, trees, verdicts",
-}
 
 log = logging.getLogger("pinrace")
 
 
-def parser(only: str = "") -> argparse.ArgumentParser:
+class _Parser(argparse.ArgumentParser):
+    """A parser without abbreviations of options, which proposes the nearest name."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        raw = argparse.RawDescriptionHelpFormatter
+        super().__init__(**{"allow_abbrev": False, "formatter_class": raw, **kwargs})
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in a line or two, and exit as a usage error."""
+        self.exit(Exit.USAGE, f"{self.prog}: {message}\n  next  {self.prog} --help\n")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        names = [str(choice) for choice in action.choices]
+        near = difflib.get_close_matches(str(value), names, n=1)
+        say = f"; did you mean '{near[0]}'?" if near else ""
+        what = "command" if action.dest == "command" else (action.dest or "choice")
+        known = "" if near or what == "command" else f" (one of: {', '.join(names)})"
+        raise argparse.ArgumentError(None, f"there is no {what} '{value}'{say}{known}")
+
+
+class _Completion(argparse.Action):
+    """Print a completion script and end; the library is loaded for this alone."""
+
+    def __call__(self, _: argparse.ArgumentParser, *rest: Any) -> NoReturn:
+        import shtab
+
+        print(shtab.complete(parser(listed=True), rest[1]))
+        sys.exit(Exit.OK)
+
+
+def _groups() -> str:
+    """List the commands by group, a line each."""
+    lines = []
+    for group, commands in GROUPS.items():
+        lines.append(f"\n{group}:")
+        lines += [f"  {name:<12} {about}" for name, about in commands.items()]
+    return "\n".join(lines)
+
+
+def _epilog(command: str) -> str:
+    """List the examples of a command."""
+    lines = [f"  {line}\n      {what}" for line, what in EXAMPLES.get(command, ())]
+    return "\n".join(["examples:", *lines]) if lines else ""
+
+
+def parser(only: str = "", *, listed: bool = False) -> argparse.ArgumentParser:
     """Return the parser; with `only`, the other commands have a name and no options.
 
-    So `doctor` works where a library that another command needs is missing.
+    So `doctor` works where a library that another command needs is missing.  listed: show each
+    command as argparse does, which is what a completion is made from, and not by groups.
     """
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="pinrace",
-        description="From a kernel tree and a patch series to a verdict per arch and ABI.",
-        epilog="Exit codes: 0 pass, 1 the kernel failed, 2 usage, 3 build, 4 could not run.",
+        usage="pinrace COMMAND [OPTIONS]",
+        description="From a kernel tree and a patch series to a verdict per arch and ABI.\n"
+        + _groups(),
+        epilog="`pinrace COMMAND --help` explains one.\n"
+        "Exit codes: 0 pass, 1 the kernel failed, 2 usage, 3 build, 4 could not run.",
     )
     top.add_argument("--version", action="version", version=f"pinrace {__version__}")
-    shtab.add_argument_to(top, "--completion", help="print completion for a shell")
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument(
+    shells = ("bash", "zsh", "tcsh")
+    about = "print completion for a shell"
+    top.add_argument("--completion", action=_Completion, choices=shells, help=about)
+    shared = _Parser(add_help=False)
+    everywhere = shared.add_argument_group("in every command")
+    everywhere.add_argument(
         "-v",
         "--verbose",
         action="count",
         default=0,
         help="show the exact commands, ready to paste; twice: everything",
     )
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    everywhere.add_argument(
+        "--runs",
+        dest="runs_folder",
+        type=Path,
+        metavar="FOLDER",
+        help="keep results below this folder (default: $PINRACE_RUNS, or runs)",
+    )
+    hidden = {} if listed else {"help": argparse.SUPPRESS}
+    commands = top.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", prog="pinrace", **hidden
+    )
     for name, about in COMMANDS.items():
-        sub = commands.add_parser(name, parents=[shared], help=about, description=about)
+        sub = commands.add_parser(
+            name, parents=[shared], help=about, description=about, epilog=_epilog(name)
+        )
         if only in ("", name):
             importlib.import_module(f"pinrace.cli.{name}").add_arguments(sub)
     return top
@@ -84,9 +124,13 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code (pinrace.errors.Exit)."""
     words = list(sys.argv[1:] if argv is None else argv)
-    named = next((word for word in words if word in COMMANDS), "")
+    named = next((word for word in words if word in COMMANDS), "none")
     args = parser(named).parse_args(words)
     args.words = words
+    if args.runs_folder:
+        os.environ["PINRACE_RUNS"] = str(args.runs_folder)
+    from pinrace import ui
+
     ui.set_up(args.verbose)
     signal.signal(signal.SIGTERM, _terminate)
     try:

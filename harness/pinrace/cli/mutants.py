@@ -38,7 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tests.add_argument("--only-selftest", action="store_true", help="leave the torture out")
     tests.add_argument("--only-torture", action="store_true", help="leave the selftest out")
     parser.add_argument(
-        "--runs", type=int, default=1, help="of the whole selftest, until one sees it (default: 1)"
+        "--selftests",
+        type=int,
+        default=1,
+        help="runs of the selftest (default: 1)",
     )
     parser.add_argument(
         "--torture",
@@ -66,8 +69,8 @@ def run(args: argparse.Namespace) -> int:
     asked = options.request(args)
     mutants = file.select(file.load(), args.names)
     seconds = 0.0 if args.only_selftest else options.duration(args.torture, "--torture")
-    if args.runs < 1 or args.smp < 1 or args.guests < 1:
-        raise UserError("--runs, --smp and --guests take numbers of 1 or more")
+    if args.selftests < 1 or args.smp < 1 or args.guests < 1:
+        raise UserError("--selftests, --smp and --guests take numbers of 1 or more")
     tree, series = options.request_tree(args)
     if series is None or args.kernel:
         raise UserError("mutants are those of a series on a tree", hint="leave out --kernel")
@@ -75,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     columns = tuple(
         Column(get_abi(abi).arch, abi, flavor) for flavor in asked.flavors for abi in asked.abis
     )
-    runs = 0 if args.only_torture else args.runs
+    runs = 0 if args.only_torture else args.selftests
     work = Work(asked, tree, series, columns, runs, seconds, args.resume, args.guests)
     machines = {name: get_machine(get_arch(name), smp=args.smp) for name in asked.arches}
     record = Run.create(["pinrace", *args.words])

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--torture", action="store_true", help="not one race, but every call that can be pinned"
     )
-    parser.add_argument("--runs", type=int, default=20, help="boots at most (default: 20)")
+    parser.add_argument("--boots", type=int, default=20, help="boots at most (default: 20)")
     parser.add_argument("--tries", type=int, default=12, help="boots to make a failure smaller")
     parser.add_argument("--seed", type=int, default=1, help="of the search (default: 1)")
     parser.add_argument("--guests", type=int, default=0, help="guests at once")
@@ -110,8 +110,8 @@ def run(args: argparse.Namespace) -> int:
     asked = options.one_flavor(args)
     if args.plain and args.torture:
         raise UserError("--plain is about the one race, --torture about all: take one")
-    if min(args.runs, args.tries, args.smp) < 1 or min(args.seed, args.guests) < 0:
-        raise UserError("--runs, --tries and --smp take 1 or more", hint="--runs 20 --tries 12")
+    if min(args.boots, args.tries, args.smp) < 1 or min(args.seed, args.guests) < 0:
+        raise UserError("--boots, --tries and --smp take 1 or more", hint="--boots 20 --tries 12")
     tree, series = options.request_tree(args)
     lab = build.prepare(asked, tree, series, with_base=False)
     record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree))
@@ -139,7 +139,7 @@ def _abi(bench: _Bench, args: argparse.Namespace, asked: Request) -> Exit:
         def several(trials: Sequence[Trial]) -> list[Found]:
             return list(executor.map(bench.run, trials))
 
-        found = hunt(search, several, args.runs, width)
+        found = hunt(search, several, args.boots, width)
     seen = f"{search.covered.bit_count()} pairs of steps seen"
     if not found:
         return _nothing(bench, search, seen)
@@ -183,8 +183,8 @@ def _torture(
     machine = replays.get_replay_machine(arch, Replay(args.seed), args.smp)
     (task,) = tasks(lab, [cell], {arch: machine})
     ask = followup.Ask(asked, TorturePlan(args.seed, MOST_SECONDS), record)
-    ui.say(f"search  {cell.name}: {args.runs} deterministic runs at most")
-    found = followup.look(task, None, ask, runs=args.runs, width=args.guests).verdict
+    ui.say(f"search  {cell.name}: {args.boots} deterministic runs at most")
+    found = followup.look(task, None, ask, runs=args.boots, width=args.guests).verdict
     return {Verdict.FAIL: Exit.KERNEL, Verdict.PASS: Exit.OK}.get(found, Exit.INFRA)
 
 

@@ -31,8 +31,9 @@ class Pin:
 
 
 def path() -> Path:
-    """Return where the lock file is."""
-    return paths.LOCK_FILE
+    """Return the lock file that is read: the user's own, or else the one that pinrace ships."""
+    installed_first_time = paths.INSTALLED and not paths.LOCK_FILE.exists()
+    return paths.SHIPPED_LOCK_FILE if installed_first_time else paths.LOCK_FILE
 
 
 def read() -> dict[str, Pin]:
@@ -73,9 +74,10 @@ def write(spec: str, pin: Pin) -> None:
         text += f"\n[{json.dumps(name)}]\n"
         for field in fields(Pin):
             text += f"{field.name} = {json.dumps(getattr(pins[name], field.name))}\n"
-    file = path()
+    file = paths.LOCK_FILE
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         draft.write_text(text)
         draft.replace(file)
     except OSError as exc:

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The commands by group, and examples of each; the module pinrace.cli.NAME has the rest."""
+
+from __future__ import annotations
+
+# Group -> command -> what it does.
+GROUPS: dict[str, dict[str, str]] = {
+    "sources": {
+        "fetch": "take a kernel tree into the cache, verified",
+        "series": "apply, check, edit or export a patch series",
+        "build": "build kernels and guest images",
+    },
+    "run": {
+        "test": "run the suites on every arch and ABI, and judge them",
+        "boot": "boot each kernel once and say how long it took",
+        "run": "run a matrix of trees, flavors and configurations; resumable",
+        "nightly": "run a matrix every night and say what is new",
+        "contract": "which statements of the contract a series keeps, on every ABI",
+        "mutants": "break each promise of the series, and see which test sees it",
+        "price": "instructions a system call, with the series and without",
+        "shell": "an interactive guest with the series in this terminal",
+        "ssh": "log into a guest with the series, or run a command in it",
+        "gdb": "debug a guest's kernel",
+    },
+    "races": {
+        "torture": "race every system call that can be pinned, for as long as you like",
+        "hunt": "hold CPUs in windows of kernel functions, and see what that breaks",
+        "search": "run many seeds until one fails, and make it small",
+        "determinism": "check that runs repeat exactly on this host, and print their tokens",
+        "repro": "replay a run from its token",
+        "searchbench": "measure how soon each way to look for races finds ten windows",
+    },
+    "results": {
+        "runs": "list earlier runs, or show one again",
+        "report": "write a page of HTML about a run",
+    },
+    "host": {
+        "doctor": "check the host: tools, QEMU, accelerators, disk; say what is missing",
+        "cache": "show what the cache holds, or prune it",
+        "help": "explain a topic: exits, glossary, guests, trees, verdicts",
+    },
+}
+
+COMMANDS: dict[str, str] = {
+    name: about for group in GROUPS.values() for name, about in group.items()
+}
+
+# Command -> (a command line, what it does).
+EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
+    "fetch": (
+        ("pinrace fetch debian:7.3", "Debian's newest source of 7.3, checked by apt"),
+        ("pinrace fetch ~/linux", "a kernel tree of your own"),
+    ),
+    "series": (
+        ("pinrace series apply --series fix.mbox", "see whether it applies"),
+        ("pinrace series check --series fix.mbox", "checkpatch, kernel-doc and sparse"),
+    ),
+    "build": (("pinrace build --arch arm64 --flavor debug", "one kernel and its images"),),
+    "test": (
+        ("pinrace test --series fix.mbox", "your series on every arch and ABI"),
+        ("pinrace test --abi i386 --suite pin_args -k c03", "some cases of one suite on one ABI"),
+    ),
+    "boot": (("pinrace boot --arch arm64", "one kernel"),),
+    "run": (("pinrace run configs/matrix/full.toml", "all trees and flavors of that file"),),
+    "nightly": (("pinrace nightly configs/nightly.toml", "what cron or a timer calls"),),
+    "contract": (("pinrace contract --abi x86_64", "the statements, on one ABI"),),
+    "mutants": (("pinrace mutants --abi x86_64", "every mutant, on one ABI"),),
+    "price": (("pinrace price --arch x86_64", "one arch"),),
+    "shell": (("pinrace shell --arch arm64", "Ctrl-A X ends it"),),
+    "ssh": (
+        ("pinrace ssh -- uname -a", "one command"),
+        ("pinrace ssh --put a.out:/tmp/ -- /tmp/a.out", "a static program of yours"),
+    ),
+    "gdb": (("pinrace gdb --run pinsmoke -- -ex 'hbreak vfs_open' -ex c", "stop in a function"),),
+    "torture": (("pinrace torture --for 10m --abi arm64", "ten minutes on one ABI"),),
+    "hunt": (
+        ("pinrace hunt --window fcntl_setlk --scenario answers", "one window of your own"),
+        ("pinrace hunt --abi x86_64 --for 10m", "every window of the list, ten minutes each"),
+    ),
+    "search": (("pinrace search --plain --abi x86_64 --boots 3", "the race without PIN_ARGS"),),
+    "determinism": (("pinrace determinism --abi x86_64", "one ABI"),),
+    "repro": (("pinrace repro TOKEN --times 20", "twenty replays, fingerprints compared"),),
+    "searchbench": (("pinrace searchbench --seeds 3 --budget 15", "a small measurement"),),
+    "runs": (("pinrace runs", "a line each"), ("pinrace runs latest", "the latest, whole")),
+    "report": (("pinrace report latest", "write the page again"),),
+    "doctor": (("pinrace doctor --install", "install what is missing"),),
+    "cache": (("pinrace cache --prune", "drop what was not used for long"),),
+    "help": (("pinrace help verdicts", "one topic"),),
+}
