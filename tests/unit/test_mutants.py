@@ -14,7 +14,7 @@ from pinrace.contract import statements
 from pinrace.engine.cell import Outcome
 from pinrace.errors import InfrastructureError, UserError
 from pinrace.judge.verdict import Ending, Evidence
-from pinrace.mutants import file, finding, racing, table, tries
+from pinrace.mutants import file, finding, outcome, racing, table, tries
 from pinrace.mutants.file import Mutant
 from pinrace.mutants.finding import Finding, Kind, Reference, Sign
 from pinrace.mutants.run import Column, MutantRow, SeriesRow, _cases, _until_seen, columns_of
@@ -338,3 +338,23 @@ def test_a_torture_becomes_a_try() -> None:
 )
 def test_a_torture_that_proves_nothing_is_no_try(verdict: Verdict, reason: str) -> None:
     assert not racing.of_torture(tortured(verdict, reason), 1.0).ran
+
+
+@pytest.mark.parametrize(
+    ("kinds", "verdict"),
+    [
+        ((Kind.KILLED, Kind.NOT_HERE), Verdict.PASS),
+        ((Kind.KILLED, Kind.SURVIVED, Kind.LOST), Verdict.FAIL),
+        ((Kind.KILLED, Kind.LOST), Verdict.MISS),
+        ((Kind.NOT_HERE,), Verdict.SKIP),
+    ],
+)
+def test_a_kill_matrix_is_a_judged_cell_a_column(kinds: tuple[Kind, ...], verdict: Verdict) -> None:
+    mutant = file.load()[0]
+    rows = [
+        MutantRow(mutant, {} if kind is Kind.NOT_HERE else {COLUMN: {"torture": Finding(kind)}})
+        for kind in kinds
+    ]
+    (cell,) = outcome.results(rows, [COLUMN])
+    assert cell.verdict is verdict
+    assert len(cell.cases) == len(rows)

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pinrace.errors import InfrastructureError, UserError
+from pinrace.errors import Exit, InfrastructureError, UserError
 from pinrace.runs import journal, junit
 from pinrace.runs.journal import Run
 from pinrace.values import (
@@ -178,3 +178,45 @@ def test_junit_says_every_verdict(tmp_path: Path, verdict: Verdict, tag: str | N
     root = ElementTree.fromstring(path.read_bytes())  # noqa: S314 (our own file)
     (case,) = root.iter("testcase")
     assert [c.tag for c in case if c.tag != "system-out"] == ([tag] if tag else [])
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"),
+    [
+        (UserError("no"), Exit.USAGE),
+        (InfrastructureError("no disk"), Exit.INFRA),
+        (KeyboardInterrupt(), Exit.INTERRUPTED),
+        (ZeroDivisionError(), Exit.INFRA),
+    ],
+)
+def test_a_run_is_finished_whatever_is_raised(
+    tmp_path: Path, raised: BaseException, code: Exit
+) -> None:
+    run = Run.create(["pinrace"], root=tmp_path)
+
+    def work() -> None:
+        with run:
+            run.cell_end(result())
+            raise raised
+
+    with pytest.raises(type(raised)):
+        work()
+    written = json.loads((run.folder / "results.json").read_text())
+    assert written["exit_code"] == code
+    assert [cell["cell"]["abi"] for cell in written["cells"]] == [CELL.abi]
+    assert (run.folder / "junit.xml").exists()
+    last = journal.events(run.folder)[-1]
+    assert (last["kind"], last["exit_code"]) == ("run-end", code)
+    assert type(raised).__name__ in last["error"]
+
+
+def test_a_run_whose_end_was_never_said_is_no_success(tmp_path: Path) -> None:
+    with Run.create(["pinrace"], root=tmp_path) as run:
+        pass
+    assert json.loads((run.folder / "results.json").read_text())["exit_code"] == Exit.INFRA
+
+
+def test_a_run_ends_with_the_code_that_was_said(tmp_path: Path) -> None:
+    with Run.create(["pinrace"], root=tmp_path) as run:
+        assert run.end(Exit.KERNEL) == Exit.KERNEL
+    assert json.loads((run.folder / "results.json").read_text())["exit_code"] == Exit.KERNEL

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`pinrace boot`: does each kernel boot, and how fast."""
+"""`pinrace boot`: does each kernel boot, how fast, and what does it report of itself."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from pinrace.arches import get_arch
 from pinrace.cli import options
 from pinrace.deadline import Deadline
 from pinrace.engine import build
-from pinrace.engine.cell import BOOT_SECONDS
-from pinrace.errors import Exit
+from pinrace.engine.cell import BOOT_SECONDS, ENDINGS, Bench, find_splats
 from pinrace.guest.boot import run_guest
 from pinrace.guest.machine import get_machine
-from pinrace.guest.outcome import Ending
+from pinrace.guest.outcome import GuestRun
+from pinrace.judge.verdict import Evidence, judge
+from pinrace.runs import commands, summary
 from pinrace.runs.journal import Run, tree_facts
+from pinrace.trees.worktree import build_folder
+from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Verdict
+
+SLACK = 30.0  # host seconds on top of a boot, for a host that is busy
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,25 +33,57 @@ def run(args: argparse.Namespace) -> int:
     """Boot each kernel with its native image and no job; a console's tail when one does not."""
     asked = options.request(args)
     lab = build.prepare(asked, *options.request_tree(args), with_base=False)
-    record = Run.create(["pinrace", "boot"], tree=tree_facts(lab.patched.tree))
-    worst = Exit.OK
-    for (arch_name, flavor), kernel in lab.patched.kernels.items():
-        arch = get_arch(arch_name)
-        image = next(i for i in lab.patched.images.values() if i.arch == arch_name)
-        machine = get_machine(arch, smp=args.smp)
-        folder = record.folder / f"{arch_name}-{flavor}"
-        folder.mkdir()
-        limit = Deadline.after(BOOT_SECONDS * machine.accel.scale + 30)
-        went = run_guest(kernel.boot, image, [], machine, folder, deadline=limit)
-        record.event("boot", arch=arch_name, flavor=flavor, ending=went.ending, reason=went.reason)
-        if went.ending is Ending.DONE and went.boot_seconds is not None:
-            ui.say(
-                f"boot    {arch_name} {flavor}  {went.boot_seconds:.1f} s to init, "
-                f"{went.hello.get('cpus')} CPUs, {machine.cpu} under {machine.accel.name}"
-            )
-            continue
-        ui.say(f"boot    {arch_name} {flavor}  FAILED: {went.reason}\n{went.tail}")
-        ui.say(f"  console  {went.console}\n  command  {folder / 'qemu.txt'}")
-        worst = Exit.INFRA if went.ending is Ending.KILLED else Exit.KERNEL
-    record.finish([], exit_code=worst)
-    return worst
+    with Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree)) as record:
+        results = [
+            _boot(arch, flavor, lab, args.smp, record) for arch, flavor in lab.patched.kernels
+        ]
+        return record.end(summary.exit_code(results))
+
+
+def _boot(arch_name: str, flavor: str, lab: build.Lab, smp: int, record: Run) -> CellResult:
+    """Boot one kernel, say how it went, and keep that as a cell with one case."""
+    arch = get_arch(arch_name)
+    abi = arch.abis[0]
+    image = lab.patched.images.get(abi.name) or next(
+        image for image in lab.patched.images.values() if image.arch == arch_name
+    )
+    source = build_folder(lab.patched.tree.base) / "src"
+    machine = get_machine(arch, smp=smp)
+    bench = Bench(lab.patched.kernels[arch_name, flavor], image, machine, source)
+    cell = Cell(arch_name, image.abi, flavor, commands.BOOT)
+    folder = record.cell_start(cell)
+    limit = Deadline.after(BOOT_SECONDS * machine.accel.scale + SLACK)
+    went = run_guest(bench.kernel.boot, image, [], machine, folder, deadline=limit)
+    evidence = Evidence(
+        ENDINGS[went.ending],
+        reason=went.reason,
+        job_status=0,
+        channel_error="; ".join(went.damage),
+    )
+    found = find_splats(went, bench, folder, abi)
+    result = judge(
+        cell, evidence, _cases(went), found, None, seconds=went.seconds, folder=folder, notes=()
+    )
+    record.cell_end(result)
+    _say(result, went)
+    return result
+
+
+def _cases(went: GuestRun) -> tuple[CaseResult, ...]:
+    """Return the one case: whether init reported, and after how long."""
+    if went.boot_seconds is None:
+        return ()
+    return (CaseResult("boot", CaseStatus.PASS, f"{went.boot_seconds:.1f} s to init"),)
+
+
+def _say(result: CellResult, went: GuestRun) -> None:
+    """Print a line, and where to look when it is no pass."""
+    cell = result.cell
+    if result.verdict is Verdict.PASS:
+        ui.say(
+            f"boot    {cell.arch} {cell.flavor}  {went.boot_seconds:.1f} s to init, "
+            f"{went.hello.get('cpus')} CPUs"
+        )
+        return
+    ui.say(f"boot    {cell.arch} {cell.flavor}  {result.verdict}: {result.reason}\n{went.tail}")
+    ui.say(f"  console  {went.console}\n  command  {result.folder}/qemu.txt")

@@ -53,15 +53,15 @@ def run(args: argparse.Namespace) -> int:
         machine = get_machine(arch, smp=args.smp)
         record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree))
         ui.say(f"  console  {record.folder / 'guest' / 'console.log'}")
-    code = gdb.debug(
-        kernel,
-        lab.patched.images[asked.abis[0]],
-        machine,
-        record.folder / "guest",
-        loader=loader,
-        script=args.run,
-        stopped=args.stopped or bool(args.run),
-        words=args.gdb_words,
-    )
-    record.finish([], exit_code=code)
-    return code
+    with record:
+        code = gdb.debug(
+            kernel,
+            lab.patched.images[asked.abis[0]],
+            machine,
+            record.folder / "guest",
+            loader=loader,
+            script=args.run,
+            stopped=args.stopped or bool(args.run),
+            words=args.gdb_words,
+        )
+        return record.end(code)

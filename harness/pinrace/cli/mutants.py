@@ -14,7 +14,7 @@ from pinrace.contract import statements
 from pinrace.engine import build
 from pinrace.errors import Exit, UserError
 from pinrace.guest.machine import Machine, get_machine
-from pinrace.mutants import file, table
+from pinrace.mutants import file, outcome, table
 from pinrace.mutants.finding import Kind
 from pinrace.mutants.run import Column, MutantRow, Runner, SeriesRow, Work, runner
 from pinrace.runs import tables
@@ -81,29 +81,28 @@ def run(args: argparse.Namespace) -> int:
     runs = 0 if args.only_torture else args.selftests
     work = Work(asked, tree, series, columns, runs, seconds, args.resume, args.guests)
     machines = {name: get_machine(get_arch(name), smp=args.smp) for name in asked.arches}
-    record = Run.create(["pinrace", *args.words])
-    its = runner(work, machines, record.folder / "mutants")
-    try:
+    with Run.create(["pinrace", *args.words]) as record:
+        its = runner(work, machines, record.folder / "mutants")
         record.add_facts(tree=tree_facts(its.built.tree))
-        clean = its.series(UNMUTATED, its.built)
-        rows = [clean, *(_other(its, other) for other in others)]
-        found = []
-        for number, mutant in enumerate(mutants, 1):
-            ui.say(
-                f"mutant  {number}/{len(mutants)} {mutant.name} ({', '.join(mutant.statements)})"
-            )
-            found.append(its.mutant(mutant, clean))
-    finally:
-        its.stop.set()
-    text = table.markdown(rows, found, columns, _facts(work, machines))
-    ui.say(text)
-    tables.write(args, text)
-    missing = table.uncovered(statements.statements(STATEMENTS), found)
-    if missing and not args.names:
-        ui.say(f"no mutant of {', '.join(missing)} was killed")
-    code = _code(clean, found, columns)
-    record.finish([], exit_code=code)
-    return code
+        found: list[MutantRow] = []
+        try:
+            clean = its.series(UNMUTATED, its.built)
+            rows = [clean, *(_other(its, other) for other in others)]
+            for number, mutant in enumerate(mutants, 1):
+                said = f"{mutant.name} ({', '.join(mutant.statements)})"
+                ui.say(f"mutant  {number}/{len(mutants)} {said}")
+                found.append(its.mutant(mutant, clean))
+        finally:
+            its.stop.set()
+            for result in outcome.results(found, columns):
+                record.cell_end(result)
+        text = table.markdown(rows, found, columns, _facts(work, machines))
+        ui.say(text)
+        tables.write(args, text)
+        missing = table.uncovered(statements.statements(STATEMENTS), found)
+        if missing and not args.names:
+            ui.say(f"no mutant of {', '.join(missing)} was killed")
+        return record.end(_code(clean, found, columns))
 
 
 def _other(its: Runner, other: Series) -> SeriesRow:

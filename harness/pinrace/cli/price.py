@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 from pinrace import ui
+from pinrace.arches import get_abi
 from pinrace.cli import options
 from pinrace.contract import cost
 from pinrace.engine import build
 from pinrace.errors import Exit, UserError
 from pinrace.runs import tables
 from pinrace.runs.journal import Run, tree_facts
+from pinrace.values import Cell
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,16 +36,18 @@ def run(args: argparse.Namespace) -> int:
     lab = build.prepare(asked, tree, series, with_base=True)
     if lab.base is None:
         raise UserError(f"{series.name} changes nothing in {tree.label}")
-    record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree))
     prices = []
-    for abi in asked.abis:
-        folder = record.folder / "price" / abi
-        base = cost.measure(lab.base, abi, folder / "base")
-        patched = cost.measure(lab.patched, abi, folder / "patched")
-        prices += cost.compare(abi, base, patched)
-        ui.say(f"price   {abi}  {len(patched)} calls, {cost.TIMES} runs of each kernel agree")
-    code = Exit.KERNEL if any(one.too_much for one in prices) else Exit.OK
-    record.finish([], exit_code=code)
+    with Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree)) as record:
+        for abi in asked.abis:
+            cell = Cell(get_abi(abi).arch, abi, "plain", "price")
+            folder = record.cell_start(cell)
+            base = cost.measure(lab.base, abi, folder / "base")
+            patched = cost.measure(lab.patched, abi, folder / "patched")
+            found = cost.compare(abi, base, patched)
+            record.cell_end(replace(cost.result(cell, found), folder=folder))
+            prices += found
+            ui.say(f"price   {abi}  {len(patched)} calls, {cost.TIMES} runs of each kernel agree")
+        code = record.end(Exit.KERNEL if any(one.too_much for one in prices) else Exit.OK)
     facts = tables.facts(tree, series) | {
         "counted": f"instructions a call, QEMU {cost.machine(asked.abis[0]).qemu.version},"
         " one CPU; the cheapest of 20 to 200 batches",

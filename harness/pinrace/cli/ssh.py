@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     kernel = lab.patched.kernels[arch.name, asked.flavors[0]]
     image = lab.patched.images[asked.abis[0]]
     record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree))
-    with open_door(kernel.boot, image, machine, record.folder / "guest") as door:
+    with record, open_door(kernel.boot, image, machine, record.folder / "guest") as door:
         ui.err.print(
             f"{lab.patched.tree.label} on {arch.name}, programs of {image.abi} in /pinrace\n"
             f"  console  {door.live.console}\n"
@@ -69,12 +69,11 @@ def run(args: argparse.Namespace) -> int:
             ended = door.power_off()
         except LostError as lost:
             code, ended = _gone(door, lost)
-    record.event("ssh", arch=arch.name, ending=ended.ending, reason=ended.reason)
-    if ended.ending is not Ending.DONE:
-        ui.err.print(f"the guest did not end well: {ended.reason}\n{ended.tail}", markup=False)
-        code = code or blame(ended)
-    record.finish([], exit_code=code)
-    return code
+        record.event("ssh", arch=arch.name, ending=ended.ending, reason=ended.reason)
+        if ended.ending is not Ending.DONE:
+            ui.err.print(f"the guest did not end well: {ended.reason}\n{ended.tail}", markup=False)
+            code = code or blame(ended)
+        return record.end(code)
 
 
 def _use(

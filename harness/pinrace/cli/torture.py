@@ -26,7 +26,7 @@ from pinrace.races.torture.jobs import MOST_SECONDS
 from pinrace.races.torture.records import Told
 from pinrace.races.torture.run import TorturePlan, TortureResult, missed, torture
 from pinrace.races.torture.values import BREAKAGES, FAMILIES, MOST_LANES, MUTATORS
-from pinrace.runs import commands, junit, summary
+from pinrace.runs import commands, summary
 from pinrace.runs.journal import Run, tree_facts
 from pinrace.values import Cell, CellResult, Verdict
 
@@ -210,7 +210,6 @@ def run(args: argparse.Namespace) -> int:
         results = [report.cell_result(cell, one) for cell, one in done.items()]
         code = summary.exit_code(results)
         record.finish(results, exit_code=code)
-        junit.write(record.folder / "junit.xml", results, record.manifest["tree"])
     _show_repeats(cells, done)
     ui.say(f"exit {int(code)}: see pinrace help exits · results in {record.folder}")
     return code

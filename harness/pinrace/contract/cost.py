@@ -20,7 +20,7 @@ from pinrace.guest.boot import run_guest
 from pinrace.guest.machine import Machine, Replay, get_machine
 from pinrace.guest.outcome import Ending
 from pinrace.suites.suite import PROGRAMS
-from pinrace.values import Job
+from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Job, Verdict
 
 REPLAY = Replay(seed=1, shift=1)
 LIMIT = 0.005  # C22: what a call without a snapshot may cost more
@@ -93,6 +93,27 @@ def parse(records: Sequence[str]) -> dict[str, float]:
 def compare(abi: str, base: Mapping[str, float], patched: Mapping[str, float]) -> list[Price]:
     """Return a price for each call that the patched kernel made."""
     return [Price(abi, call, base.get(call), count) for call, count in patched.items()]
+
+
+def result(cell: Cell, prices: Sequence[Price]) -> CellResult:
+    """Return the prices of an ABI as a judged cell, a case for each call."""
+    cases = tuple(_case(price) for price in prices)
+    bad = tuple(case.name for case in cases if case.status.bad)
+    if bad:
+        reason = f"{', '.join(bad)} cost at least {LIMIT:.1%} more"
+        return CellResult(cell, Verdict.FAIL, reason, cases, new=bad)
+    if not cases:
+        return CellResult(cell, Verdict.MISS, "no call was counted")
+    return CellResult(cell, Verdict.PASS, f"{len(cases)} calls cost what they did", cases)
+
+
+def _case(price: Price) -> CaseResult:
+    """Return the case of a call; one that only the series has cannot be compared."""
+    more = f"{price.with_series:,.1f} instructions"
+    if price.more is None:
+        return CaseResult(price.call, CaseStatus.SKIP, f"{more}, not there without the series")
+    status = CaseStatus.FAIL if price.too_much else CaseStatus.PASS
+    return CaseResult(price.call, status, f"{more}, {price.more:+.2%}")
 
 
 def markdown(prices: Sequence[Price], facts: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ from pinrace.engine.request import Request
 from pinrace.guest.machine import Machine, Replay, get_machine
 from pinrace.host.budget import Budget
 from pinrace.races.replay.run import get_replay_machine
-from pinrace.runs import commands, junit, summary
+from pinrace.runs import commands, summary
 from pinrace.runs.journal import Run, tree_facts
 from pinrace.series.fit import NotApplicableError
 from pinrace.values import Cell, CellResult, PatchedTree, Series, Tree, Verdict
@@ -105,7 +105,6 @@ def _again(batch: Batch) -> commands.Again | None:
 def _keep(record: Run, results: list[CellResult]) -> list[CellResult]:
     """Write what came of it."""
     record.finish(results, exit_code=summary.exit_code(results))
-    junit.write(record.folder / "junit.xml", results, record.manifest["tree"])
     return results
 
 

@@ -15,7 +15,8 @@ from pinrace.values import CaseResult, Cell, PatchedTree, Series, Tree
 
 REPLAY = "replay: "  # begins the note of a cell that holds how to have its very run again
 PLAIN = "plain"  # the flavor that goes without saying
-TORTURE = "torture"  # the suite that has a command of its own
+TORTURE = "torture"  # suites that have a command of their own
+BOOT = "boot"
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ def rerun(cell: Cell, how: Again, *, only: Sequence[CaseResult] = ()) -> str:
     """Return the line that runs a cell again; `only` is a case to pick, if it is just one."""
     if cell.suite == TORTURE:
         return shlex.join(["pinrace", "torture", *how.build, *_where(cell), *how.test])
+    if cell.suite == BOOT:
+        return shlex.join(["pinrace", "boot", *how.build, *_where(cell)])
     name = only[0].name if len(only) == 1 else "("
     pick = ["-k", name.rsplit("/", 1)[-1]] if name[:1] not in "(#" else []
     where = [*_where(cell), "--suite", cell.suite]

@@ -20,13 +20,13 @@ import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psutil
 from pydantic import TypeAdapter, ValidationError
 
 from pinrace import procs
-from pinrace.errors import InfrastructureError, UserError
+from pinrace.errors import Exit, InfrastructureError, PinraceError, UserError
 from pinrace.paths import PROJECT, runs_dir
 from pinrace.series.load import subjects
 from pinrace.store import write_json
@@ -35,6 +35,7 @@ from pinrace.values import Cell, CellResult, PatchedTree, Series
 EVENTS = "events.jsonl"
 MANIFEST = "manifest.json"
 RESULTS = "results.json"
+JUNIT = "junit.xml"
 CELLS = "cells"
 LATEST = "latest"
 
@@ -42,12 +43,34 @@ _RESULT = TypeAdapter(CellResult)
 
 
 class Run:
-    """A run that goes on; its methods may be called from several threads."""
+    """A run that goes on; its methods may be called from several threads.
+
+    As a context it is always finished: with the code that was given by `end()`, or with that of
+    what was raised, and with all cells that had ended by then.
+    """
 
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
         self.folder = folder
         self.manifest = manifest
         self._lock = threading.Lock()
+        self._results: dict[str, CellResult] = {}
+        self._code: int | None = None
+        self._finished = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, raised: BaseException | None, trace: object) -> None:
+        if self._finished:
+            return
+        code = exit_of(raised) if raised else Exit.INFRA if self._code is None else self._code
+        why = {"error": f"{type(raised).__name__}: {raised}"} if raised else {}
+        self.finish(list(self._results.values()), exit_code=code, **why)
+
+    def end(self, code: int) -> int:
+        """Say how the run ends when nothing is raised any more; return the code."""
+        self._code = code
+        return code
 
     @classmethod
     def create(cls, argv: Sequence[str], *, root: Path | None = None, **facts: object) -> Run:
@@ -106,13 +129,20 @@ class Run:
 
     def cell_end(self, result: CellResult) -> None:
         """Note the outcome of a cell, whole, so that it survives a crash of the rest."""
+        with self._lock:
+            self._results[result.cell.name] = result
         self.event("cell-end", name=result.cell.name, result=self._as_json(result))
 
-    def finish(self, results: Sequence[CellResult], *, exit_code: int) -> None:
-        """Write results.json and the last event."""
+    def finish(self, results: Sequence[CellResult], *, exit_code: int, **facts: object) -> None:
+        """Write results.json, junit.xml when there are cells, and the last event."""
+        self._finished = True
         whole = {"exit_code": exit_code, "cells": [self._as_json(r) for r in results]}
         write_json(self.folder / RESULTS, _plain(whole))
-        self.event("run-end", exit_code=int(exit_code))
+        if results:
+            from pinrace.runs import junit  # its library takes a while to load
+
+            junit.write(self.folder / JUNIT, results, self.manifest.get("tree"))
+        self.event("run-end", exit_code=int(exit_code), **facts)
 
     def _as_json(self, result: CellResult) -> dict[str, Any]:
         """Return a result as JSON has it, its folder relative to the run's."""
@@ -120,6 +150,13 @@ class Run:
         if result.folder is not None and result.folder.is_relative_to(self.folder):
             value["folder"] = result.folder.relative_to(self.folder)
         return value
+
+
+def exit_of(raised: BaseException) -> Exit:
+    """Return the exit code of a command that this ended."""
+    if isinstance(raised, PinraceError):
+        return raised.exit_code
+    return Exit.INTERRUPTED if isinstance(raised, KeyboardInterrupt) else Exit.INFRA
 
 
 def tree_facts(tree: PatchedTree) -> dict[str, object]:
