@@ -57,6 +57,7 @@ def run(
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    inherit: bool = True,
     stdin: bytes | Path | None = None,
     log_to: Path | None = None,
     on_line: Callable[[str], None] | None = None,
@@ -67,11 +68,12 @@ def run(
 ) -> Completed:
     """Run a program to its end and return what it printed.
 
-    env is added to this process's environment.  stdin is bytes or a file; without it the
-    program reads nothing.  log_to gets the output as well, line by line as it comes, after the
-    command line itself; on_line sees every line.  Raises InfrastructureError when the program
-    is missing, outlives the deadline (its whole group is killed), or, with check, fails; `what`
-    says in the error what it was for.  The group dies with the calling thread.
+    env is added to this process's environment, or without inherit is all of it.  stdin is bytes
+    or a file; without it the program reads nothing.  log_to gets the output as well, line by line
+    as it comes, after the command line itself; on_line sees every line.  Raises
+    InfrastructureError when the program is missing, outlives the deadline (its whole group is
+    killed), or, with check, fails; `what` says in the error what it was for.  The group dies with
+    the calling thread.
     """
     words = [str(a) for a in argv]
     log.info("%s", show(words, cwd=cwd, env=env))
@@ -84,7 +86,8 @@ def run(
             sink.flush()
         source = stack.enter_context(stdin.open("rb")) if isinstance(stdin, Path) else None
         reads = source or (subprocess.PIPE if stdin is not None else subprocess.DEVNULL)
-        process = _start(words, cwd, env, reads, what)
+        whole = {**os.environ, **(env or {})} if inherit else dict(env or {})
+        process = _start(words, cwd, whole, reads, what)
         try:
             lines, expired = _drain(process, stdin, sink.write if sink else None, on_line, deadline)
         finally:
@@ -107,7 +110,7 @@ def run(
 def _start(
     words: Sequence[str],
     cwd: Path | None,
-    env: Mapping[str, str] | None,
+    env: Mapping[str, str],
     reads: IO[bytes] | int,
     what: str,
 ) -> subprocess.Popen[str]:
@@ -116,7 +119,7 @@ def _start(
         return subprocess.Popen(
             [*PDEATHSIG, *words],
             cwd=cwd,
-            env={**os.environ, **(env or {})},
+            env=env,
             stdin=reads,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

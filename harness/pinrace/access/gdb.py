@@ -19,7 +19,7 @@ from pinrace.deadline import Deadline
 from pinrace.errors import InfrastructureError
 from pinrace.guest.boot import Limits
 from pinrace.guest.machine import Machine
-from pinrace.host import tools
+from pinrace.host import sandbox, tools
 from pinrace.kbuild import kconfig
 from pinrace.kbuild import kernel as kbuild
 from pinrace.kbuild.toolchain import BUILT_IN, build_env
@@ -77,7 +77,7 @@ def scripts(kernel: Kernel, wanted: kbuild.Plan) -> Path:
             place.checkout(wanted.tree.commit)
             argv = ["make", "-C", str(place.path), f"O={obj}", *wanted.chain.make_vars]
             argv += [f"-j{wanted.options.parallel}", "scripts_gdb"]
-            procs.run(argv, env=build_env(), log_to=log, what="make scripts_gdb")
+            sandbox.run(argv, env=build_env(), log_to=log, what="make scripts_gdb")
             # Copies, where make leaves links into the work tree.
             kept = draft / "scripts/gdb/linux"
             kept.mkdir(parents=True)

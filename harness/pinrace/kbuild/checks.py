@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pinrace import procs
 from pinrace.errors import InfrastructureError
+from pinrace.host import sandbox
 from pinrace.kbuild import kconfig
 from pinrace.kbuild.kernel import Plan, make_line, obj_folder
 from pinrace.kbuild.toolchain import build_env
@@ -72,7 +72,7 @@ def checkpatch(patches: Iterable[Path], src: Path) -> Iterator[Remark]:
     """
     for patch in patches:
         argv = [*_CHECKPATCH, str(patch.absolute())]
-        done = procs.run(argv, cwd=src, check=False, what="checkpatch.pl")
+        done = sandbox.run(argv, cwd=src, check=False, what="checkpatch.pl")
         if not _LAST_WORD.search(done.output):
             raise _broken("checkpatch.pl", patch.name, done.output)
         files = re.findall(r"^\+\+\+ b/(\S+)", patch.read_text(errors="replace"), re.MULTILINE)
@@ -104,7 +104,7 @@ def kernel_doc(lines: Lines, src: Path) -> Iterator[Remark]:
     files = [f for f in lines if f.endswith((".c", ".h")) and not f.startswith("tools/")]
     if files:
         argv = ["scripts/kernel-doc", "-none", "-Wall", *files]
-        done = procs.run(argv, cwd=src, check=False, what="kernel-doc")
+        done = sandbox.run(argv, cwd=src, check=False, what="kernel-doc")
         if done.status or _UNREAD.search(done.output):
             raise _broken("kernel-doc", " ".join(files), done.output)
         yield from remarks("kernel-doc", done.output, DOC, lines)
@@ -126,7 +126,7 @@ def sparse(wanted: Plan, place: Worktree, lines: Lines) -> tuple[list[Remark], i
     if not built:
         return [], 0
     argv = [*make_line(wanted, place, obj), "C=2", f"CHECK={_checker(place.path)}", *built]
-    done = procs.run(argv, env=build_env(), log_to=log, check=False, what="make C=2")
+    done = sandbox.run(argv, env=build_env(), log_to=log, check=False, what="make C=2")
     checked = re.findall(r"^\s+CHECK\s", done.output, re.MULTILINE)
     if done.status or len(checked) < len(built):
         hint = "look there; then the same command again"
@@ -161,6 +161,6 @@ def _checker(src: Path) -> str:
         script: Sequence[str] = ("scripts/checker-valid.sh", *command.split())
         if not (src / script[0]).exists():
             return command
-        if procs.run(script, cwd=src, check=False, what=script[0]).output.split() == ["1"]:
+        if sandbox.run(script, cwd=src, check=False, what=script[0]).output.split() == ["1"]:
             return command
     raise InfrastructureError("the tree takes no sparse that is installed", hint="a newer one?")

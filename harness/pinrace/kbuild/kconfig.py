@@ -11,6 +11,7 @@ from pathlib import Path
 from pinrace import procs
 from pinrace.arches import Arch
 from pinrace.errors import BuildError, InfrastructureError, UserError
+from pinrace.host import sandbox
 from pinrace.kbuild import configured
 from pinrace.kbuild.toolchain import Toolchain, build_env
 from pinrace.paths import CONFIGS
@@ -100,15 +101,15 @@ def configure(src: Path, obj: Path, want: Wanted, chain: Toolchain, log: Path) -
     make = ["make", "-C", str(src), f"O={obj}", *chain.make_vars]
     env = build_env()
     target = {**env, "KCONFIG_CONFIG": str(draft)}
-    began = procs.run([*make, "tinyconfig"], env=target, log_to=log, check=False, what="make")
+    began = sandbox.run([*make, "tinyconfig"], env=target, log_to=log, check=False, what="make")
     if began.status:
         raise InfrastructureError(refusal(began.output), log=log, hint=_NO_START)
     more = obj / "pinrace.extra.config"
     more.write_text("".join(f"{line}\n" for line in want.extra))
     script = src / "scripts/kconfig/merge_config.sh"
     merge: list[str | Path] = [script, "-m", "-O", obj, draft, *want.fragments, more]
-    procs.run(merge, cwd=src, env=target, log_to=log, what="merge_config.sh")
-    procs.run([*make, "olddefconfig"], env=target, log_to=log, what="make olddefconfig")
+    sandbox.run(merge, cwd=src, env=target, log_to=log, what="merge_config.sh")
+    sandbox.run([*make, "olddefconfig"], env=target, log_to=log, what="make olddefconfig")
     text = draft.read_text()
     refused = missing(want, parse(text))
     if refused:

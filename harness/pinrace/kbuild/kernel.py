@@ -20,6 +20,7 @@ from elftools.elf.enums import ENUM_E_MACHINE
 from pinrace import __version__, procs, store
 from pinrace.arches import Arch, get_arch
 from pinrace.errors import BuildError, InfrastructureError, UserError
+from pinrace.host import sandbox
 from pinrace.kbuild import kconfig, warnings
 from pinrace.kbuild.toolchain import Toolchain, build_env, llvm_tool, portable, toolchain
 from pinrace.trees.worktree import Worktree, worktree
@@ -173,7 +174,7 @@ def _make(argv: list[str], wanted: Plan, log: Path, progress: Progress) -> list[
             done += 1
             progress(done, expected)
 
-    ended = procs.run(argv, env=env, log_to=log, on_line=on_line, check=False, what="make")
+    ended = sandbox.run(argv, env=env, log_to=log, on_line=on_line, check=False, what="make")
     if ended.status:
         _raise_failed(ended.output, log, wanted)
     count.write_text(str(max(done, expected)))

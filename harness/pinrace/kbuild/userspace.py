@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pinrace import procs, store
 from pinrace.arches import Abi, get_arch
 from pinrace.errors import BuildError, InfrastructureError
+from pinrace.host import sandbox
 from pinrace.kbuild.elf import check_program, is_elf
 from pinrace.kbuild.sysroot import sysroot
 from pinrace.paths import ROOTFS, cache_dir
@@ -204,7 +205,7 @@ def _keep_programs(build: Path, into: Path, abi: Abi, log: Path) -> None:
 def _make(words: list[str | Path], log: Path, what: str) -> str:
     """Run make and return what it printed; BuildError when it fails."""
     log.unlink(missing_ok=True)
-    done = procs.run(["make", *words], log_to=log, check=False, what="make")
+    done = sandbox.run(["make", *words], log_to=log, check=False, what="make")
     if done.status:
         raise BuildError(what, log=log, hint="the log's last lines say what is wrong")
     return done.output

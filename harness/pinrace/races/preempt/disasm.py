@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pinrace import procs
 from pinrace.arches import Arch
 from pinrace.deadline import Deadline
 from pinrace.errors import InfrastructureError
+from pinrace.host import sandbox
 from pinrace.races.preempt.symbols import Function
 
 SECONDS = 120.0  # for objdump, which reads a few kilobytes
@@ -32,7 +32,7 @@ def noticeable(vmlinux: Path, arch: Arch, function: Function) -> frozenset[int]:
     seen = 0
     for low, high in function.ranges:
         bounds = [f"--start-address={low:#x}", f"--stop-address={high:#x}"]
-        shown = procs.run(
+        shown = sandbox.run(
             [f"{arch.cross}objdump", "-d", "--no-show-raw-insn", *bounds, vmlinux],
             deadline=Deadline.after(SECONDS),
             what="objdump",
