@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import paramiko
 from paramiko.ssh_exception import SSHException
@@ -17,6 +20,8 @@ from pinrace.access.keys import Keys
 from pinrace.errors import InfrastructureError, UserError
 
 HOST = "127.0.0.1"
+LARGEST = 4 << 30  # bytes of a file that comes out of a guest; its files are in its memory
+_PIECE = 32768  # bytes to read at once, what one answer of SFTP holds
 SIGNALLED = 255  # the status of a command that a signal ended, as ssh(1) has it
 FAILURES = (OSError, EOFError, SSHException)  # what paramiko raises when a connection fails
 
@@ -41,6 +46,29 @@ class Pty:
     term: str
     columns: int
     lines: int
+
+
+def plain_mode(mode: int) -> int:
+    """Return the permissions that a file of a guest gets here."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return mode & 0o777 & ~umask
+
+
+def _receive(sftp: paramiko.SFTPClient, remote: str, size: int, sink: BinaryIO) -> None:
+    """Copy a file that claims this size; OSError for one that is too large or cut short."""
+    room = min(LARGEST, shutil.disk_usage(sink.name).free)
+    taken = 0
+    with sftp.open(remote, "rb") as source:
+        if size <= room:  # it asks for all of that at once
+            source.prefetch(size, max_concurrent_requests=64)
+        while taken <= room and size <= room and (piece := source.read(_PIECE)):
+            sink.write(piece)
+            taken += len(piece)
+    if max(size, taken) > room:
+        raise OSError(f"it has {max(size, taken)} bytes or more, and {room} may come out")
+    if taken < size:
+        raise OSError(f"only {taken} of {size} bytes came")
 
 
 def command_line(words: Sequence[str]) -> str:
@@ -162,14 +190,17 @@ class Account:
     def get(self, remote: str, local: Path) -> None:
         """Copy a file out of the guest, with its mode; a local folder gets it under its name.
 
-        Raises UserError when one of the places is not there.
+        As with scp, the umask counts, and setuid, setgid and sticky bits stay in the guest.
+        Raises UserError when one of the places is not there, and LostError when the guest claims
+        or sends more than LARGEST or the room on the disk, or less than it claimed.
         """
         place = local / PurePosixPath(remote).name if local.is_dir() else local
         with self._files(f"cannot get {remote} to {place}") as sftp:
-            mode = sftp.stat(remote).st_mode
-            sftp.get(remote, str(place))
-            if mode is not None:
-                place.chmod(stat.S_IMODE(mode))
+            known = sftp.stat(remote)
+            with place.open("wb") as sink:
+                _receive(sftp, remote, known.st_size or 0, sink)
+            if known.st_mode is not None:
+                place.chmod(plain_mode(known.st_mode))
 
     @contextmanager
     def _files(self, what: str) -> Iterator[paramiko.SFTPClient]:
