@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
+import errno
 import importlib
 import logging
 import os
@@ -17,7 +19,7 @@ from typing import Any, NoReturn
 
 from pinrace import __version__
 from pinrace.cli.commands import COMMANDS, EXAMPLES, GROUPS
-from pinrace.errors import Exit, PinraceError
+from pinrace.errors import Exit, InfrastructureError, PinraceError
 
 log = logging.getLogger("pinrace")
 
@@ -133,26 +135,64 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     ui.set_up(args.verbose)
     signal.signal(signal.SIGTERM, _terminate)
+    os.umask(os.umask(0o022) | 0o022)  # nobody else writes to what a cache or a run holds
+    with ui.without_commands():
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
+    """Run a command; whatever it raises becomes a sentence and an exit code."""
+    from pinrace import ui
+
     try:
         module = importlib.import_module(f"pinrace.cli.{args.command}")
-        return int(module.run(args))
+        code = int(module.run(args))
+        sys.stdout.flush()
+        return code
     except PinraceError as error:
         ui.complain(error)
         return error.exit_code
     except KeyboardInterrupt:
-        ui.err.print("pinrace: interrupted; what was finished is kept", markup=False)
+        ui.warn("pinrace: interrupted; what was finished is kept")
         return Exit.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.INFRA
     except Exception as error:
         log.debug("details", exc_info=True)
-        ui.err.print(
+        if isinstance(error, OSError) and error.errno in _OF_THE_HOST:
+            ui.complain(_refused(error))
+            return Exit.INFRA
+        ui.warn(
             f"pinrace: a fault of pinrace itself: {type(error).__name__}: {error}\n"
-            "  next  run the same command with -vv and report what it prints",
-            markup=False,
+            "  next  run the same command with -vv and report what it prints"
         )
         return Exit.INFRA
+
+
+# What a host refuses, and what then helps.
+_OF_THE_HOST = {
+    errno.EACCES: "see to the permissions, or set PINRACE_CACHE and PINRACE_RUNS elsewhere",
+    errno.EPERM: "see to the permissions, or set PINRACE_CACHE and PINRACE_RUNS elsewhere",
+    errno.EROFS: "set PINRACE_CACHE and PINRACE_RUNS to folders that can be written",
+    errno.ENOSPC: "make room on that disk; for the cache: pinrace cache --prune",
+    errno.EDQUOT: "make room within your quota; for the cache: pinrace cache --prune",
+    errno.EMFILE: "raise the limit on open files: ulimit -n",
+    errno.ENFILE: "the host has too many files open",
+    errno.ENOMEM: "give it more memory, or fewer guests at once: --guests 1",
+    errno.EAGAIN: "raise the limit on processes: ulimit -u",
+}
+
+
+def _refused(error: OSError) -> InfrastructureError:
+    """Return the error of a host that refuses something."""
+    if error.filename is None:  # only what was open already has no name
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    where = f"{error.filename}: " if error.filename else "cannot write results or output: "
+    said = error.strerror or str(error)
+    return InfrastructureError(f"{where}{said}", hint=_OF_THE_HOST[error.errno or 0])
 
 
 if __name__ == "__main__":
