@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import logging
+import os
+import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pinrace import visible
 from pinrace.errors import PinraceError
 
 _PLAIN_SECONDS = 30.0  # between two lines of progress where there is no terminal
@@ -24,14 +27,82 @@ err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 def set_up(verbosity: int) -> None:
     """Show the exact commands from -v on, and everything from -vv."""
     level = {0: logging.WARNING, 1: logging.INFO}.get(verbosity, logging.DEBUG)
-    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Plain("%(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
     logging.getLogger("pinrace").setLevel(level)
 
 
+class _Plain(logging.Formatter):
+    """Formats records as text that is fit to be seen."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible.plain(super().format(record))
+
+
 def say(text: str) -> None:
-    """Print a line of what goes on."""
-    out.print(text, markup=False)
+    """Print what goes on, whatever is in it made visible.
+
+    Line ends stay: what others wrote and is to be one line goes through visible.one_line() first.
+    """
+    out.print(visible.plain(text), markup=False)
     out.file.flush()
+
+
+def warn(text: str) -> None:
+    """Print to stderr, as say() does."""
+    err.print(visible.plain(text), markup=False)
+
+
+_GITHUB = "GITHUB_ACTIONS"
+_stopped = ""  # what lifts the stop again, while commands are stopped
+
+
+@contextmanager
+def without_commands() -> Iterator[None]:
+    """Have GitHub Actions take nothing that is printed for a command while the context lasts.
+
+    So what a guest or a patch says is text, as "Workflow commands for GitHub Actions" has it for
+    output that is not trusted; what annotate() prints counts.  Elsewhere nothing is printed.
+    """
+    if os.environ.get(_GITHUB) != "true":
+        yield
+        return
+    _stop()
+    try:
+        yield
+    finally:
+        _lift()
+
+
+def annotate(commands: Sequence[str]) -> None:
+    """Print commands of our own to GitHub Actions, escaped already."""
+    again = bool(_stopped)
+    _lift()
+    for line in commands:
+        _raw(line)
+    if again:
+        _stop()
+
+
+def _stop() -> None:
+    global _stopped  # noqa: PLW0603 (there is one stdout)
+    _stopped = secrets.token_hex(16)
+    _raw(f"::stop-commands::{_stopped}")
+
+
+def _lift() -> None:
+    global _stopped  # noqa: PLW0603
+    if _stopped:
+        out.file.flush()
+        _raw(f"::{_stopped}::")
+    _stopped = ""
+
+
+def _raw(line: str) -> None:
+    """Print a line just as it is; to stderr, as stdout may be data."""
+    err.file.write(f"{line}\n")
+    err.file.flush()
 
 
 @contextmanager
@@ -46,14 +117,15 @@ def on_stderr() -> Iterator[None]:
 
 def complain(error: PinraceError) -> None:
     """Print what ended a command: what failed, where to look, what to type next."""
-    err.print(f"pinrace: {error}", markup=False, style="red" if err.is_terminal else None)
+    text = visible.plain(f"pinrace: {error}")
+    err.print(text, markup=False, style="red" if err.is_terminal else None)
 
 
 class Meter:
     """The progress of one piece of work, in steps."""
 
     def __init__(self, label: str, bar: Progress | None) -> None:
-        self.label = label
+        self.label = label = visible.one_line(label)
         self._bar = bar
         self._task = bar.add_task(label, total=None) if bar else None
         self._began = self._said = time.monotonic()
@@ -78,6 +150,6 @@ def meter(label: str) -> Iterator[Meter]:
     if not out.is_terminal:
         yield Meter(label, None)
         return
-    columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("  {task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=out, transient=True) as bar:
         yield Meter(label, bar)

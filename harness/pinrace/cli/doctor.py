@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.quick:
         _report_tools(lacking)
     for tool in lacking:
-        ui.out.print(f"missing {tool.name:<32} {tool.why}", markup=False)
+        ui.say(f"missing {tool.name:<32} {tool.why}")
     if lacking:
         raise InfrastructureError(
             f"{len(lacking)} of the tools that pinrace needs are missing",
@@ -84,11 +84,11 @@ def install(packages: tuple[str, ...]) -> None:
 
 def _report_tools(lacking: tuple[tools.Tool, ...]) -> None:
     there = [tool.name for tool in tools.tools() if tool not in lacking]
-    ui.out.print(f"ok      {', '.join(there)}", markup=False)
+    ui.say(f"ok      {', '.join(there)}")
     for tool in tools.optional():
         if not tool.present():
             line = f"{_as_root()}apt-get install {' '.join(tool.packages)}"
-            ui.out.print(f"without {tool.name:<32} for {tool.why}   ({line})", markup=False)
+            ui.say(f"without {tool.name:<32} for {tool.why}   ({line})")
 
 
 def _report_host() -> None:

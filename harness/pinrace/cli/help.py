@@ -69,5 +69,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print one topic, or all."""
     for topic in [args.topic] if args.topic else sorted(TOPICS):
-        ui.out.print(f"{topic}\n{TOPICS[topic]}\n", markup=False)
+        ui.say(f"{topic}\n{TOPICS[topic]}\n")
     return Exit.OK

@@ -32,8 +32,7 @@ def run(args: argparse.Namespace) -> int:
     words = ["pinrace", *args.words]
     tonight = night.run(matrix, words, again=args.again, insecure=args.insecure)
     night.show(tonight)
-    for line in github.tell(tonight.changes, tonight.summary):
-        ui.out.print(line, markup=False, soft_wrap=True)
+    ui.annotate(github.tell(tonight.changes, tonight.summary))
     code = changes.exit_code(tonight.changes)
     ui.say(f"night {tonight.number}: exit {int(code)}")
     return code

@@ -58,11 +58,10 @@ def run(args: argparse.Namespace) -> int:
     image = lab.patched.images[asked.abis[0]]
     record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree))
     with record, open_door(kernel.boot, image, machine, record.folder / "guest") as door:
-        ui.err.print(
+        ui.warn(
             f"{lab.patched.tree.label} on {arch.name}, programs of {image.abi} in /pinrace\n"
             f"  console  {door.live.console}\n"
-            f"  more     ssh -F {door.ssh_config} guest    (scp and sftp too, while it lives)",
-            markup=False,
+            f"  more     ssh -F {door.ssh_config} guest    (scp and sftp too, while it lives)"
         )
         try:
             code = _use(door, args.cmd, puts, gets)
@@ -71,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
             code, ended = _gone(door, lost)
         record.event("ssh", arch=arch.name, ending=ended.ending, reason=ended.reason)
         if ended.ending is not Ending.DONE:
-            ui.err.print(f"the guest did not end well: {ended.reason}\n{ended.tail}", markup=False)
+            ui.warn(f"the guest did not end well: {ended.reason}\n{ended.tail}")
             code = code or blame(ended)
         return record.end(code)
 

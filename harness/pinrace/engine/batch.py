@@ -19,6 +19,7 @@ from pinrace.runs import commands, summary
 from pinrace.runs.journal import Run, tree_facts
 from pinrace.series.fit import NotApplicableError
 from pinrace.values import Cell, CellResult, PatchedTree, Series, Tree, Verdict
+from pinrace.visible import one_line
 
 
 @dataclass(frozen=True)
@@ -119,10 +120,10 @@ def _run(work: list[pool.Task], record: Run, guests: int, batch: Batch) -> list[
             nonlocal done
             done += 1
             progress(done, len(work))
-            ui.say(f"  {result.verdict:<5} {result.cell.name}  {result.reason}")
+            ui.say(f"  {result.verdict:<5} {result.cell.name}  {one_line(result.reason)}")
             for note in result.notes:
                 if note.startswith(commands.REPLAY):
-                    ui.say(f"        {note}")
+                    ui.say(f"        {one_line(note)}")
 
         try:
             return pool.run(

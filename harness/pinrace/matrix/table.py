@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from pinrace.matrix.journal import CellLine, LegResult
 from pinrace.values import Verdict
+from pinrace.visible import markdown as text
 
 
 def suites(results: Sequence[LegResult]) -> list[str]:
@@ -53,8 +54,8 @@ def _summary(cells: Sequence[CellLine]) -> str:
 def markdown(results: Sequence[LegResult], facts: Mapping[str, str]) -> str:
     """Return the facts and the table as markdown."""
     head, *rest = rows(results)
-    lines = [f"- {name}: {value}" for name, value in facts.items()]
+    lines = [f"- {name}: {text(value)}" for name, value in facts.items()]
     lines += [""] if facts else []
     lines += [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    lines += [f"| {' | '.join(cell.replace('|', '¦') for cell in row)} |" for row in rest]
+    lines += [f"| {' | '.join(text(cell.replace('|', '¦')) for cell in row)} |" for row in rest]
     return "\n".join(lines) + "\n"

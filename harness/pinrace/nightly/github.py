@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from pinrace import visible
 from pinrace.nightly.changes import ALARMS, Change, Kind
 
 LONGEST = 1000  # characters of an annotation; GitHub cuts at 4 KiB
@@ -27,7 +28,7 @@ def commands(changes: Sequence[Change]) -> list[str]:
 
 
 def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return visible.plain(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

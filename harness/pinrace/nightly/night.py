@@ -19,6 +19,7 @@ from pinrace.paths import runs_dir
 from pinrace.report.model import History
 from pinrace.report.render import write
 from pinrace.values import Verdict
+from pinrace.visible import markdown, one_line
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Night:
         """All of it as markdown."""
         head = [f"## Night {self.number} of {self.began[:10]}", ""]
         news = [change for change in self.changes if change.kind is not Kind.SAME]
-        told = [f"- **{c.kind}**: {c.line.split(': ', 1)[1]}" for c in news]
-        moved = [f"- moved: {line}" for line in self.moved]
+        told = [f"- **{c.kind}**: {markdown(c.line.split(': ', 1)[1])}" for c in news]
+        moved = [f"- moved: {markdown(line)}" for line in self.moved]
         return "\n".join([*head, *(told or ["Nothing is new."]), *moved, "", ""]) + (
             table.markdown(self.results, {})
         )
@@ -93,9 +94,9 @@ def show(night: Night) -> None:
     """Say what is new, and no more than that."""
     ui.say(table.markdown(night.results, {}))
     for line in night.moved:
-        ui.say(f"moved   {line}")
+        ui.say(f"moved   {one_line(line)}")
     news = [change for change in night.changes if change.kind is not Kind.SAME]
     for change in news:
-        ui.say(change.line)
+        ui.say(one_line(change.line))
     if not news:
         ui.say("nothing is new")

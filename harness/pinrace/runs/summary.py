@@ -16,6 +16,7 @@ from pinrace.errors import Exit
 from pinrace.runs import commands
 from pinrace.suites import ktap
 from pinrace.values import CaseResult, CaseStatus, CellResult, Splat, Verdict
+from pinrace.visible import one_line, plain
 
 MOST = 5  # bad cases that are shown of one cell
 _STYLES = {
@@ -43,8 +44,10 @@ def show(results: Sequence[CellResult], console: Console) -> None:
     if results and console.is_terminal:
         console.print(_rich(results))
     elif results:
-        console.print("\n".join(table(results)), markup=False, highlight=False, soft_wrap=True)
-    after = "\n".join([*details(results), sentence(results)])
+        console.print(
+            plain("\n".join(table(results))), markup=False, highlight=False, soft_wrap=True
+        )
+    after = plain("\n".join([*details(results), sentence(results)]))
     console.print(after, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -78,16 +81,16 @@ def details(results: Sequence[CellResult]) -> list[str]:
         if result.verdict in (Verdict.PASS, Verdict.SKIP):
             continue
         bad = new_cases(result)
-        lines += ["", f"{result.cell.name}: {result.verdict.value}, {result.reason}"]
+        lines += ["", f"{result.cell.name}: {result.verdict.value}, {one_line(result.reason)}"]
         lines += [f"  {about(case)}" for case in bad[:MOST]]
         if len(bad) > MOST:
             lines.append(f"  … and {len(bad) - MOST} more")
-        lines += [f"  {splat.title}" for splat in new_splats(result)[:MOST]]
+        lines += [f"  {one_line(splat.title)}" for splat in new_splats(result)[:MOST]]
         if where := _where(result):
             lines.append(f"  console  {where}")
         lines.append(f"  again    {commands.rerun(result.cell, commands.Again(), only=bad)}")
         replays = (note for note in result.notes if note.startswith(commands.REPLAY))
-        lines += [f"  replay   {note.removeprefix(commands.REPLAY)}" for note in replays]
+        lines += [f"  replay   {one_line(note.removeprefix(commands.REPLAY))}" for note in replays]
     return [*lines, ""] if lines else []
 
 
@@ -137,7 +140,7 @@ def _row(result: CellResult) -> dict[str, str]:
         "fail": str(sum(number for status, number in count.items() if status.bad)),
         "skip": str(count[CaseStatus.SKIP]),
         "time": f"{result.seconds:.0f} s",
-        "notes": _one_line("; ".join(notes)),
+        "notes": one_line("; ".join(notes)),
     }
 
 
@@ -156,7 +159,7 @@ def _rich(results: Sequence[CellResult]) -> Table:
 
 def about(case: CaseResult) -> str:
     """Return one line on a bad case."""
-    return _one_line(f"{case.name}: {case.status.value} {said(case)}".rstrip())
+    return one_line(f"{case.name}: {case.status.value} {said(case)}".rstrip())
 
 
 def said(case: CaseResult) -> str:
@@ -177,8 +180,3 @@ def _where(result: CellResult) -> str:
     shown = os.path.relpath(path, here) if path.is_relative_to(here) else str(path)
     splats = new_splats(result)
     return f"{shown}:{splats[0].line}" if splats else shown
-
-
-def _one_line(text: str) -> str:
-    """Return the text without what would disturb a terminal's line."""
-    return "".join(c if c.isprintable() else " " for c in text)
