@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -38,6 +38,25 @@ class NotThereError(InfrastructureError):
     """The server says that it does not have it (404, 410)."""
 
 
+def _unencrypted(url: str, hop: str) -> InfrastructureError:
+    """Return the error for an address that is not encrypted, behind one that is."""
+    return InfrastructureError(
+        f"{url} leads to {hop}, which is not encrypted", hint="name another mirror"
+    )
+
+
+class _Session(requests.Session):
+    """A session that does not follow a redirect from https to anything else."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """As of requests; raises InfrastructureError for a hop that is not encrypted."""
+        target = super().get_redirect_target(resp)
+        hop = urljoin(resp.url, target) if target else ""
+        if hop and urlsplit(resp.url).scheme == "https" and urlsplit(hop).scheme != "https":
+            raise _unencrypted(resp.url, hop)
+        return target
+
+
 def session() -> requests.Session:
     """Return a session that asks again when a server is busy or a connection fails."""
     retry = Retry(
@@ -48,7 +67,7 @@ def session() -> requests.Session:
         allowed_methods=("GET",),
         retry_after_max=60,
     )
-    web = requests.Session()
+    web = _Session()
     web.mount("https://", HTTPAdapter(max_retries=retry))
     web.mount("http://", HTTPAdapter(max_retries=retry))
     # identity: a resumed download counts the bytes of the file itself.
@@ -62,9 +81,7 @@ def _get(web: requests.Session, url: str, headers: dict[str, str]) -> requests.R
     answer = web.get(url, headers=headers, stream=True, timeout=TIMEOUT)
     if url.startswith("https:") and not answer.url.startswith("https:"):
         answer.close()
-        raise InfrastructureError(
-            f"{url} leads to {answer.url}, which is not encrypted", hint="name another mirror"
-        )
+        raise _unencrypted(url, answer.url)
     if answer.status_code in (404, 410):
         answer.close()
         raise NotThereError(f"there is no {url} (status {answer.status_code})")

@@ -177,3 +177,16 @@ def test_a_redirect_that_gives_up_encryption(monkeypatch: pytest.MonkeyPatch, si
     monkeypatch.setattr(net.requests.Session, "get", get)  # https: cannot be served here
     with pytest.raises(InfrastructureError, match="not encrypted"):
         net.document("https://kernel.example/file")
+
+
+def test_no_hop_gives_up_encryption() -> None:
+    hop = net.requests.Response()
+    hop.status_code, hop.url = 302, "https://mirror.example/a"
+    with net.session() as web:
+        for place in ("http://mirror.example/b", "ftp://mirror.example/b"):
+            hop.headers["Location"] = place
+            with pytest.raises(InfrastructureError, match="not encrypted"):
+                web.get_redirect_target(hop)
+        for place in ("https://other.example/b", "/b", "//other.example/b"):
+            hop.headers["Location"] = place
+            assert web.get_redirect_target(hop) == place
