@@ -45,8 +45,14 @@ class Series:
     name: str
     digest: str  # sha256 over the patches' contents, in order
     patches: tuple[Path, ...]
-    origin: str = ""  # the message id, when it came from a mailing list
+    origin: str = ""  # where it came from, when its patches were files nowhere: a URL, a mailbox
     attestation: str = ""  # what is known of the signatures on its messages
+    spec: str = ""  # what --series takes to have it again; "" when that is not known
+
+    @property
+    def count(self) -> str:
+        """How many patches it has, in words; each file holds one."""
+        return f"{len(self.patches)} {'patch' if len(self.patches) == 1 else 'patches'}"
 
 
 @dataclass(frozen=True)

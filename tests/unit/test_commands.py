@@ -50,8 +50,8 @@ def test_series(tmp_path: Path) -> None:
     (folder / "0001-a.patch").write_bytes(PATCH)
     (tmp_path / "one.patch").write_bytes(PATCH)
     both = load_series(folder)
-    scattered = dataclasses.replace(both, patches=(*both.patches, tmp_path / "one.patch"))
-    listed = dataclasses.replace(both, origin="20260101.1-a@b.example")
+    scattered = dataclasses.replace(both, patches=(*both.patches, tmp_path / "one.patch"), spec="")
+    listed = dataclasses.replace(both, origin="20260101.1-a@b.example", spec="")
     named = {
         str(folder): both,
         str(tmp_path / "one.patch"): load_series(tmp_path / "one.patch"),

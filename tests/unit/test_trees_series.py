@@ -101,7 +101,7 @@ def test_an_mbox(tree: Tree, patches: Path, tmp_path: Path) -> None:
     mbox = tmp_path / "all.mbox"
     mbox.write_bytes(b"\n".join(p.read_bytes() for p in loaded.patches))
     whole = load.load_series(mbox)
-    assert (whole.name, len(whole.patches)) == ("all", 1)
+    assert (whole.name, len(whole.patches)) == ("all", 2)
     wanted = load.apply(tree, loaded, say=no_say).commit
     assert load.apply(tree, whole, say=no_say).commit == wanted
 

@@ -54,5 +54,5 @@ def run(args: argparse.Namespace) -> int:
         ui.say(f"{place}\n  change its commits, then: pinrace series export {place}")
         return Exit.OK
     patched = load.apply(tree, wanted, say=ui.say)
-    ui.say(f"{patched.label}  {len(wanted.patches)} patches  tree {patched.tree_id[:12]}")
+    ui.say(f"{patched.label}  {wanted.count}  tree {patched.tree_id[:12]}")
     return Exit.OK

@@ -50,7 +50,7 @@ def prepare(
 ) -> Lab:
     """Apply, configure and build what is missing; say a line for each kernel."""
     patched_tree = apply(tree, series, say=ui.say)
-    named = f"{series.name} ({len(series.patches)} patches)" if series else "none"
+    named = f"{series.name} ({series.count})" if series else "none"
     ui.say(
         f"pinrace · {tree.label} ({tree.origin}, {tree.trust}) · "
         f"series {named} · tree {patched_tree.tree_id[:12]}"

@@ -106,6 +106,8 @@ def _series(series: Series | None) -> str | None:
     """Return what --series takes for a series; None when its patches come from several places."""
     if series is None:
         return "none"
+    if series.spec:
+        return series.spec
     if series.origin:
         return series.origin
     folder: Path = series.patches[0].parent

@@ -36,7 +36,7 @@ def today() -> str:
 
 def patches(series: Series) -> str:
     """Say which patches these are."""
-    return f"{len(series.patches)} patches, {series.digest[:16]}"
+    return f"{series.count}, {series.digest[:16]}"
 
 
 def write(args: argparse.Namespace, text: str) -> None:

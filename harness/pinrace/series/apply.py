@@ -12,7 +12,7 @@ from pathlib import Path
 from pinrace import store
 from pinrace.errors import ApplyError, InfrastructureError
 from pinrace.paths import cache_dir
-from pinrace.series import fit, mails
+from pinrace.series import check, fit, letters, mails
 from pinrace.trees.git import git, in_store, lookup, object_id, set_ref
 from pinrace.trees.worktree import Worktree, ensure, in_progress, scratch, start_am
 from pinrace.values import PatchedTree, Series, Tree
@@ -59,7 +59,9 @@ def apply(
 def scratch_for(tree: Tree, series: Series, *, say: Say) -> Iterator[Path]:
     """Hold a work tree at a base, with the files that a series is about."""
     with tempfile.TemporaryDirectory(prefix="mails-", dir=cache_dir()) as folder:
-        paths = mails.touched(mails.split(series, Path(folder)))
+        found = mails.split(series, Path(folder))
+        mails.confirm(series, found)
+        paths = mails.touched(found)
     name = f"{tree.tree_id[:12]}-{series.digest[:12]}"
     with scratch(name, tree.commit, paths, say=say) as path:
         yield path
@@ -77,10 +79,19 @@ def _apply(path: Path, tree: Tree, series: Series, say: Say) -> str:
     if status:
         raise _failure(path, series, tree, said)
     commit = object_id(git("rev-parse", "HEAD", cwd=path).output)
-    done = git("rev-list", "--count", f"{tree.commit}..{commit}", cwd=path).output.strip()
-    for line in said.splitlines():
-        if line.startswith("No changes -- Patch already applied"):
-            say(f"{done} commits: a patch of {series.name} is in {tree.label} already")
+    made = git("log", "--reverse", "--format=%s", f"{tree.commit}..{commit}", cwd=path)
+    done = len(made.output.splitlines())
+    there = said.count("No changes -- Patch already applied")
+    if done + there != len(series.patches):
+        raise InfrastructureError(
+            f"git am made {done} commits of the {series.count} of {series.name}",
+            hint="look: git log in what `pinrace series edit` opens",
+        )
+    if there:
+        say(
+            f"{there} of the {series.count} of {series.name}"
+            f" {'is' if there == 1 else 'are'} in {tree.label} already"
+        )
     return commit
 
 
@@ -101,10 +112,16 @@ def _failure(path: Path, series: Series, tree: Tree, said: str) -> ApplyError:
     reasons = _conflicts(said) or _hunks(path, admin / "rebase-apply" / "patch")
     if not reasons:
         reasons = [line for line in said.splitlines() if line.startswith(("error:", "fatal:"))]
-    listed = "\n".join(f"  {reason}" for reason in reasons[:20])
+    reasons = [*reasons[:20], *check.builds_on([one for p in series.patches for one in _mails(p)])]
+    listed = "\n".join(f"  {reason}" for reason in reasons)
     return ApplyError(
         f"patch {number} of {total}, {name}{title}, does not apply to {tree.label}:\n{listed}"
     )
+
+
+def _mails(patch: Path) -> list[letters.Letter]:
+    """Return the mails of a patch file."""
+    return letters.read(patch.read_bytes())
 
 
 def _conflicts(said: str) -> list[str]:

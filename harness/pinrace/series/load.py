@@ -11,18 +11,18 @@ export(work tree, folder) -> patch files
 from __future__ import annotations
 
 import hashlib
-import mailbox
 import re
-from collections.abc import Callable
-from dataclasses import replace
-from email import message_from_bytes, policy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pinrace import store
 from pinrace.errors import UserError
 from pinrace.paths import KERNEL, MUTANTS
-from pinrace.series import lists
+from pinrace.series import box, check, fit, folder, letters, lists, pick
 from pinrace.series.apply import apply
 from pinrace.series.edit import edit, export
+from pinrace.series.letters import Letter
 from pinrace.values import Series
 
 __all__ = [
@@ -36,8 +36,15 @@ __all__ = [
     "with_patch",
 ]
 
-COVER_LETTER = "0000-cover-letter.patch"  # as git format-patch names it; it changes nothing
-_MAKE = "git format-patch makes what is wanted"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A series, and what a person should know of how it was read."""
+
+    series: Series
+    notes: tuple[str, ...] = ()
 
 
 def find_series(text: str) -> Path | None:
@@ -50,88 +57,214 @@ def find_series(text: str) -> Path | None:
     return path
 
 
-def load(text: str, *, say: Callable[[str], None]) -> Series | None:
+def load(text: str, *, say: Say) -> Series | None:
     """Return a series by path, name in kernel/, message id, or URL of a list's archive.
 
-    SERIES+NAME is a series with a patch of kernel/mutants on top.  None for "none".  A mailbox that
-    is more than one series in order (a thread with its replies, several versions) goes through b4.
-    Raises as load_series and pinrace.series.lists do.
+    SERIES+NAME is a series with one patch on top: of kernel/mutants, or a file.  None for "none",
+    which takes a patch on top, too.  Raises UserError when it is not one whole series, and as
+    pinrace.series.lists does.
     """
     path = find_series(text)
     if path is None:
         return None
-    below, _, mutant = text.rpartition("+")
-    if below and not path.exists() and (MUTANTS / f"{mutant}.patch").exists():
-        series = load(below, say=say)
-        return with_patch(series, MUTANTS / f"{mutant}.patch") if series else None
-    taken = None
-    if path.is_file():
-        taken = lists.by_mbox(path, say=say)
-    elif not path.exists() and lists.is_message(text):
-        taken = lists.by_message(text, say=say)
-    if taken is None:
-        return load_series(path)
-    found = load_series(taken.folder)
-    say(f"series  {found.name}, {len(found.patches)} patches of {taken.origin}")
-    say(f"  {taken.attestation}")
-    return replace(found, origin=taken.origin, attestation=taken.attestation)
+    if not path.exists() and (parts := _on_top(text)):
+        below, patch = parts
+        return with_patch(load(below, say=say), patch)
+    on_list = not path.exists() and lists.is_message(text)
+    loaded = _listed(text, say) if on_list else _read(path)
+    for note in loaded.notes:
+        say(note)
+    return loaded.series
 
 
 def load_series(path: Path) -> Series:
-    """Return a series: a folder's *.patch in the order of their names, an mbox, or one patch.
+    """Return the series that a folder of patches, a mailbox or a patch file holds.
 
-    Raises UserError when there is none, or when a file is no mailed patch.
+    Raises UserError when it is none, or not one whole series.
     """
-    path = path.expanduser().absolute()
-    if path.is_dir():
-        patches = [p for p in sorted(path.glob("*.patch")) if p.name != COVER_LETTER]
-        if not patches:
-            raise UserError(f"the folder {path} has no *.patch", hint=_MAKE)
-        name = path.resolve().name
-    elif path.exists():
-        patches, name = [path], path.stem
-    else:
-        raise UserError(
-            f"there is no series '{path}'", hint="name a folder of patches, an mbox or a message id"
-        )
-    whole = hashlib.sha256()
-    for patch in patches:
-        whole.update(_checked(patch))
-    return Series(_plain(name), whole.hexdigest(), tuple(patches))
+    return _read(path).series
 
 
-def with_patch(series: Series, path: Path) -> Series:
-    """Return the series with one more patch as its last; UserError when that is no patch."""
-    patches = (*series.patches, *load_series(path).patches)
+def _on_top(text: str) -> tuple[str, Path] | None:
+    """Return what SERIES+PATCH names; None when the text is no such thing.
+
+    Raises UserError when the series is there and the patch is not.
+    """
+    marks = [at for at, letter in enumerate(text) if letter == "+"]
+    for at in reversed(marks):
+        below, name = text[:at], text[at + 1 :]
+        for patch in (MUTANTS / f"{name}.patch", Path(name).expanduser()):
+            if below and name and patch.is_file():
+                return below, patch
+    for at in marks:
+        series = find_series(text[:at])
+        if series is None or series.exists():
+            raise UserError(
+                f"there is no patch '{text[at + 1 :]}': neither a file nor one of {MUTANTS}",
+                hint="name the file of a patch behind the +",
+            )
+    return None
+
+
+def with_patch(series: Series | None, path: Path) -> Series:
+    """Return a series, or none, with one more patch as its last; UserError for no patch."""
+    top = _one_patch(path)
+    name = path.name.removesuffix(".patch").removesuffix(".diff")
+    given = name if path.parent == MUTANTS else str(path.absolute())
+    if series is None:
+        return replace(top, name=f"none+{_plain(name)}", spec=f"none+{given}")
+    patches = (*series.patches, *top.patches)
     whole = hashlib.sha256(b"".join(each.read_bytes() for each in patches))
-    name = f"{series.name}+{path.stem}"
-    return replace(series, name=name, digest=whole.hexdigest(), patches=patches)
+    return replace(
+        series,
+        name=f"{series.name}+{_plain(name)}",
+        digest=whole.hexdigest(),
+        patches=patches,
+        spec=f"{series.spec}+{given}" if series.spec else "",
+    )
+
+
+def _one_patch(path: Path) -> Series:
+    """Return a series of the one patch in a file, whatever its place in another series."""
+    content = box.read(path)
+    found = [one for one in letters.read(content) if one.diffs.size.files]
+    if len(found) > 1:
+        raise UserError(f"{path} holds {len(found)} patches", hint="name a file of one patch")
+    if not found:
+        return load_series(path)  # which says what it is
+    if _is_plain(content, found, alone=True):
+        return _in_place(_plain(path.stem), (path.absolute(),), found, "").series
+    return _stored(_plain(path.stem), found, "").series
 
 
 def subjects(series: Series) -> tuple[str, ...]:
     """Return the subject lines of a series, as decoded and on one line each; "" for none."""
-    found = []
-    for patch in series.patches:
-        mails = [bytes(mail) for mail in mailbox.mbox(patch, create=False)]
-        for mail in mails or [patch.read_bytes()]:
-            head = re.split(rb"\r?\n\r?\n", mail.lstrip(), maxsplit=1)[0]
-            subject = message_from_bytes(head + b"\n\n", policy=policy.default).get("Subject", "")
-            found.append(" ".join(str(subject).split()))
-    return tuple(found)
+    return tuple(
+        letter.subject for patch in series.patches for letter in letters.read(box.read(patch))
+    )
 
 
-def _checked(patch: Path) -> bytes:
-    """Return a patch file's content, once it looks like a mailed patch."""
-    try:
-        content = patch.read_bytes()
-    except OSError as exc:
-        raise UserError(f"cannot read {patch}: {exc.strerror}", hint=_MAKE) from exc
-    head = re.split(rb"\r?\n\r?\n", content.lstrip(), maxsplit=1)[0]
-    if not re.search(rb"^(From:|Subject:)", head, re.M | re.I):
-        raise UserError(f"{patch} is no mailed patch: it has no From: and Subject:", hint=_MAKE)
-    if not re.search(rb"^(diff --git |--- )", content, re.M):
-        raise UserError(f"{patch} holds no diff", hint=_MAKE)
-    return content
+def _read(path: Path) -> _Loaded:
+    """Return the series on disk at a path."""
+    path = path.expanduser().absolute()
+    if not path.exists():
+        raise UserError(
+            f"there is no series '{path}'", hint="name a folder of patches, an mbox or a message id"
+        )
+    spec = path.name if path.parent == KERNEL else str(path)
+    if not path.is_dir():
+        content = box.read(path)
+        if _is_plain(content, letters.read(content)):
+            return _in_place(_plain(path.stem), (path,), letters.read(content), spec)
+        return _of_mailbox(content, path, spec)
+    if folder.is_mails(path):
+        return _of_mailbox(folder.mails(path), path, spec)
+    listed = folder.listed(path)
+    mails = folder.read(listed)
+    if not mails:
+        raise UserError(
+            f"{path} holds a cover letter and no patch",
+            hint="git format-patch makes what is wanted",
+        )
+    for file, letter in mails:
+        check.check(letter, str(file))
+    if not listed.by_list:
+        folder.check_places(mails, path)
+    name = _plain(path.resolve().name)
+    files = tuple(file for file, _ in mails)
+    read = [letter for _, letter in mails]
+    if len(set(files)) == len(files) and all(
+        _is_plain(file.read_bytes(), [letter], alone=True) for file, letter in mails
+    ):
+        loaded = _in_place(name, files, read, spec)
+    else:
+        loaded = _stored(name, read, spec, beside=path / fit.FILE)
+    notes = tuple(f"{path.name}: {note}" for note in (*listed.notes, *loaded.notes))
+    return replace(loaded, notes=notes)
+
+
+def _is_plain(content: bytes, found: Sequence[Letter], *, alone: bool = False) -> bool:
+    """Whether git takes a file as it is for the one patch that it holds.
+
+    alone: also when the patch says that it has a place in a series.
+    """
+    return (
+        len(found) == 1
+        and found[0].is_mail
+        and found[0].diffs.size.files > 0
+        and (alone or (pick.is_patch(found[0]) and (found[0].place.total or 1) == 1))
+        and box.is_one_for_git(content)
+        and not content.startswith((b"\x1f\x8b", b"\xfd7zXZ", b"BZh", b"\xef\xbb\xbf"))
+        and not found[0].needs_rewriting
+        and not found[0].place.reply
+    )
+
+
+def _in_place(name: str, files: tuple[Path, ...], read: Sequence[Letter], spec: str) -> _Loaded:
+    """Return a series whose files git takes as they are."""
+    for file, letter in zip(files, read, strict=True):
+        check.check(letter, str(file))
+    whole = hashlib.sha256(b"".join(file.read_bytes() for file in files))
+    series = Series(name, whole.hexdigest(), files, spec=spec)
+    return _Loaded(series, tuple(check.notes(read)))
+
+
+def _of_mailbox(content: bytes, path: Path, spec: str) -> _Loaded:
+    """Return the series in a mailbox; its patches become files in the cache."""
+    mails = letters.read(content)
+    if not any(one.is_mail for one in mails):
+        raise UserError(
+            f"{path} is no mailed patch: it has no From: and Subject:",
+            hint="git format-patch makes what is wanted",
+        )
+    picked = pick.pick(mails, path.name)
+    alone = len(mails) == len(picked.letters)
+    name = _plain(path.stem) if alone else lists.name_of(picked)
+    loaded = _stored(name, picked.letters, spec)
+    signed, warned = lists.attest(picked)
+    series = replace(loaded.series, origin=str(path), attestation=signed)
+    return _Loaded(series, _told(series, path.name, (*warned, *picked.notes, *loaded.notes)))
+
+
+def _listed(text: str, say: Say) -> _Loaded:
+    """Return the series of a message on a list."""
+    taken = lists.by_message(text, say=say)
+    picked = pick.pick(letters.read(taken.thread), taken.message, taken.message)
+    loaded = _stored(lists.name_of(picked), picked.letters, taken.url)
+    signed, warned = lists.attest(picked, host=taken.host)
+    series = replace(loaded.series, origin=taken.url, attestation=signed)
+    return _Loaded(series, _told(series, taken.url, (*warned, *picked.notes, *loaded.notes)))
+
+
+def _told(series: Series, where: str, notes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the lines that say what was taken from where."""
+    lines = (series.attestation, *notes)
+    return (f"series  {series.name}, {series.count} of {where}", *(f"  {line}" for line in lines))
+
+
+def _stored(name: str, read: Sequence[Letter], spec: str, *, beside: Path | None = None) -> _Loaded:
+    """Return a series as files in the cache, one mail each, as git takes them.
+
+    beside: the file that says what the series needs of a tree; it goes with them.
+    """
+    for number, letter in enumerate(read, 1):
+        check.check(letter, f"patch {number} of {len(read)}, {pick.name_of(letter)},")
+    texts = [letter.as_file() for letter in read]
+    needs = beside.read_bytes() if beside and beside.is_file() else b""
+
+    def fill(into: Path) -> None:
+        (into / name).mkdir()
+        if needs:
+            (into / name / fit.FILE).write_bytes(needs)
+        for number, (letter, text) in enumerate(zip(read, texts, strict=True), 1):
+            title = _plain(letter.title)[:52].strip("-").lower()
+            (into / name / f"{number:04}-{title}.patch").write_bytes(text)
+
+    where = store.make("lists", store.digest("2", name, needs, *texts), fill) / name
+    files = tuple(sorted(where.glob("*.patch")))
+    whole = hashlib.sha256(b"".join(texts))
+    series = Series(name, whole.hexdigest(), files, spec=spec)
+    return _Loaded(series, tuple(check.notes(read)))
 
 
 def _plain(name: str) -> str:

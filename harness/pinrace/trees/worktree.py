@@ -123,7 +123,9 @@ def start_am(path: Path, patches: tuple[Path, ...]) -> tuple[int, str]:
 
     The commits are the same on every host: the author is the patch's, the committer is fixed.
     """
-    flags = ("--3way", "--no-gpg-sign", "--")
+    # As pinrace.series.mails reads them, whatever git would guess.
+    reading = ("--patch-format=mbox", "--keep-cr", "--quoted-cr=nowarn", "--no-scissors")
+    flags = ("--3way", "--no-gpg-sign", *reading, "--")
     done = git("am", *flags, *patches, cwd=path, env=COMMITTER, check=False)
     return done.status, done.output
 
