@@ -173,6 +173,10 @@ class Splat:
     text: str  # the whole report
     fingerprint: str  # the same for the same bug at other addresses and times
     elsewhere: bool = False  # a race of code that the series does not touch
+    deafens: str = (
+        ""  # the detector that is off from here on, e.g. "lockdep"; "console": lost lines
+    )
+    panicked: bool = False  # the kernel panicked over it
 
 
 class Verdict(StrEnum):

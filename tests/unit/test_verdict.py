@@ -116,7 +116,7 @@ def test_known_splat() -> None:
 
 
 def test_known_panic_leaves_the_cell_open() -> None:
-    panic = Splat("warn", "WARNING", 3, "text", "warn+panic: foo")
+    panic = Splat("warn", "WARNING", 3, "text", "warn: foo", panicked=True)
     end = evidence(ending=Ending.PANIC, job_status=None)
     assert verdict(end, (), (panic,), baseline=(), baseline_splats=(panic,)) is Verdict.INCONCLUSIVE
     assert verdict(end, (), (panic,), baseline=()) is Verdict.FAIL

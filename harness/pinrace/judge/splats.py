@@ -7,93 +7,20 @@ rules that cannot be read and a console without a kernel's lines raise.
 
 from __future__ import annotations
 
-import functools
-import re
-import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pinrace.errors import InfrastructureError
+from pinrace.judge.frames import fingerprint
+from pinrace.judge.lines import BANNER, Line, split
+from pinrace.judge.reports import Cutter, Report
+from pinrace.judge.rules import RULES, Rules, Severity, load_rules
 from pinrace.values import Splat
 
-RULES = Path(__file__).with_name("splats.toml")
-FRAMES = 5  # functions of a fingerprint, as many as netdev's CI takes
+__all__ = ["RULES", "Rules", "Severity", "against", "deaf", "find", "load_rules", "read"]
 
-Severity = Literal["panic", "bug", "warning", "setup", "blind"]
-
-# "[   12.345678] " and with CONFIG_PRINTK_CALLER "[   12.345678][  T123] "; wherever in the line
-# it stands, because a program may have left the console in mid-line.
-_PRINTK = re.compile(r"(?:<\d+>)?\[ *(?P<time>\d+\.\d{6})\](?:\[ *[TC]\d+\])? ?")
-_BANNER = "Linux version "
-_OFFSET = re.compile(r"\+0x[0-9a-f]+/0x[0-9a-f]+")
-_FRAME = re.compile(
-    r"(?P<guess>\? )?(?P<function>[A-Za-z_][\w.]*)"
-    r"(?:\+0x[0-9a-f]+/0x[0-9a-f]+| \([^()\s]+\.[chS]:\d+[^()]*\))"  # the latter when symbolized
-)
-_SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|llvm)\b.*")
-_VARYING = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+")
-
-
-class Rule(BaseModel):
-    """One entry of splats.toml, where its fields are explained."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    id: str = Field(pattern=r"^[a-z][a-z-]*$")
-    start: re.Pattern[str]
-    end: re.Pattern[str] | None = None
-    severity: Severity
-    follows: bool = False
-    renames: bool = False
-    ignore: tuple[re.Pattern[str], ...] = ()
-
-    def match(self, line: str) -> re.Match[str] | None:
-        """Return the match of a line that starts a report of this kind."""
-        found = self.start.match(line)
-        return None if found and any(i.search(line) for i in self.ignore) else found
-
-
-class Rules(BaseModel):
-    """The whole of splats.toml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    longest: int = Field(gt=1)
-    gap: float = Field(gt=0)
-    near: int = Field(ge=0)
-    plumbing: tuple[re.Pattern[str], ...]
-    rule: tuple[Rule, ...] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _sound(self) -> Rules:
-        """Refuse rules that match anything, and one id with several severities of blame."""
-        for rule in self.rule:
-            if rule.start.match(""):
-                raise ValueError(f"rule '{rule.id}' matches an empty line")
-        return self
-
-    def severity(self, rule_id: str) -> Severity:
-        """Return the severity of the rule of that id ("bug" for one that is not there)."""
-        return next((r.severity for r in self.rule if r.id == rule_id), "bug")
-
-    def counts(self, splat: Splat) -> bool:
-        """Whether a report speaks against the kernel under test."""
-        return self.severity(splat.rule) not in ("blind", "setup") and not splat.elsewhere
-
-
-@functools.cache
-def load_rules(path: Path = RULES) -> Rules:
-    """Return the rules; InfrastructureError when they cannot be used."""
-    try:
-        return Rules.model_validate(tomllib.loads(path.read_text()))
-    except (OSError, tomllib.TOMLDecodeError, ValidationError) as exc:
-        raise InfrastructureError(
-            f"the rules that judge consoles cannot be used: {exc}", log=path, hint=f"mend {path}"
-        ) from exc
+MANY = "many"  # the rule for reports that there were too many of
+_COMMAND_LINE = ("Command line:", "Kernel command line:")
 
 
 def read(path: Path) -> str:
@@ -112,144 +39,82 @@ def against(console: Path) -> tuple[Splat, ...]:
     return tuple(splat for splat in find(read(console), rules) if rules.counts(splat))
 
 
-@dataclass(frozen=True)
-class _Line:
-    """A line of the console as printk meant it."""
+def deaf(splats: Iterable[Splat]) -> dict[str, Splat]:
+    """Return the detectors that were off from some report on, each with the first such report.
 
-    number: int  # from 1
-    raw: str
-    text: str
-    time: float | None  # seconds
-
-
-@dataclass
-class _Report:
-    """A report while it is read."""
-
-    rule: Rule
-    title: str
-    lines: list[_Line]
-    ids: list[str] = field(default_factory=list)
-    over: bool = False
-    end: re.Pattern[str] | None = None
+    Names are those of the rules' `deafens` in splats.toml: "lockdep", "kasan", "console", ….
+    """
+    off: dict[str, Splat] = {}
+    for splat in splats:
+        if splat.deafens:
+            off.setdefault(splat.deafens, splat)
+    return off
 
 
 def find(console: str, rules: Rules | None = None) -> tuple[Splat, ...]:
     """Return the reports in a console log, in order; one that repeats counts once.
 
-    Raises InfrastructureError when the log is empty or holds no kernel's line, because that says
+    Those beyond the rules' `kept` are counted in a last one, which is a blind one.  Raises
+    InfrastructureError when the log is empty or holds no kernel's line, because that says
     nothing about the kernel.
     """
     rules = rules or load_rules()
-    lines = list(_lines(console))
-    if _BANNER not in console and all(line.time is None for line in lines):
+    booted = _Boot()
+    kept: dict[str, Splat] = {}
+    more = 0
+    for report in Cutter(rules).cut(booted.watch(split(console))):
+        if report.rule.severity == "none":
+            continue
+        splat = _splat(report, rules, booted.command_line)
+        same = kept.get(splat.fingerprint)
+        if same is None and len(kept) >= rules.kept:
+            more += 1
+        elif same is None or splat.line < same.line:
+            kept[splat.fingerprint] = splat
+    if not booted.seen and BANNER not in console:
         what = "holds no line of a kernel" if console.strip() else "is empty"
         raise InfrastructureError(
             f"the console log {what}: it cannot be judged",
             hint="see that the kernel's console= is the one that is logged",
         )
-    splats: dict[str, Splat] = {}
-    for report in _reports(lines, rules):
-        splat = _splat(report, rules)
-        splats.setdefault(splat.fingerprint, splat)
-    return tuple(splats.values())
+    found = sorted(kept.values(), key=lambda splat: splat.line)
+    if more:
+        found.append(_many(found[-1], more))
+    return tuple(found)
 
 
-def _lines(console: str) -> Iterator[_Line]:
-    """Split a log; not at the odd characters that str.splitlines() takes for line ends."""
-    for number, raw in enumerate(console.split("\n"), 1):
-        raw = raw.rstrip("\r")  # noqa: PLW2901 (the same line, without the terminal's part)
-        if m := _PRINTK.search(raw):
-            yield _Line(number, raw, raw[m.end() :], float(m["time"]))
-        else:
-            yield _Line(number, raw, raw, None)
+class _Boot:
+    """What a log says of its boot, while it is read."""
+
+    def __init__(self) -> None:
+        self.seen = False  # a line that is surely a kernel's
+        self.command_line = ""
+
+    def watch(self, lines: Iterable[Line]) -> Iterable[Line]:
+        """Return the lines as they are."""
+        for line in lines:
+            self.seen = self.seen or line.time is not None
+            if line.text.startswith(_COMMAND_LINE):
+                self.command_line = line.text
+            yield line
 
 
-def _reports(lines: list[_Line], rules: Rules) -> list[_Report]:
-    """Cut the log into reports, consequences joined to what they follow."""
-    reports: list[_Report] = []
-    for line in lines:
-        current = reports[-1] if reports else None
-        hit = next(((r, m) for r in rules.rule if (m := r.match(line.text))), None)
-        if hit:
-            rule, m = hit
-            if current and (rule.follows or rule.renames) and _close(current, line, rules):
-                _join(current, rule, m, line)
-            else:
-                new = _Report(rule, _title(m), [line], [rule.id], end=rule.end)
-                reports.append(new)
-            continue
-        if current and not current.over:
-            _extend(current, line, rules)
-    return reports
+def _many(last: Splat, more: int) -> Splat:
+    """Say that there were more reports than are kept."""
+    title = f"{more} more reports than are kept"
+    return Splat(MANY, title, last.line, title, f"{MANY}: {title}", deafens="console")
 
 
-def _extend(report: _Report, line: _Line, rules: Rules) -> None:
-    """Add a line to an open report, or see that it is over."""
-    silence = _silence(report.lines[-1], line)
-    if silence > rules.gap or len(report.lines) >= rules.longest:
-        report.over = True
-        return
-    report.lines.append(line)
-    if report.end and report.end.match(line.text):
-        report.over = True
-
-
-def _close(report: _Report, line: _Line, rules: Rules) -> bool:
-    """Whether a line stands in a report or right behind it."""
-    last = report.lines[-1]
-    return line.number - last.number <= rules.near and _silence(last, line) <= rules.gap
-
-
-def _silence(before: _Line, after: _Line) -> float:
-    """Seconds between two lines; 0 when the kernel prints no times."""
-    return (after.time or 0.0) - before.time if before.time is not None and after.time else 0.0
-
-
-def _join(report: _Report, rule: Rule, m: re.Match[str], line: _Line) -> None:
-    """Make a report go on with a line that has a rule of its own."""
-    if rule.renames and len(report.lines) <= 2:
-        report.rule, report.title = rule, _title(m)
-        report.ids[:] = [rule.id]
-    elif rule.id not in report.ids:
-        report.ids.append(rule.id)
-    report.lines.append(line)
-    if rule.end:
-        report.end, report.over = rule.end, False
-
-
-def _title(m: re.Match[str]) -> str:
-    """Return what the rule calls the title, without offsets."""
-    whole = m.groupdict().get("title") or m.string
-    return _OFFSET.sub("", whole).strip()
-
-
-def _splat(report: _Report, rules: Rules) -> Splat:
+def _splat(report: Report, rules: Rules, command_line: str) -> Splat:
     """Turn a finished report into the value."""
-    functions = trace(report.lines, rules)
-    where = " < ".join(functions) or _VARYING.sub("N", report.title)
+    rule = report.rule
+    heard = rule.unless and rule.unless in command_line.split()
     return Splat(
-        rule=report.rule.id,
+        rule=rule.id,
         title=report.title,
-        line=report.lines[0].number,
+        line=report.number,
         text="\n".join(line.raw for line in report.lines),
-        fingerprint=f"{'+'.join(report.ids)}: {where}",
+        fingerprint=fingerprint(report, rules),
+        deafens="" if heard else rule.deafens,
+        panicked=report.panicked or rule.id == "panic",
     )
-
-
-def trace(lines: list[_Line], rules: Rules) -> tuple[str, ...]:
-    """Return the first functions that a report names, innermost first, without the plumbing."""
-    functions: list[str] = []
-    for line in lines:
-        if line.text.startswith(("lr :", "Workqueue:")):
-            continue
-        m = _FRAME.search(line.text)
-        if not m or m["guess"]:
-            continue
-        function = _SUFFIX.sub("", m["function"])
-        if any(p.fullmatch(function) for p in rules.plumbing) or function in functions[-1:]:
-            continue
-        functions.append(function)
-        if len(functions) == FRAMES:
-            break
-    return tuple(functions)

@@ -57,6 +57,8 @@ class _Sorted:
     elsewhere: tuple[Splat, ...]
     blind: tuple[Splat, ...]
     setup: tuple[Splat, ...]
+    host: tuple[Splat, ...]
+    unexplained: tuple[Splat, ...]
 
 
 def judge(
@@ -119,6 +121,8 @@ def _sort(
         elsewhere=tuple(s for s in splats if s.elsewhere),
         blind=tuple(s for s in splats if rules.severity(s.rule) == "blind"),
         setup=tuple(s for s in splats if rules.severity(s.rule) == "setup"),
+        host=tuple(s for s in splats if rules.severity(s.rule) == "host"),
+        unexplained=tuple(s for s in splats if rules.severity(s.rule) == "note"),
     )
 
 
@@ -134,6 +138,8 @@ def _decide(
     why = f": {evidence.reason}" if evidence.reason else ""
     if found.setup:
         return Verdict.MISS, f"the guest was put together wrongly: {found.setup[0].title}"
+    if found.host:
+        return Verdict.MISS, f"the host was too busy for this guest: {found.host[0].title}"
     if found.new_splats:
         more = f", and {len(found.new_splats) - 1} more" if len(found.new_splats) > 1 else ""
         return Verdict.FAIL, f"the kernel reported {found.new_splats[0].title}{more}"
@@ -152,7 +158,7 @@ def _broken_off(
     evidence: Evidence, found: _Sorted, why: str, booted_before: bool
 ) -> tuple[Verdict, str]:
     """Judge a guest that did not come to its end, with no new report on its console."""
-    panics = [s for s in found.known_splats if "panic" in s.fingerprint.split(":")[0].split("+")]
+    panics = [s for s in found.known_splats if s.panicked]
     if evidence.ending is Ending.PANIC and panics:
         return Verdict.INCONCLUSIVE, f"the unpatched tree panics here too: {panics[0].title}"
     if evidence.ending is Ending.NO_BOOT:
@@ -224,6 +230,7 @@ def _notes(
         if skip:
             notes.append(f"{len(skip)} pass on the unpatched tree and skip here: {_few(skip)}")
     notes += [f"blind: {splat.title}" for splat in found.blind]
+    notes += [f"nothing explains: {splat.title}" for splat in found.unexplained[:NAMED]]
     return notes
 
 

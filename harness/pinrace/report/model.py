@@ -106,7 +106,7 @@ class SplatView:
 
     title: str
     line: int  # in the console
-    tag: str  # new, known, setup, blind
+    tag: str  # new, known, setup, host, blind, note
     text: str
     where: str = ""  # the first source line that it names
 

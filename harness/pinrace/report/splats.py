@@ -38,7 +38,7 @@ def read(result: CellResult, folder: Path | None, share: Share) -> tuple[list[Sp
 def tag(splat: Splat, result: CellResult) -> str:
     """Return what it is to the verdict: new, known, or a trouble of the test itself."""
     severity = load_rules().severity(splat.rule)
-    if severity in ("setup", "blind"):
+    if severity in ("setup", "host", "blind", "note"):
         return severity
     return "known" if splat.fingerprint in result.known else "new"
 

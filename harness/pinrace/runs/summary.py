@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pinrace.errors import Exit
+from pinrace.judge.rules import load_rules
 from pinrace.runs import commands
 from pinrace.suites import ktap
 from pinrace.values import CaseResult, CaseStatus, CellResult, Splat, Verdict
@@ -112,8 +113,9 @@ def sentence(results: Sequence[CellResult]) -> str:
 
 
 def new_splats(result: CellResult) -> list[Splat]:
-    """Return the reports that the unpatched tree does not show."""
-    return [splat for splat in result.splats if splat.fingerprint not in result.known]
+    """Return the reports that speak against the kernel, and that the unpatched tree lacks."""
+    rules = load_rules()
+    return [s for s in result.splats if rules.counts(s) and s.fingerprint not in result.known]
 
 
 def new_cases(result: CellResult) -> list[CaseResult]:

@@ -56,10 +56,13 @@ def judge(
     rules = rules or load_rules()
     severity = {splat: rules.severity(splat.rule) for splat in splats}
     setup = [s for s in splats if severity[s] == "setup"]
+    host = [s for s in splats if severity[s] == "host"]
     reports = [s for s in splats if rules.counts(s)]
     blind = [s for s in splats if severity[s] == "blind"]
     if setup:
         return Verdict.MISS, f"the guest was put together wrongly: {setup[0].title}"
+    if host:
+        return Verdict.MISS, f"the host was too busy for this guest: {host[0].title}"
     if not booted and not told.began:
         title = reports[0].title if reports else evidence.reason
         return Verdict.MISS, f"the guest did not boot: {title}"
