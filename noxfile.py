@@ -53,10 +53,12 @@ def pinrace(session: nox.Session, *args: str) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style and types."""
+    """Style, types, layers, licences."""
     run(session, "ruff", "check", ".")
     run(session, "ruff", "format", "--check", ".")
     run(session, "mypy")
+    run(session, "lint-imports", "--no-logo")
+    run(session, "reuse", "lint", "--quiet")
 
 
 @nox.session

@@ -12,10 +12,9 @@ import pytest
 from pinrace.arches import ABIS
 from pinrace.cli.options import DEFAULT_SERIES, DEFAULT_TREE
 from pinrace.engine import build
-from pinrace.engine.request import Request
 from pinrace.series.load import load_series
 from pinrace.trees.fetch import resolve
-from pinrace.values import Image
+from pinrace.values import Image, Request
 
 
 @pytest.fixture

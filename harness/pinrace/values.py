@@ -71,6 +71,19 @@ class PatchedTree:
 
 
 @dataclass(frozen=True)
+class Request:
+    """Which kernels and images to have."""
+
+    arches: tuple[str, ...]
+    abis: tuple[str, ...]
+    flavors: tuple[str, ...] = ("plain",)
+    kernel: Path | None = None  # a prebuilt one
+    extra: tuple[str, ...] = ()  # more kernel options
+    llvm: str = ""  # what make gets as LLVM=; "" for gcc
+    jobs: int = 0  # compilers at once; 0: one a CPU
+
+
+@dataclass(frozen=True)
 class Kernel:
     """A built kernel; `folder` holds its artefacts under fixed names."""
 

@@ -9,7 +9,6 @@ import pytest
 
 from pinrace.arches import get_arch
 from pinrace.cli.options import DEFAULT_SERIES, DEFAULT_TREE
-from pinrace.engine.request import Request
 from pinrace.guest.machine import get_machine
 from pinrace.mutants import file
 from pinrace.mutants.finding import Kind
@@ -19,6 +18,7 @@ from pinrace.series.load import load_series
 from pinrace.trees.fetch import resolve
 from pinrace.trees.git import git
 from pinrace.trees.worktree import start_am
+from pinrace.values import Request
 
 
 @pytest.mark.xdist_group("builds")

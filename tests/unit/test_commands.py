@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 
 from pinrace.cli import main, options
-from pinrace.engine.request import Request
 from pinrace.mutants.file import load as mutants
 from pinrace.mutants.file import on_top, select
 from pinrace.paths import KERNEL
 from pinrace.runs import commands
 from pinrace.runs.journal import Run, tree_facts
 from pinrace.series.load import load, load_series, subjects
-from pinrace.values import CaseResult, CaseStatus, Cell, PatchedTree, Tree
+from pinrace.values import CaseResult, CaseStatus, Cell, PatchedTree, Request, Tree
 
 CELL = Cell("arm64", "arm", "debug", "pin_args")
 TREE = Tree("debian:7.3", "7.3.4-1", "t" * 40, "c" * 40, "debian", "signature ok")

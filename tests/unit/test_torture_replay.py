@@ -13,7 +13,6 @@ import pytest
 
 from pinrace.cli import repro
 from pinrace.cli import torture as command
-from pinrace.engine.request import Request
 from pinrace.errors import UserError
 from pinrace.races.replay import run as replays
 from pinrace.races.torture import jobs, search, token
@@ -22,7 +21,7 @@ from pinrace.races.torture.records import parse
 from pinrace.races.torture.token import TortureToken
 from pinrace.races.torture.values import BREAKAGES, TorturePlan, TortureResult, Violation
 from pinrace.runs import commands
-from pinrace.values import PatchedTree, Tree, Verdict
+from pinrace.values import PatchedTree, Request, Tree, Verdict
 
 PLAN = TorturePlan(9, MOST_SECONDS, ("open", "execve"), trials=500, mutators=("vm-process", "pvm"))
 GOOD = TortureToken("arm", "torture-60s.calm+open", "debian:7.3", "0123456789", "plain", "s9.2")

@@ -9,6 +9,30 @@ from pinrace import ui
 from pinrace.errors import Exit
 
 TOPICS = {
+    "glossary": """\
+again         the command that runs one cell again
+ABI           what a program in the guest is compiled for: x86_64, i386, arm64, arm
+baseline      the same cell on the unpatched tree
+bound         how often a race can at most be lost and still not have been seen, at 95 %
+case          one test of a suite
+cell          one suite on one arch, ABI and flavor
+control       a trial without the protection; it must lose, or the race was not exposed
+exposed       a trial in which both sides ran at the same moment
+fingerprint   what two reports of the same bug have in common: their kind and functions
+flavor        a kernel configuration: plain, kcsan (data races), debug (KASAN, lockdep and more)
+gate          a guest program that stops the kernel inside its own read of an argument
+hold          one CPU stopped at an instruction while another one runs
+image         the root file system of a guest
+journal       what a run wrote down as it happened
+leg           one run of a matrix
+mutant        the series with one promise broken on purpose
+report, splat what a kernel prints about a fault of its own
+seed          the number from which every random choice of a run is drawn
+series        patches, in order
+suite         a program, or several, whose cases are judged together
+token         a line that names all that a run was made of, so that it can be replayed
+trial         one race: prepare, both sides, check
+window        the instructions of a function between which the other side is let in""",
     "guests": """\
 pinrace shell          a guest's console in this terminal; the kernel's messages run through it
 pinrace ssh            a guest on the network, by keys of this one run; its console is a file

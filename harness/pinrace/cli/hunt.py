@@ -15,7 +15,6 @@ from pinrace import ui
 from pinrace.arches import ABIS, get_abi
 from pinrace.cli import options
 from pinrace.engine import build
-from pinrace.engine.request import Request
 from pinrace.errors import Exit, UserError
 from pinrace.guest.machine import SEQUENTIAL
 from pinrace.races.preempt import hunt as hunts
@@ -28,7 +27,7 @@ from pinrace.races.preempt.windows import Window
 from pinrace.races.replay import rebuild, words
 from pinrace.runs import commands, tables
 from pinrace.runs.journal import Run, tree_facts
-from pinrace.values import PatchedTree
+from pinrace.values import PatchedTree, Request
 
 HOURS = 1  # for one window where --for says nothing
 

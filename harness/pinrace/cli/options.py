@@ -10,12 +10,12 @@ from pathlib import Path
 
 from pinrace import ui
 from pinrace.arches import ABIS, ARCHES, get_abi
-from pinrace.engine.request import Request, select
+from pinrace.engine.request import select
 from pinrace.errors import UserError
 from pinrace.kbuild import kconfig
 from pinrace.paths import KERNEL
 from pinrace.suites.suite import SUITES, get_suite
-from pinrace.values import Cell, Series, Tree
+from pinrace.values import Cell, Request, Series, Tree
 
 DEFAULT_TREE = "debian:7.3"
 DEFAULT_SERIES = KERNEL / "pin-args"

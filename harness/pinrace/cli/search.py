@@ -15,7 +15,6 @@ from pinrace.arches import get_abi
 from pinrace.cli import options
 from pinrace.engine import build
 from pinrace.engine.pool import tasks
-from pinrace.engine.request import Request
 from pinrace.errors import Exit, InfrastructureError, UserError
 from pinrace.guest.machine import SEQUENTIAL, Replay
 from pinrace.guest.outcome import Ending, GuestRun
@@ -30,7 +29,7 @@ from pinrace.races.torture.jobs import MOST_SECONDS
 from pinrace.races.torture.values import TorturePlan
 from pinrace.runs import commands
 from pinrace.runs.journal import Run, tree_facts
-from pinrace.values import Cell, Verdict
+from pinrace.values import Cell, Request, Verdict
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

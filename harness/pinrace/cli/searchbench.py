@@ -12,7 +12,6 @@ from pinrace import ui
 from pinrace.arches import ABIS, get_arch
 from pinrace.cli import options
 from pinrace.engine import build
-from pinrace.engine.request import Request
 from pinrace.errors import Exit, UserError
 from pinrace.guest.machine import get_machine
 from pinrace.mutants import file as mutants
@@ -24,7 +23,7 @@ from pinrace.races.benchmark.run import Lab
 from pinrace.races.benchmark.trial import ARMS, Result
 from pinrace.races.benchmark.windows import SERIES, Window
 from pinrace.runs import tables
-from pinrace.values import Kernel, Series, Tree
+from pinrace.values import Kernel, Request, Series, Tree
 
 FOLDER = "searchbench"  # in the folder of runs
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pinrace import ui
 from pinrace.cli import options
 from pinrace.engine import batch, build
-from pinrace.engine.request import Request
 from pinrace.errors import BuildError, Exit, InfrastructureError, UserError
 from pinrace.runs import summary
 from pinrace.series import status
@@ -18,7 +17,7 @@ from pinrace.series.load import load
 from pinrace.series.status import Fit
 from pinrace.trees import lock
 from pinrace.trees.fetch import resolve
-from pinrace.values import Cell, Series, Tree
+from pinrace.values import Cell, Request, Series, Tree
 
 _GRAVEST = (Exit.KERNEL, Exit.BUILD, Exit.INFRA)  # which one counts when rows differ
 _WORDS = {Exit.OK: "pass", Exit.KERNEL: "FAIL", Exit.INFRA: "prove nothing"}

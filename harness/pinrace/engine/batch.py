@@ -11,14 +11,13 @@ from threading import Event
 from pinrace import ui
 from pinrace.arches import get_arch
 from pinrace.engine import build, pool
-from pinrace.engine.request import Request
 from pinrace.guest.machine import Machine, Replay, get_machine
 from pinrace.host.budget import Budget
 from pinrace.races.replay.run import get_replay_machine
 from pinrace.runs import commands, summary
 from pinrace.runs.journal import Run, tree_facts
 from pinrace.series.fit import NotApplicableError
-from pinrace.values import Cell, CellResult, PatchedTree, Series, Tree, Verdict
+from pinrace.values import Cell, CellResult, PatchedTree, Request, Series, Tree, Verdict
 from pinrace.visible import one_line
 
 

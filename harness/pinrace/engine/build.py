@@ -12,7 +12,6 @@ from pathlib import Path
 
 from pinrace import store, ui
 from pinrace.arches import ARCHES, get_abi
-from pinrace.engine.request import Request
 from pinrace.image.initramfs import FILE_NAME, guest_image
 from pinrace.kbuild import kernel as kbuild
 from pinrace.kbuild import warnings
@@ -20,7 +19,7 @@ from pinrace.kbuild.userspace import compiler_identity
 from pinrace.paths import ROOTFS, cache_dir
 from pinrace.series.load import apply
 from pinrace.trees.worktree import worktree
-from pinrace.values import Image, Kernel, PatchedTree, Series, Tree
+from pinrace.values import Image, Kernel, PatchedTree, Request, Series, Tree
 
 
 @dataclass(frozen=True)

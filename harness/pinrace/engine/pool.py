@@ -15,7 +15,6 @@ from threading import Event
 
 from pinrace.engine.build import Built, Lab
 from pinrace.engine.cell import Bench, Outcome, confirm, judge_cell, run_baseline, run_cell
-from pinrace.engine.request import Request
 from pinrace.errors import InfrastructureError
 from pinrace.guest.machine import Machine
 from pinrace.judge.blame import touched
@@ -25,7 +24,7 @@ from pinrace.runs import commands
 from pinrace.runs.journal import Run
 from pinrace.suites.feature import brought_by
 from pinrace.trees.worktree import build_folder
-from pinrace.values import Cell, CellResult, PatchedTree, Verdict
+from pinrace.values import Cell, CellResult, PatchedTree, Request, Verdict
 
 OnResult = Callable[[CellResult], None]
 

@@ -1,26 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the user asked for, checked: which tree, series, kernels and images."""
+"""Which arches and ABIs a user asks for."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
 from pinrace.arches import ARCHES, get_abi, get_arch
 from pinrace.errors import UserError
-
-
-@dataclass(frozen=True)
-class Request:
-    """Which kernels and images to have."""
-
-    arches: tuple[str, ...]
-    abis: tuple[str, ...]
-    flavors: tuple[str, ...] = ("plain",)
-    kernel: Path | None = None  # a prebuilt one
-    extra: tuple[str, ...] = ()  # more kernel options
-    llvm: str = ""  # what make gets as LLVM=; "" for gcc
-    jobs: int = 0  # compilers at once; 0: one a CPU
 
 
 def select(arch_names: list[str], abi_names: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from pinrace import store, ui
 from pinrace.arches import get_abi
 from pinrace.engine import batch, build
-from pinrace.engine.request import Request
 from pinrace.errors import ApplyError, BuildError, PinraceError, UserError
 from pinrace.matrix import journal
 from pinrace.matrix.file import Leg, MatrixFile, legs
@@ -22,7 +21,7 @@ from pinrace.series import fit
 from pinrace.series.fit import NotApplicableError
 from pinrace.series.load import load
 from pinrace.trees.fetch import resolve
-from pinrace.values import Cell, Series, Tree, Verdict
+from pinrace.values import Cell, Request, Series, Tree, Verdict
 
 _GRAVEST = (Verdict.FAIL, Verdict.MISS, Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.SKIP)
 

@@ -7,13 +7,12 @@ from collections.abc import Callable
 
 from pinrace import procs
 from pinrace.arches import ABIS
-from pinrace.engine.request import Request
 from pinrace.errors import BuildError
 from pinrace.kbuild import kernel as kbuild
 from pinrace.kbuild import warnings
 from pinrace.mutants.file import Mutant, on_top
 from pinrace.series.apply import apply
-from pinrace.values import Kernel, Series, Tree
+from pinrace.values import Kernel, Request, Series, Tree
 
 Say = Callable[[str], None]
 

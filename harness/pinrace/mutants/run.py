@@ -16,7 +16,6 @@ from pinrace.contract import cost
 from pinrace.engine import build
 from pinrace.engine.build import Built
 from pinrace.engine.cell import Bench, run_cell
-from pinrace.engine.request import Request
 from pinrace.errors import BuildError, InfrastructureError
 from pinrace.guest.machine import Machine
 from pinrace.judge.blame import touched
@@ -25,7 +24,7 @@ from pinrace.mutants.file import Mutant
 from pinrace.mutants.finding import PRICE, Finding, Kind, Reference, Sign
 from pinrace.mutants.tries import Breach, Try
 from pinrace.trees.worktree import build_folder
-from pinrace.values import Cell, Kernel, Series, Tree
+from pinrace.values import Cell, Kernel, Request, Series, Tree
 
 # A selftest that takes longer on a mutant than this many times what it took on the series, and
 # than this many host seconds, hangs: a case ends by itself after 30 seconds of its guest's.

@@ -12,7 +12,6 @@ from pinrace import ui
 from pinrace.arches import get_abi, get_arch
 from pinrace.engine.cell import Bench
 from pinrace.engine.pool import Task, tasks
-from pinrace.engine.request import Request
 from pinrace.errors import Exit, InfrastructureError
 from pinrace.guest.machine import Replay, get_machine
 from pinrace.host.budget import Budget
@@ -28,7 +27,7 @@ from pinrace.races.torture.search import Ran
 from pinrace.races.torture.values import TorturePlan, TortureResult
 from pinrace.runs import commands
 from pinrace.runs.journal import Run, tree_facts
-from pinrace.values import Cell, Verdict
+from pinrace.values import Cell, Request, Verdict
 
 MEMORY = 512  # MiB of a guest
 

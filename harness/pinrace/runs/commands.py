@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pinrace.engine.request import Request
 from pinrace.paths import KERNEL, MUTANTS
-from pinrace.values import CaseResult, Cell, PatchedTree, Series, Tree
+from pinrace.values import CaseResult, Cell, PatchedTree, Request, Series, Tree
 
 REPLAY = "replay: "  # begins the note of a cell that holds how to have its very run again
 PLAIN = "plain"  # the flavor that goes without saying

@@ -9,11 +9,11 @@ from pathlib import Path
 from pinrace import ui
 from pinrace.arches import get_abi
 from pinrace.engine import build
-from pinrace.engine.request import Request
 from pinrace.errors import UserError
 from pinrace.races.replay.words import DIGITS, Words
 from pinrace.series.load import apply, load
 from pinrace.trees.fetch import resolve
+from pinrace.values import Request
 
 
 def add_options(parser: argparse.ArgumentParser, series: str) -> None:
