@@ -33,6 +33,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "results": {
         "runs": "list earlier runs, or show one again",
         "report": "write a page of HTML about a run",
+        "submit": "hand a run's results to a service, as KCIDB 5.3",
     },
     "host": {
         "doctor": "check the host: tools, QEMU, accelerators, disk; say what is missing",
@@ -83,6 +84,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "searchbench": (("pinrace searchbench --seeds 3 --budget 15", "a small measurement"),),
     "runs": (("pinrace runs", "a line each"), ("pinrace runs latest", "the latest, whole")),
     "report": (("pinrace report latest", "write the page again"),),
+    "submit": (
+        ("pinrace submit --kcidb -o report.json", "the latest run, in a file"),
+        ("pinrace submit --kcidb --pipe 'kcidb-submit -p kernelci'", "to a command of yours"),
+    ),
     "doctor": (("pinrace doctor --install", "install what is missing"),),
     "cache": (("pinrace cache --prune", "drop what was not used for long"),),
     "help": (("pinrace help verdicts", "one topic"),),

@@ -35,12 +35,12 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--output takes the page of one run", hint="name one run")
     if args.output and args.output.is_dir():
         raise UserError(f"{args.output} is a folder", hint=f"--output {args.output}/report.html")
-    for folder in [_folder(name) for name in args.run]:
+    for folder in [find_folder(name) for name in args.run]:
         ui.say(str(write(folder, args.output)))
     return Exit.OK
 
 
-def _folder(name: str) -> Path:
+def find_folder(name: str) -> Path:
     """Return the folder of a run, named by path or by id."""
     here = Path(name)
     if (here / journal.MANIFEST).is_file():
