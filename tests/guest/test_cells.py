@@ -96,7 +96,7 @@ def test_a_report_gets_its_source_lines(abi: str, get_lab: GetLab) -> None:
     on = task(get_lab(abi), cell_of(abi, "plain", "smoke")).patched
     title, place = "[    1.0] BUG: KCSAN: data-race in a / b", "[    1.0]  do_seccomp+0x10/0x20"
     rule = "[    1.0] ===="  # the last line of a report, with no line's end behind it
-    said = symbolize("\n".join((title, place, rule)), on.kernel.vmlinux, on.source, ABIS[abi].cross)
+    said = symbolize("\n".join((title, place, rule)), on.kernel.vmlinux, ABIS[abi].cross)
     first, middle, last = said.splitlines()
     assert (first, last) == (title, rule)
     assert "kernel/seccomp.c:" in middle

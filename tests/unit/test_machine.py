@@ -46,7 +46,8 @@ def test_what_every_guest_has(arch: Arch, machine: Machine, tmp_path: Path) -> N
     assert value(words, "-accel") == "tcg"
     assert value(words, "-smp").split(",")[:2] == ["2", "sockets=2"]
     assert value(words, "-kernel") == str(tmp_path / "boot")
-    assert value(words, "-append") == f"console={arch.console_tty} panic=-1"
+    live = f" {arch.live_cmdline}" if arch.live_cmdline else ""
+    assert value(words, "-append") == f"console={arch.console_tty} panic=-1{live}"
     assert value(words, "-device") == arch.channel_device
     assert f"file,id=chan,path={tmp_path}/channel.bin" in words
     assert "-icount" not in words
@@ -76,6 +77,26 @@ def test_cpus_that_take_turns(arch: Arch, machine: Machine, tmp_path: Path) -> N
 def test_the_kernels_command_line_can_grow(arch: Arch, machine: Machine) -> None:
     more = dataclasses.replace(machine, cmdline=("a=1", "b"))
     assert append_line(more).endswith(" a=1 b")
+
+
+@EVERY_ARCH
+def test_a_busy_host_fails_no_timer_check(arch: Arch, machine: Machine) -> None:
+    live = append_line(machine).split()
+    replay = append_line(dataclasses.replace(machine, replay=Replay(seed=7))).split()
+    assert ("no_timer_check" in live) == (arch.kernel_arch == "x86")
+    assert "no_timer_check" not in replay
+
+
+@EVERY_ARCH
+@pytest.mark.parametrize("kasan", [True, False])
+def test_kasan_goes_on_behind_its_first_report(
+    kasan: bool, arch: Arch, machine: Machine, tmp_path: Path
+) -> None:
+    word = "CONFIG_KASAN=y" if kasan else "# CONFIG_KASAN is not set"
+    (tmp_path / "config").write_text(f"CONFIG_SMP=y\n{word}\n")
+    assert ("kasan_multi_shot" in value(line(machine, tmp_path), "-append").split()) == kasan
+    replay = dataclasses.replace(machine, replay=Replay(seed=7))
+    assert "kasan_multi_shot" not in value(line(replay, tmp_path), "-append")
 
 
 @EVERY_ARCH

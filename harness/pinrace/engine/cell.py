@@ -18,7 +18,7 @@ from pinrace.guest.machine import Machine
 from pinrace.guest.outcome import Ending as GuestEnding
 from pinrace.guest.outcome import GuestRun, JobRun
 from pinrace.judge import blame, splats
-from pinrace.judge.symbolize import symbolize
+from pinrace.judge.symbolize import symbolize_all
 from pinrace.judge.verdict import KSFT_SKIP, Ending, Evidence, judge
 from pinrace.suites import feature, ktap
 from pinrace.suites.suite import ABIPROBE, SUITES, Suite
@@ -175,7 +175,7 @@ def find_splats(run: GuestRun, bench: Bench, folder: Path, abi: Abi) -> tuple[Sp
     if not found:
         return ()
     vmlinux, cross = bench.kernel.vmlinux, ABIS[abi.arch].cross
-    texts = [symbolize(splat.text, vmlinux, bench.source, cross) for splat in found]
+    texts = symbolize_all([splat.text for splat in found], vmlinux, cross)
     (folder / "splats.txt").write_text("\n\n".join(texts) + "\n")
     return tuple(
         replace(splat, elsewhere=blame.is_elsewhere(splat, text, bench.changed))

@@ -20,6 +20,8 @@ SEQUENTIAL = (
 # What keeps the kernel from using entropy or a layout of its own in a replay.
 REPLAY_CMDLINE = "nokaslr norandmaps random.trust_cpu=off random.trust_bootloader=off"
 
+# Without it KASAN says nothing after its first report.
+KASAN_CMDLINE = "kasan_multi_shot"
 
 # What it takes; -icount is both the counting and sleep=off.
 INGREDIENTS = ("icount", "sleep", "seed", "rtc")
@@ -84,16 +86,28 @@ def get_machine(
     return Machine(arch.name, qemu, cpu, accel, smp, mem_mb, cmdline, replay, turns=turns)
 
 
-def append_line(machine: Machine) -> str:
-    """Return the kernel's command line.
+def append_line(machine: Machine, boot: Path | None = None) -> str:
+    """Return the command line of the kernel in that file.
 
     panic=-1 reboots at once after a panic, which ends a QEMU that runs with -no-reboot.
+    A replay keeps to the words that its token was made with.
     """
     arch = get_arch(machine.arch)
-    words = [f"console={arch.console_tty}", "panic=-1", arch.cmdline, *machine.cmdline]
+    words = [f"console={arch.console_tty}", "panic=-1", arch.cmdline]
+    if not machine.replay:
+        words += [arch.live_cmdline, KASAN_CMDLINE if boot and has_kasan(boot) else ""]
+    words += machine.cmdline
     if machine.replay:
         words.append(REPLAY_CMDLINE)
     return " ".join(word for word in words if word)
+
+
+def has_kasan(boot: Path) -> bool:
+    """Whether the kernel in that file has KASAN; the store keeps its configuration beside it."""
+    try:
+        return "CONFIG_KASAN=y" in (boot.parent / "config").read_text().splitlines()
+    except (OSError, UnicodeDecodeError):
+        return False  # of a kernel that was not built here
 
 
 def argv(
@@ -128,7 +142,7 @@ def argv(
         # One socket a CPU: SeaBIOS lists only the first CPU of a package in its MP table.
         *("-smp", f"{machine.smp},sockets={machine.smp},cores=1,threads=1"),
         *("-m", f"{machine.mem_mb}M", *_accel(machine), *_rtc(machine)),
-        *("-kernel", str(boot), "-initrd", str(initrd), "-append", append_line(machine)),
+        *("-kernel", str(boot), "-initrd", str(initrd), "-append", append_line(machine, boot)),
         *serial,
         *("-device", arch.channel_device),
         *machine.qemu_args,
