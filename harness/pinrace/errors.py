@@ -72,3 +72,11 @@ class InfrastructureError(PinraceError):
 
 class NotVerifiedError(InfrastructureError):
     """Nothing that counts vouches for it: no signature, a bad one, or one of somebody else."""
+
+
+def said(error: BaseException) -> str:
+    """Return what a result says of an error: a fault of pinrace itself with its type's name."""
+    if isinstance(error, PinraceError):
+        return str(error)
+    text = str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

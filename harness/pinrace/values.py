@@ -150,6 +150,18 @@ class Cell:
         return "-".join(parts) + (f"-r{self.repeat}" if self.repeat > 1 else "")
 
 
+class Ending(StrEnum):
+    """How a guest ended.  What that says of its kernel is judged by pinrace.judge.ending."""
+
+    DONE = "done"  # it said so, and left by itself
+    PANIC = "panic"  # the kernel said so on the console
+    HANG = "hang"  # it booted, then something took too long
+    EARLY_EXIT = "early_exit"  # it reset or powered off before it was done
+    FLOOD = "flood"  # it printed more than anyone will read
+    KILLED = "killed"  # QEMU itself was ended from outside, or broke
+    NO_BOOT = "no_boot"  # init did not report within the time for booting
+
+
 class CaseStatus(StrEnum):
     """How one case of a suite ended."""
 
@@ -166,6 +178,16 @@ class CaseStatus(StrEnum):
         return self in (CaseStatus.FAIL, CaseStatus.TIMEOUT, CaseStatus.ERROR)
 
 
+class Mark(StrEnum):
+    """What a case stands for besides a result that was printed, for those who judge it."""
+
+    NONE = ""
+    MISSING = "missing"  # due by a plan or by the numbers, and not seen; or given up
+    UNCLEAR = "unclear"  # the output leaves open whether anything is missing
+    SILENT = "silent"  # the program prints no KTAP: its exit status is its result
+    TODO = "todo"  # a failure behind TAP's TODO, which TAP counts as good
+
+
 @dataclass(frozen=True)
 class CaseResult:
     """One case of a suite; `name` is its path, levels joined by '/'."""
@@ -174,6 +196,7 @@ class CaseResult:
     status: CaseStatus
     reason: str = ""  # the text after SKIP/TODO/…, or why it is an ERROR
     lines: tuple[str, ...] = ()  # its diagnostics
+    mark: Mark = Mark.NONE
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pinrace.cli.options import DEFAULT_SERIES
 from pinrace.contract import statements
 from pinrace.engine.cell import Outcome
 from pinrace.errors import InfrastructureError, UserError
+from pinrace.judge.ending import End
 from pinrace.judge.verdict import Ending, Evidence
 from pinrace.mutants import file, finding, outcome, racing, table, tries
 from pinrace.mutants.file import Mutant
@@ -207,9 +208,9 @@ def test_a_run_of_the_selftest_becomes_a_try() -> None:
 def test_what_was_said_before_the_end_counts_and_a_guest_that_said_nothing_does_not() -> None:
     cut = a_try(Ending.PANIC)
     assert (cut.ran, cut.ending, cut.passed) == (True, "panic", ("pin.c04_reply",))
-    for lost in (Ending.NO_BOOT, Ending.HOST, Ending.PANIC, Ending.DONE):
+    for lost in (Ending.NO_BOOT, Ending.KILLED, Ending.PANIC, Ending.DONE):
         assert not a_try(lost, "").ran
-    assert not a_try(Ending.HOST).ran
+    assert not a_try(Ending.KILLED).ran
     assert not a_try(Ending.DONE, abi_ok=False).ran
     assert not a_try(Ending.DONE, channel_error="torn").ran
 
@@ -316,19 +317,16 @@ def test_a_torture_becomes_a_try() -> None:
     seen = Violation("C5", "open", "thread", 120, 1.5, "torn")
     found = racing.of_torture(tortured(Verdict.FAIL, violations=(seen,)), 30.0)
     assert found.breaches == (Breach("C5", "open by thread, trial 120", 1.5),)
-    for reason, ending in {
-        "the kernel panicked or reset itself: x": "panic",
-        "the kernel hung: x": "hang",
-        "the lanes hang: lane 1; the console has all tasks": "hang",
-    }.items():
-        end = racing.of_torture(tortured(Verdict.FAIL, reason), 1.0)
-        assert (end.ran, end.ending) == (True, ending)
+    for end, ending in {End.DIED: "panic", End.HUNG: "hang"}.items():
+        # Whatever the sentence says: what counts is the value.
+        made = racing.of_torture(tortured(Verdict.FAIL, "in other words", end=end), 1.0)
+        assert (made.ran, made.ending) == (True, ending)
     # So soon that no trial was counted yet; and before the lanes began, it is no try.
-    at_once = tortured(Verdict.FAIL, "the kernel panicked or reset itself: x", trials=0)
+    at_once = tortured(Verdict.FAIL, "it died", trials=0, end=End.DIED)
     assert racing.of_torture(at_once, 1.0).ran
-    unbegun = tortured(Verdict.FAIL, "the kernel panicked or reset itself: x", began=False)
+    unbegun = tortured(Verdict.FAIL, "it died", began=False, end=End.DIED)
     assert not racing.of_torture(unbegun, 1.0).ran
-    leak = racing.of_torture(tortured(Verdict.FAIL, "something leaks: 3 pids"), 1.0)
+    leak = racing.of_torture(tortured(Verdict.FAIL, "it leaks", leaks=("pids: 3",)), 1.0)
     assert [breach.statement for breach in leak.breaches] == ["C15"]
 
 

@@ -296,7 +296,7 @@ def test_a_run_that_was_killed(tmp_path: Path) -> None:
     assert page.sentence.startswith("Not finished, 1 of 3 cells ended: ")
     told = {s.cell.suite: (s.verdict, s.reason, s.ended) for s in page.sections}
     assert told == {
-        "smoke": (Verdict.PASS, "1 cases are good", True),
+        "smoke": (Verdict.PASS, "1 case is good", True),
         "pin_args": (Verdict.MISS, "not finished: the run has no end for it", False),
         "other": (Verdict.MISS, "not finished: it never began", False),
     }

@@ -146,7 +146,7 @@ def test_a_family_without_any_count_is_no_pass() -> None:
 def test_a_violation_fails_even_when_the_rest_is_lost() -> None:
     lines = (BEGIN, second(violations=1), VIOLATION)
     told = parse(lines)
-    for evidence in (DONE, Evidence(Ending.HANG), Evidence(Ending.HOST), Evidence(Ending.PANIC)):
+    for evidence in (DONE, Evidence(Ending.HANG), Evidence(Ending.KILLED), Evidence(Ending.PANIC)):
         found, reason = judge(told, evidence, ())
         assert found is Verdict.FAIL
         assert "C5 in open by alias at 2.5 s, trial 41: slot 1 did M and not T" in reason
@@ -169,12 +169,12 @@ def test_violations_that_were_only_counted_fail() -> None:
         (GOOD[:-1], replace(DONE, job_status=None, job_signal=11), Verdict.FAIL),
         (GOOD, replace(DONE, job_status=1), Verdict.FAIL),
         (GOOD, replace(DONE, timed_out=True), Verdict.FAIL),
-        (GOOD, replace(DONE, channel_error="a record is missing"), Verdict.FAIL),
+        (GOOD, replace(DONE, channel_error="a record is missing"), Verdict.MISS),
         (GOOD, Evidence(Ending.PANIC), Verdict.FAIL),
         (GOOD, Evidence(Ending.HANG), Verdict.FAIL),
-        ((*GOOD, "torture count family=open mutator"), DONE, Verdict.FAIL),
-        ((*GOOD, "torture something=else"), DONE, Verdict.FAIL),
-        (GOOD, Evidence(Ending.HOST), Verdict.MISS),
+        ((*GOOD, "torture count family=open mutator"), DONE, Verdict.MISS),
+        ((*GOOD, "torture something=else"), DONE, Verdict.MISS),
+        (GOOD, Evidence(Ending.KILLED), Verdict.MISS),
         ((), Evidence(Ending.NO_BOOT), Verdict.MISS),
         ((), DONE, Verdict.MISS),
         ((*GOOD, "torture bail what=fork: No such file"), DONE, Verdict.MISS),

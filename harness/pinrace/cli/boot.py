@@ -10,7 +10,7 @@ from pinrace.arches import get_arch
 from pinrace.cli import options
 from pinrace.deadline import Deadline
 from pinrace.engine import build
-from pinrace.engine.cell import BOOT_SECONDS, ENDINGS, Bench, find_splats
+from pinrace.engine.cell import BOOT_SECONDS, Bench, find_splats
 from pinrace.guest.boot import run_guest
 from pinrace.guest.machine import get_machine
 from pinrace.guest.outcome import GuestRun
@@ -55,10 +55,11 @@ def _boot(arch_name: str, flavor: str, lab: build.Lab, smp: int, record: Run) ->
     limit = Deadline.after(BOOT_SECONDS * machine.accel.scale + SLACK)
     went = run_guest(bench.kernel.boot, image, [], machine, folder, deadline=limit)
     evidence = Evidence(
-        ENDINGS[went.ending],
+        went.ending,
         reason=went.reason,
         job_status=0,
         channel_error="; ".join(went.damage),
+        booted=went.boot_seconds is not None,
     )
     found = find_splats(went, bench, folder, abi)
     result = judge(

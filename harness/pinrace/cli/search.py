@@ -19,7 +19,8 @@ from pinrace.errors import Exit, InfrastructureError, UserError
 from pinrace.guest.machine import SEQUENTIAL, Replay
 from pinrace.guest.outcome import Ending, GuestRun
 from pinrace.host.budget import Budget
-from pinrace.judge import splats
+from pinrace.judge import ending, splats
+from pinrace.judge.ending import End
 from pinrace.races import followup
 from pinrace.races.replay import run as replays
 from pinrace.races.replay.run import Made, Once
@@ -83,9 +84,12 @@ def _found(trial: Trial, once: Once) -> Found:
     run, race = once.run, once.race
     if run.boot_seconds is None:
         return Found(trial, missing=run.reason)
+    reading = ending.of(run, splats.against(run.console))
+    if reading.end is End.INFRA:
+        return Found(trial, missing=reading.sentence)
     if run.ending is not Ending.DONE:
         return Found(trial, run.ending.value)
-    reports = splats.against(run.console)
+    reports = reading.reports
     if not race and not reports:
         return Found(trial, missing=_last_words(run))
     bad = next((name for name in ("lost", "broken") if race.get(name, "0") != "0"), "")

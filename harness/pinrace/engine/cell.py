@@ -15,7 +15,6 @@ from pinrace.deadline import Deadline
 from pinrace.errors import InfrastructureError
 from pinrace.guest.boot import REPLAY_SLOWER, run_guest
 from pinrace.guest.machine import Machine
-from pinrace.guest.outcome import Ending as GuestEnding
 from pinrace.guest.outcome import GuestRun, JobRun
 from pinrace.judge import blame, splats
 from pinrace.judge.symbolize import symbolize_all
@@ -27,16 +26,6 @@ from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Image, Kern
 BOOT_SECONDS = 5.0  # of a guest at native speed, generously; the accelerator scales it
 TRIES = 3  # for a failure of the tree's own suites that the unpatched tree does not show
 _WHOLE_SLACK = 30.0  # host seconds on top of everything, for a host that is busy
-
-ENDINGS = {
-    GuestEnding.DONE: Ending.DONE,
-    GuestEnding.PANIC: Ending.PANIC,
-    GuestEnding.EARLY_EXIT: Ending.PANIC,
-    GuestEnding.HANG: Ending.HANG,
-    GuestEnding.FLOOD: Ending.HANG,
-    GuestEnding.NO_BOOT: Ending.NO_BOOT,
-    GuestEnding.KILLED: Ending.HOST,
-}
 
 
 @dataclass(frozen=True)
@@ -104,14 +93,15 @@ def run_cell(
     abi = ABIS[cell.abi]
     ok, note = check_abi(abi, jobs, direct=not only)
     evidence = Evidence(
-        ending=ENDINGS[run.ending],
+        ending=run.ending,
         reason=run.reason,
         job_status=KSFT_SKIP if _absent(suite, main) else main.status if main else None,
         job_signal=main.signal if main else None,
         timed_out=bool(main and main.timed_out),
-        abi_ok=ok or run.ending is not GuestEnding.DONE,
+        abi_ok=ok or run.ending is not Ending.DONE,
         abi_note=note,
         channel_error="; ".join(run.damage),
+        booted=run.boot_seconds is not None,
     )
     return Outcome(cases, find_splats(run, bench, folder, abi), evidence, run.seconds)
 
@@ -125,7 +115,7 @@ def _cases(suite: Suite, main: JobRun | None, output: str) -> tuple[CaseResult, 
         return (CaseResult(suite.name, CaseStatus.SKIP, why),)
     if main.error:
         return (CaseResult(suite.name, CaseStatus.ERROR, main.error),)
-    return ktap.parse(output).flatten()
+    return ktap.parse(output, ended=main.status is not None).flatten()
 
 
 def _absent(suite: Suite, main: JobRun | None) -> bool:
@@ -164,12 +154,12 @@ def _hex(facts: tuple[int, int, int]) -> str:
 
 def find_splats(run: GuestRun, bench: Bench, folder: Path, abi: Abi) -> tuple[Splat, ...]:
     """Find the kernel's reports, and keep them with file and line beside the console."""
-    if run.ending is GuestEnding.KILLED and not run.console.exists():
+    if run.ending is Ending.KILLED and not run.console.exists():
         return ()
     try:
         found = splats.find(splats.read(run.console))
     except InfrastructureError:
-        if run.ending in (GuestEnding.NO_BOOT, GuestEnding.KILLED):
+        if run.ending in (Ending.NO_BOOT, Ending.KILLED):
             return ()  # a guest that printed nothing is judged by its ending
         raise
     if not found:
@@ -198,7 +188,7 @@ def run_baseline(cell: Cell, bench: Bench, *, only: str = "", stop: Event | None
 
     def fill(into: Path) -> None:
         outcome = run_cell(cell, bench, into, only=only, stop=stop)
-        if outcome.evidence.ending is Ending.HOST:
+        if outcome.evidence.ending is Ending.KILLED:
             raise InfrastructureError(f"the unpatched {cell.name} could not be run")
         ran.append(outcome)
 
@@ -257,9 +247,11 @@ def _identity(machine: Machine) -> str:
 
 
 def judge_cell(
-    cell: Cell, outcome: Outcome, baseline: Outcome | None, folder: Path, notes: tuple[str, ...]
+    cell: Cell, outcome: Outcome, baseline: Outcome | None, folder: Path, *, lost: str = ""
 ) -> CellResult:
-    """Return the verdict of a cell that ran."""
+    """Return the verdict of a cell that ran; lost: why there is no baseline, although there was
+    to be one.
+    """
     return judge(
         cell,
         outcome.evidence,
@@ -267,7 +259,9 @@ def judge_cell(
         outcome.splats,
         baseline.cases if baseline else None,
         baseline_splats=baseline.splats if baseline else (),
+        baseline_evidence=baseline.evidence if baseline else None,
+        lost=lost,
         seconds=outcome.seconds,
         folder=folder,
-        notes=(*outcome.notes, *notes),
+        notes=outcome.notes,
     )

@@ -15,7 +15,7 @@ from threading import Event
 
 from pinrace.engine.build import Built, Lab
 from pinrace.engine.cell import Bench, Outcome, confirm, judge_cell, run_baseline, run_cell
-from pinrace.errors import InfrastructureError
+from pinrace.errors import said
 from pinrace.guest.machine import Machine
 from pinrace.judge.blame import touched
 from pinrace.races.replay.run import Made, fingerprint, get_jobs, make_token
@@ -127,21 +127,35 @@ def _judged(
     only: str,
     asked: Request | None,
 ) -> CellResult:
-    """Judge what a cell's future holds."""
-    folder: Path = record.cell_folder(task.cell)
+    """Judge what a cell's future holds; whatever goes wrong in it is a MISS of this cell alone."""
+    folder: Path | None = None
     try:
+        folder = record.cell_folder(task.cell)
         outcome = future.result()
-    except (InfrastructureError, OSError) as error:
-        return CellResult(task.cell, Verdict.MISS, f"could not be run: {error}", folder=folder)
+        return _held(task, outcome, baseline, folder, only=only, asked=asked)
+    except Exception as error:
+        why = f"could not be run: {said(error)}"
+        return CellResult(task.cell, Verdict.MISS, why, folder=folder)
+
+
+def _held(
+    task: Task,
+    outcome: Outcome,
+    baseline: Future[Outcome] | None,
+    folder: Path,
+    *,
+    only: str,
+    asked: Request | None,
+) -> CellResult:
+    """Hold what came of a cell against its baseline."""
     base: Outcome | None = None
-    notes: tuple[str, ...] = ()
+    lost = ""
     if baseline:
         try:
             base = baseline.result()
-        except (InfrastructureError, OSError) as error:
-            first = str(error).splitlines()[0]
-            notes = (f"nothing to compare with: {first}",)
-    result = judge_cell(task.cell, outcome, base, folder, notes)
+        except Exception as error:
+            lost = said(error).splitlines()[0]
+    result = judge_cell(task.cell, outcome, base, folder, lost=lost)
     if result.verdict is not Verdict.FAIL or not task.patched.machine.replay or only:
         return result
     command = commands.replay(str(_token(task, folder)), task.tree, asked)

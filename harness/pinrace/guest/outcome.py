@@ -3,25 +3,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
 from pinrace.guest.channel import Record
-from pinrace.values import Job
+from pinrace.values import Ending, Job
 
-
-class Ending(StrEnum):
-    """How a guest ended."""
-
-    DONE = "done"  # it said so, and left by itself
-    PANIC = "panic"  # the kernel said so on the console
-    HANG = "hang"  # it booted, then something took too long
-    EARLY_EXIT = "early_exit"  # it reset or powered off before it was done
-    FLOOD = "flood"  # it printed more than anyone will read
-    KILLED = "killed"  # QEMU itself was ended from outside, or broke
-    NO_BOOT = "no_boot"  # init did not report within the time for booting
+__all__ = ["Ending", "GuestRun", "JobRun", "gather"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +54,11 @@ class GuestRun:
         return self.ending is Ending.DONE and not self.damage
 
 
+# What init writes: rootfs/init/job.c.  A job can write to the channel too, so nothing is believed.
+_NUMBER = re.compile(r"[0-9]{1,19}")
+_MOST = {"status": 255, "signal": 127, "elf_machine": 0xFFFF, "elf_class": 64, "uptime_ns": 1 << 63}
+
+
 @dataclass
 class _Draft:
     """A job while its records are gathered."""
@@ -85,7 +80,7 @@ def gather(
     current: _Draft | None = None
     wrong: list[str] = []
     for record in records:
-        fields = record.fields() if record.type in ("start", "exit", "done") else {}
+        fields = _fields(record, wrong) if record.type in ("start", "exit", "done") else {}
         name = fields.get("job", "")
         if record.type == "start":
             if current or name in drafts:
@@ -116,15 +111,14 @@ def _job_run(name: str, draft: _Draft | None, cut_off: str, wrong: list[str]) ->
     if draft is None:
         return JobRun(name, error=f"not run: {cut_off}")
     try:
-        status, signal, error = None, None, f"cut off: {cut_off}"
         ended: dict[str, str] = draft.exit or {}
+        status, signal, error = None, None, f"cut off: {cut_off}"
         if draft.exit is not None:
-            status = int(ended["status"]) if "status" in ended else None
-            signal = int(ended["signal"]) if "signal" in ended else None
-            error = ended.get("error", "")
-            if status is None and signal is None and not error:
-                raise ValueError("neither status, signal nor error")
-        begin = int(draft.start["uptime_ns"])
+            status, signal, error = _end(ended)
+        begin = _number(draft.start, "uptime_ns")
+        end = _number(ended, "uptime_ns") if "uptime_ns" in ended else begin
+        if end < begin:
+            raise ValueError("it ends before it begins")
         return JobRun(
             name,
             status=status,
@@ -135,13 +129,47 @@ def _job_run(name: str, draft: _Draft | None, cut_off: str, wrong: list[str]) ->
             unkillable=ended.get("unkillable") == "1",
             output=b"".join(draft.out),
             recs=_lines(b"".join(draft.rec)),
-            elf_machine=int(draft.start["elf_machine"]),
-            elf_class=int(draft.start["elf_class"]),
-            seconds=(int(ended.get("uptime_ns", begin)) - begin) / 1e9,
+            elf_machine=_number(draft.start, "elf_machine"),
+            elf_class=_number(draft.start, "elf_class"),
+            seconds=(end - begin) / 1e9,
         )
-    except (KeyError, ValueError) as exc:
+    except KeyError as exc:
+        wrong.append(f"job '{name}': a record without {exc}")
+        return JobRun(name, error="its records are malformed", started=True)
+    except ValueError as exc:
         wrong.append(f"job '{name}': malformed record ({exc})")
         return JobRun(name, error="its records are malformed", started=True)
+
+
+def _fields(record: Record, wrong: list[str]) -> dict[str, str]:
+    """Return the fields of a record; one that is there twice is added to `wrong`."""
+    seen: set[str] = set()
+    for line in record.payload.decode(errors="replace").split("\n"):
+        key = line.partition("=")[0]
+        if key and key in seen:
+            wrong.append(f"record {record.seq} ({record.type}) says {key[:24]} more than once")
+            break
+        seen.add(key)
+    return record.fields()
+
+
+def _end(ended: dict[str, str]) -> tuple[int | None, int | None, str]:
+    """Return status, signal and error of a job, of which there is one; ValueError for others."""
+    status = _number(ended, "status") if "status" in ended else None
+    signal = _number(ended, "signal") if "signal" in ended else None
+    error = ended.get("error", "")
+    said = [word for word in ("status", "signal", "error") if ended.get(word)]
+    if len(said) != 1:
+        raise ValueError(" and ".join(said) or "neither status, signal nor error")
+    return status, signal, error
+
+
+def _number(fields: dict[str, str], name: str) -> int:
+    """Return a number of a record; KeyError without one, ValueError for one that cannot be."""
+    text = fields[name]
+    if not _NUMBER.fullmatch(text) or int(text) > _MOST[name]:
+        raise ValueError(f"{name}={text[:24]}")
+    return int(text)
 
 
 def _lines(data: bytes) -> tuple[str, ...]:

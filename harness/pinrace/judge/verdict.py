@@ -1,29 +1,36 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a cell's evidence amounts to.  PASS is what is left when nothing speaks against it."""
+"""What a cell's evidence amounts to.  docs/verdicts.md says what each verdict claims.
+
+PASS needs a good case, every planned case, an exit status that its cases explain, and detectors
+that were on until the end.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pinrace.judge import blame
-from pinrace.judge.splats import Rules, load_rules
-from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Splat, Verdict
+from pinrace.judge import blame, ending
+from pinrace.judge.ending import End, Reading
+from pinrace.judge.match import keyed, pair
+from pinrace.judge.splats import Rules, deaf, load_rules
+from pinrace.values import (
+    CaseResult,
+    CaseStatus,
+    Cell,
+    CellResult,
+    Ending,
+    Mark,
+    Splat,
+    Verdict,
+)
 
-KSFT_SKIP = 4  # exit status of a test that skips, tools/testing/selftests/kselftest.h
+__all__ = ["KSFT_SKIP", "Ending", "Evidence", "judge"]
+
+# Exit statuses of tools/testing/selftests: kselftest.h, and timeout(1) as runner.sh calls it
+KSFT_FAIL, KSFT_XFAIL, KSFT_SKIP, KSFT_TIMEOUT = 1, 2, 4, 124
 NAMED = 3  # cases that a sentence names before it only counts
-
-
-class Ending(StrEnum):
-    """How a guest came to its end."""
-
-    DONE = "done"  # init said so, after its last job
-    PANIC = "panic"  # the kernel panicked, or reset the machine unasked
-    HANG = "hang"  # it had booted, and then made no progress until the deadline
-    NO_BOOT = "no-boot"  # init never said hello
-    HOST = "host"  # QEMU or the harness could not do its part
 
 
 @dataclass(frozen=True)
@@ -38,27 +45,42 @@ class Evidence:
     abi_ok: bool = True  # the job's ELF header is that of the cell's ABI
     abi_note: str = ""
     channel_error: str = ""  # what was wrong with the records; "" for nothing
+    booted: bool = False  # init reported; of matter for what may happen only before that
 
     @property
     def ended_well(self) -> bool:
         """Whether the guest came to its planned end."""
         return self.ending is Ending.DONE
 
+    @property
+    def exited(self) -> bool:
+        """Whether the job ended by itself."""
+        return self.job_status is not None and not self.timed_out and self.job_signal is None
+
 
 @dataclass(frozen=True)
-class _Sorted:
-    """Cases and splats, held against the unpatched tree."""
+class _Found:
+    """Cases and splats, held against the unpatched tree.  Cases by their keys (judge.match)."""
 
-    new: tuple[str, ...]
-    known: tuple[str, ...]
+    new: dict[str, CaseResult]
+    known: dict[str, CaseResult]
     fixed: tuple[str, ...]
-    new_splats: tuple[Splat, ...]
+    gone: tuple[str, ...]  # pass on the unpatched tree, and are absent
+    skipped: tuple[str, ...]  # pass there, and skip here
     known_splats: tuple[Splat, ...]
     elsewhere: tuple[Splat, ...]
     blind: tuple[Splat, ...]
-    setup: tuple[Splat, ...]
-    host: tuple[Splat, ...]
+    deaf: dict[str, Splat]  # detectors that were off from some report on
     unexplained: tuple[Splat, ...]
+
+
+@dataclass(frozen=True)
+class _Exit:
+    """How a job ended, and whether its cases say why."""
+
+    said: str  # "" for status 0
+    explained: bool
+    as_before: bool  # the unpatched tree's ended in the same way
 
 
 def judge(
@@ -69,6 +91,8 @@ def judge(
     baseline: Sequence[CaseResult] | None = None,
     *,
     baseline_splats: Sequence[Splat] = (),
+    baseline_evidence: Evidence | None = None,
+    lost: str = "",
     rules: Rules | None = None,
     seconds: float = 0.0,
     folder: Path | None = None,
@@ -76,28 +100,72 @@ def judge(
 ) -> CellResult:
     """Return the verdict with its reason; cases and splats are kept whatever it is.
 
-    baseline is what the same cell gave on the unpatched tree; None when that was not run, and then
-    everything bad counts as new.  `known` of the result names the bad cases that the baseline has
-    too, and the fingerprints of such splats and of those that are of other code than the series'.
+    baseline is what the same cell gave on the unpatched tree, where it came to its planned end;
+    None when that was not run, and then everything bad counts as new.  baseline_evidence: how its
+    job ended; status 0 when it is not given.  lost: why nothing is known of the unpatched tree,
+    although it was to be; then nothing is called new, and what is bad leaves the cell open.
+
+    `new` and `known` of the result name cases, and from the second of a name on "name [2]"; known
+    has the fingerprints of known splats too, and of those of other code than the series'.
     """
-    sorted_ = _sort(cases, splats, baseline, baseline_splats, rules or load_rules())
-    verdict, reason = _decide(evidence, cases, sorted_, booted_before=baseline is not None)
+    rules = rules or load_rules()
+    cases = _by_status(cell, evidence, cases)
+    if baseline is not None:
+        was = baseline_evidence or Evidence(Ending.DONE, job_status=0)
+        baseline = _by_status(cell, was, baseline)
+    found = _sort(cases, splats, baseline, baseline_splats, rules)
+    reading = ending.read(
+        evidence.ending,
+        evidence.reason,
+        splats=splats,
+        known={splat.fingerprint for splat in baseline_splats},
+        damage=evidence.channel_error,
+        booted=evidence.booted,
+        boots=baseline is not None,
+        rules=rules,
+    )
+    verdict, reason = _decide(evidence, reading, cases, found, baseline_evidence)
+    if lost and verdict is Verdict.FAIL:
+        verdict = Verdict.INCONCLUSIVE
+        reason = f"{reason}; nothing is known of the unpatched tree: {lost}"
+    elif lost:
+        notes = (*notes, f"nothing is known of the unpatched tree: {lost}")
     return CellResult(
         cell=cell,
         verdict=verdict,
         reason=reason,
         cases=tuple(cases),
         splats=tuple(splats),
-        new=sorted_.new,
+        new=tuple(found.new),
         known=(
-            *sorted_.known,
-            *(s.fingerprint for s in (*sorted_.known_splats, *sorted_.elsewhere)),
+            *found.known,
+            *(s.fingerprint for s in (*found.known_splats, *found.elsewhere)),
         ),
-        fixed=sorted_.fixed,
+        fixed=found.fixed,
         seconds=seconds,
         folder=folder,
-        notes=(*notes, *_notes(cases, baseline, sorted_)),
+        notes=(*notes, *_notes(found)),
     )
+
+
+def _by_status(cell: Cell, evidence: Evidence, cases: Sequence[CaseResult]) -> Sequence[CaseResult]:
+    """Give a program without KTAP its exit status as its result, as kselftest's runner.sh does."""
+    if len(cases) != 1 or cases[0].mark is not Mark.SILENT or not evidence.ended_well:
+        return cases
+    results = {
+        0: CaseStatus.PASS,
+        KSFT_XFAIL: CaseStatus.XFAIL,
+        KSFT_SKIP: CaseStatus.SKIP,
+        KSFT_TIMEOUT: CaseStatus.TIMEOUT,
+    }
+    status = CaseStatus.FAIL
+    if evidence.exited:
+        status = results.get(evidence.job_status or 0, CaseStatus.FAIL)
+    elif evidence.timed_out:
+        status = CaseStatus.TIMEOUT
+    said = _job_end(evidence) or "ended with status 0"
+    one = CaseResult(cell.suite, status, f"{said}, and printed no KTAP", cases[0].lines)
+    return (replace(one, mark=Mark.SILENT),)
 
 
 def _sort(
@@ -106,87 +174,176 @@ def _sort(
     baseline: Sequence[CaseResult] | None,
     baseline_splats: Sequence[Splat],
     rules: Rules,
-) -> _Sorted:
+) -> _Found:
     """Tell new from known."""
-    bad, bad_before = _bad(cases), _bad(baseline or ())
-    good = {case.name for case in cases if case.status in (CaseStatus.PASS, CaseStatus.XFAIL)}
+    before = baseline or ()
+    pairs = pair(cases, before)
+    of = {theirs: cases[mine] for mine, theirs in pairs.items()}
+    new: dict[str, CaseResult] = {}
+    known: dict[str, CaseResult] = {}
+    for index, (key, case) in enumerate(keyed(cases)):
+        if case.status.bad:
+            had = index in pairs and before[pairs[index]].status.bad
+            (known if had else new)[key] = case
+    good = (CaseStatus.PASS, CaseStatus.XFAIL)
+    was = [(key, case, of.get(index)) for index, (key, case) in enumerate(keyed(before))]
+    passed = [(key, now) for key, case, now in was if case.status is CaseStatus.PASS]
     seen_before = {splat.fingerprint for splat in baseline_splats}
-    kernels = [s for s in splats if rules.counts(s)]
-    return _Sorted(
-        new=tuple(name for name in bad if name not in bad_before),
-        known=tuple(name for name in bad if name in bad_before),
-        fixed=tuple(name for name in bad_before if name in good and name not in bad),
-        new_splats=tuple(s for s in kernels if s.fingerprint not in seen_before),
-        known_splats=tuple(s for s in kernels if s.fingerprint in seen_before),
+    return _Found(
+        new=new,
+        known=known,
+        fixed=tuple(k for k, case, now in was if case.status.bad and now and now.status in good),
+        gone=tuple(key for key, now in passed if now is None),
+        skipped=tuple(key for key, now in passed if now and now.status is CaseStatus.SKIP),
+        known_splats=tuple(s for s in splats if rules.counts(s) and s.fingerprint in seen_before),
         elsewhere=tuple(s for s in splats if s.elsewhere),
         blind=tuple(s for s in splats if rules.severity(s.rule) == "blind"),
-        setup=tuple(s for s in splats if rules.severity(s.rule) == "setup"),
-        host=tuple(s for s in splats if rules.severity(s.rule) == "host"),
+        deaf=deaf(splats),
         unexplained=tuple(s for s in splats if rules.severity(s.rule) == "note"),
     )
 
 
-def _bad(cases: Iterable[CaseResult]) -> dict[str, None]:
-    """Return the names of the bad cases, in order, each once."""
-    return {case.name: None for case in cases if case.status.bad}
-
-
 def _decide(
-    evidence: Evidence, cases: Sequence[CaseResult], found: _Sorted, *, booted_before: bool
+    evidence: Evidence,
+    reading: Reading,
+    cases: Sequence[CaseResult],
+    found: _Found,
+    before: Evidence | None,
 ) -> tuple[Verdict, str]:
     """Apply the rules, the gravest first."""
-    why = f": {evidence.reason}" if evidence.reason else ""
-    if found.setup:
-        return Verdict.MISS, f"the guest was put together wrongly: {found.setup[0].title}"
-    if found.host:
-        return Verdict.MISS, f"the host was too busy for this guest: {found.host[0].title}"
-    if found.new_splats:
-        more = f", and {len(found.new_splats) - 1} more" if len(found.new_splats) > 1 else ""
-        return Verdict.FAIL, f"the kernel reported {found.new_splats[0].title}{more}"
+    if reading.reports:
+        return Verdict.FAIL, reading.sentence
+    if reading.end is End.INFRA:
+        return Verdict.MISS, reading.sentence
     if not evidence.abi_ok:
         return Verdict.MISS, f"the program was not of this ABI: {evidence.abi_note or 'no note'}"
-    if evidence.ending is Ending.HOST:
-        return Verdict.MISS, f"the guest could not be run{why}"
-    if not evidence.ended_well:
-        return _broken_off(evidence, found, why, booted_before)
-    if evidence.channel_error:
-        return Verdict.MISS, f"the results arrived damaged: {evidence.channel_error}"
-    return _by_cases(evidence, cases, found)
-
-
-def _broken_off(
-    evidence: Evidence, found: _Sorted, why: str, booted_before: bool
-) -> tuple[Verdict, str]:
-    """Judge a guest that did not come to its end, with no new report on its console."""
     panics = [s for s in found.known_splats if s.panicked]
-    if evidence.ending is Ending.PANIC and panics:
+    if reading.end is End.DIED and panics:
         return Verdict.INCONCLUSIVE, f"the unpatched tree panics here too: {panics[0].title}"
-    if evidence.ending is Ending.NO_BOOT:
-        if booted_before:
-            return Verdict.FAIL, f"the kernel did not boot, the unpatched one does{why}"
-        return Verdict.MISS, f"the guest did not boot{why}"
-    did = "panicked or reset itself" if evidence.ending is Ending.PANIC else "hung"
-    return Verdict.FAIL, f"the kernel {did}{why}"
+    if reading.end in (End.DIED, End.HUNG):
+        return Verdict.FAIL, reading.sentence
+    return _by_cases(evidence, cases, found, before)
 
 
 def _by_cases(
-    evidence: Evidence, cases: Sequence[CaseResult], found: _Sorted
+    evidence: Evidence, cases: Sequence[CaseResult], found: _Found, before: Evidence | None
 ) -> tuple[Verdict, str]:
     """Judge a guest that came to its end."""
-    ended = _job_end(evidence)
-    if found.new:
-        by = f", and the program {ended}" if evidence.timed_out or evidence.job_signal else ""
-        return Verdict.FAIL, f"{_named(found.new, 'case', 'fails', 'fail')}{by}"
+    skips = [case for case in cases if case.status is CaseStatus.SKIP]
+    none = all(case.mark in (Mark.MISSING, Mark.UNCLEAR) for case in cases)
+    gave_up = evidence.exited and evidence.job_status == KSFT_SKIP and bool(skips or none)
+    came = _exit(evidence, cases, found, before, gave_up=gave_up)
+    bad = {key: case for key, case in found.new.items() if case.mark is not Mark.UNCLEAR}
+    if gave_up:
+        # ksft_exit_skip() behind a plan: what was due is skipped with the rest
+        bad = {key: case for key, case in bad.items() if case.mark is not Mark.MISSING}
+    if bad:
+        by = "" if evidence.exited else f", and the program {came.said}"
+        return Verdict.FAIL, f"{_named(list(bad), 'case', 'fails', 'fail')}{by}"
     if not cases:
-        return Verdict.MISS, f"no results; the program {ended or 'ended with status 0'}"
-    skipped = all(case.status is CaseStatus.SKIP for case in cases)
-    if skipped and evidence.job_status in (0, KSFT_SKIP):
-        return Verdict.SKIP, cases[0].reason or "every case was skipped"
-    if evidence.timed_out or evidence.job_signal or (ended and not found.known):
-        return Verdict.FAIL, f"the program {ended}, and no new bad case says why"
-    if found.blind:
-        return Verdict.INCONCLUSIVE, f"the log cannot be trusted: {found.blind[0].title}"
-    return Verdict.PASS, f"{sum(1 for case in cases if not case.status.bad)} cases are good"
+        return Verdict.MISS, f"no results; the program {came.said or 'ended with status 0'}"
+    if not came.explained:
+        if came.as_before:
+            return Verdict.INCONCLUSIVE, f"the program {came.said}, on the unpatched tree too"
+        return Verdict.FAIL, f"the program {came.said}, and no new bad case says why"
+    return _open(found, gave_up=gave_up) or _good(cases, skips, found, gave_up=gave_up)
+
+
+def _exit(
+    evidence: Evidence,
+    cases: Sequence[CaseResult],
+    found: _Found,
+    before: Evidence | None,
+    *,
+    gave_up: bool,
+) -> _Exit:
+    """Say how the job ended, and whether its cases explain that.
+
+    A known failure explains status 1, and the status that the unpatched tree's program had with
+    it; no other one, as 134 is what a shell makes of a child that aborts.
+    """
+    said = _job_end(evidence)
+    same = before is not None and (
+        (evidence.job_status, evidence.job_signal, evidence.timed_out)
+        == (before.job_status, before.job_signal, before.timed_out)
+    )
+    if not evidence.exited:
+        return _Exit(said, explained=False, as_before=same)
+    status = evidence.job_status or 0
+    xfails = any(case.status is CaseStatus.XFAIL for case in cases)
+    explained = (
+        status == 0
+        or gave_up
+        or bool(found.known and (status == KSFT_FAIL or (same and status < 128)))
+        or (status == KSFT_XFAIL and xfails)
+    )
+    return _Exit(said, explained, same)
+
+
+def _open(found: _Found, *, gave_up: bool) -> tuple[Verdict, str] | None:
+    """Return INCONCLUSIVE where the cases do not tell enough; None where they do."""
+    unclear = [case for case in found.new.values() if case.mark is Mark.UNCLEAR]
+    lost = (*found.gone, *found.skipped)
+    if unclear and found.gone:
+        named = _named(found.gone, "case", "is", "are")
+        why = f"{named} gone that passes on the unpatched tree; {unclear[0].reason}"
+        return Verdict.FAIL, why
+    if unclear and not gave_up:
+        return Verdict.INCONCLUSIVE, unclear[0].reason
+    if lost:
+        words = (("gone", found.gone), ("skipped", found.skipped))
+        did = " or ".join(word for word, names in words if names)
+        named = _named(lost, "case", "is", "are")
+        return Verdict.INCONCLUSIVE, f"{named} {did}, and good on the unpatched tree"
+    missing = [key for key, case in found.known.items() if case.mark is Mark.MISSING]
+    if missing and not gave_up:
+        named = _named(missing, "case", "is", "are")
+        return Verdict.INCONCLUSIVE, f"{named} missing here and on the unpatched tree"
+    return None
+
+
+def _good(
+    cases: Sequence[CaseResult], skips: Sequence[CaseResult], found: _Found, *, gave_up: bool
+) -> tuple[Verdict, str]:
+    """Judge cases that speak neither against the kernel nor of being incomplete."""
+    good = sum(1 for case in cases if case.status is CaseStatus.PASS or case.mark is Mark.TODO)
+    if gave_up and good:
+        why = skips[-1].reason or skips[-1].name
+        return Verdict.SKIP, f"the program skipped what was left after {good} good: {why}"
+    if not good and found.known and not gave_up:
+        return _all_known(found)
+    if not good:
+        xfails = sum(1 for case in cases if case.status is CaseStatus.XFAIL)
+        expected = f"no case is good: {xfails} are expected to fail" if xfails else ""
+        first = skips[0].reason if skips and not xfails else expected
+        return Verdict.SKIP, first or "every case was skipped"
+    if unheard := _unheard(found):
+        return Verdict.INCONCLUSIVE, unheard
+    skipped = f", {len(skips)} skipped" if skips else ""
+    return Verdict.PASS, f"{good} {'case is' if good == 1 else 'cases are'} good{skipped}"
+
+
+def _unheard(found: _Found) -> str:
+    """Say which detector was off before the end, so that a clean log means nothing; "" for none."""
+    for name, splat in found.deaf.items():
+        if name != "console":
+            return f"{name} was off from there on: {splat.title}"
+    blind = (*found.blind, *found.deaf.values())
+    return f"the log cannot be trusted: {blind[0].title}" if blind else ""
+
+
+def _all_known(found: _Found) -> tuple[Verdict, str]:
+    """Judge cases that all fail, and fail on the unpatched tree too.
+
+    Failures that were printed were tested, and are no worse; a status or a fault of the output
+    alone, the same on both trees, may be a program that cannot even start.
+    """
+    printed = [case for case in found.known.values() if case.mark is Mark.NONE]
+    if unheard := _unheard(found):
+        return Verdict.INCONCLUSIVE, unheard
+    if not printed:
+        return Verdict.INCONCLUSIVE, "no case is good, and what fails is known"
+    return Verdict.PASS, f"no case is good, and none is worse: {len(printed)} known"
 
 
 def _job_end(evidence: Evidence) -> str:
@@ -209,27 +366,20 @@ def _named(names: Sequence[str], noun: str, one: str, many: str) -> str:
     return f"{len(names)} {noun}s {many}: {', '.join(names[:NAMED])}, …"
 
 
-def _notes(
-    cases: Sequence[CaseResult], baseline: Sequence[CaseResult] | None, found: _Sorted
-) -> list[str]:
+def _notes(found: _Found) -> list[str]:
     """Return what a reader should know beside the verdict."""
     notes = []
     if found.known:
-        notes.append(f"{len(found.known)} known on the unpatched tree: {_few(found.known)}")
+        notes.append(f"{len(found.known)} known on the unpatched tree: {_few(tuple(found.known))}")
     notes += [f"known on the unpatched tree: {splat.title}" for splat in found.known_splats]
     notes += blame.notes(found.elsewhere)
     if found.fixed:
         notes.append(f"{len(found.fixed)} fixed: {_few(found.fixed)}")
-    if baseline is not None:
-        now = {case.name: case.status for case in cases}
-        passed = [case.name for case in baseline if case.status is CaseStatus.PASS]
-        gone = [name for name in passed if name not in now]
-        skip = [name for name in passed if now.get(name) is CaseStatus.SKIP]
-        if gone:
-            notes.append(f"{len(gone)} pass on the unpatched tree and are absent: {_few(gone)}")
-        if skip:
-            notes.append(f"{len(skip)} pass on the unpatched tree and skip here: {_few(skip)}")
+    for names, did in ((found.gone, "are absent"), (found.skipped, "skip here")):
+        if names:
+            notes.append(f"{len(names)} pass on the unpatched tree and {did}: {_few(names)}")
     notes += [f"blind: {splat.title}" for splat in found.blind]
+    notes += [f"{name} off from there on: {splat.title}" for name, splat in found.deaf.items()]
     notes += [f"nothing explains: {splat.title}" for splat in found.unexplained[:NAMED]]
     return notes
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from pinrace import store, ui
 from pinrace.arches import get_abi
 from pinrace.engine import batch, build
-from pinrace.errors import ApplyError, BuildError, PinraceError, UserError
+from pinrace.errors import ApplyError, BuildError, UserError, said
 from pinrace.matrix import journal
 from pinrace.matrix.file import Leg, MatrixFile, legs
 from pinrace.matrix.journal import LegResult
@@ -62,7 +62,7 @@ def run(
     Raises UserError for a matrix or a series that is none.
     """
     todo = legs(matrix)
-    series = {name: load(name, say=ui.say) for name in dict.fromkeys(leg.series for leg in todo)}
+    series = {name: _load(name) for name in dict.fromkeys(leg.series for leg in todo)}
     folder = folder_of(matrix)
     folder.mkdir(parents=True, exist_ok=True)
     if fresh:
@@ -84,6 +84,16 @@ def run(
     return results
 
 
+def _load(name: str) -> Series | Exception | None:
+    """Return a series, or what is wrong with it that is no fault of the user's."""
+    try:
+        return load(name, say=ui.say)
+    except UserError:
+        raise
+    except Exception as error:
+        return error
+
+
 def gravest(verdicts: Sequence[Verdict]) -> Verdict:
     """Return the verdict that decides."""
     return next((verdict for verdict in _GRAVEST if verdict in verdicts), Verdict.MISS)
@@ -99,7 +109,7 @@ def _now() -> str:
 
 def _leg(
     leg: Leg,
-    series: Series | None,
+    series: Series | Exception | None,
     folder: Path,
     known: dict[str, LegResult],
     argv: Sequence[str],
@@ -110,6 +120,8 @@ def _leg(
     began = time.monotonic()
     label, key = "", ""
     try:
+        if isinstance(series, Exception):
+            raise series
         tree = resolve(leg.tree, say=ui.say, insecure=insecure)
         label = tree.label
         key = _key(leg, tree, series)
@@ -124,8 +136,8 @@ def _leg(
     except NotApplicableError as error:
         lacks = f"not applicable: the tree lacks {', '.join(error.lacks)}"
         ended = _Ended(Verdict.SKIP, lacks, "apply")
-    except (PinraceError, OSError) as error:
-        ended = _Ended(Verdict.MISS, str(error))
+    except Exception as error:
+        ended = _Ended(Verdict.MISS, said(error))
     seconds = time.monotonic() - began
     result = LegResult(
         key=key,

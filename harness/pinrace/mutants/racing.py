@@ -3,21 +3,18 @@
 
 from __future__ import annotations
 
-import re
 import time
 from pathlib import Path
 from threading import Event
 
 from pinrace.engine.cell import Bench
-from pinrace.mutants.tries import Breach, Try, reports
+from pinrace.mutants.tries import ENDINGS, Breach, Try, reports
 from pinrace.races.torture import run
 from pinrace.races.torture.values import TorturePlan, TortureResult, Violation
 from pinrace.values import Cell, Verdict
 
 SEED = 1  # the same for all mutants, so that they are held against the same trials
 LEAKS = "C15"  # the statement that a leak speaks of
-# How its verdict says that a guest came to no good end, and which one that is.
-_ENDINGS = {r"\bpanicked\b": "panic", r"\b(hung|hang)\b": "hang"}
 
 
 def torture(
@@ -44,20 +41,20 @@ def of_torture(result: TortureResult, seconds: float) -> Try:
         for seen in result.violations
     ]
     failed = result.verdict is Verdict.FAIL
-    if failed and "leaks" in result.reason:
-        # Of which kind the memory is, the records say.
-        what = ": ".join(result.reason.split(": ")[:2])
-        breaches.append(Breach(LEAKS, what, result.seconds))
-    endings = [end for word, end in _ENDINGS.items() if failed and re.search(word, result.reason)]
     panics = any(splat.rule == "panic" for splat in result.splats)
     reported = reports(tuple(result.splats))
-    dead = bool(endings or panics or reported) and result.began
+    if failed and result.leaks and not (breaches or reported):
+        # Of which kind the memory is, the records say.
+        what = f"something leaks: {result.leaks[0].partition(': ')[0]}"
+        breaches.append(Breach(LEAKS, what, result.seconds))
+    ending = ENDINGS.get(result.end, "") if failed and not (breaches or reported) else ""
+    dead = bool(ending or panics or reported) and result.began
     seen = bool(breaches) or dead
     return Try(
         "torture",
         ran=result.verdict is not Verdict.MISS and (seen or not failed),
         why=result.reason,
-        ending="panic" if panics else endings[0] if endings else "",
+        ending="panic" if panics else ending,
         reports=reported,
         breaches=tuple(breaches),
         trials=sum(result.exposed.values()),

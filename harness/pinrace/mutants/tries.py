@@ -17,8 +17,8 @@ from pydantic import TypeAdapter, ValidationError
 from pinrace import store
 from pinrace.engine.cell import Bench, Outcome
 from pinrace.image import cpio
+from pinrace.judge.ending import End, read
 from pinrace.judge.splats import load_rules
-from pinrace.judge.verdict import Ending
 from pinrace.paths import cache_dir
 from pinrace.suites import ktap
 from pinrace.suites.suite import PROGRAMS, SELFTESTS
@@ -64,7 +64,7 @@ class Try:
 _TRY = TypeAdapter(Try)
 # What each test leaves alone of an image.
 _NOT_RUN = {"torture": SELFTESTS, "selftest": PROGRAMS, "again": PROGRAMS}
-_ENDINGS = {Ending.PANIC: "panic", Ending.HANG: "hang"}
+ENDINGS = {End.DIED: "panic", End.HUNG: "hang"}  # what mutants/*.toml call an end
 
 
 def key(bench: Bench, test: str, *what: str) -> str:
@@ -127,17 +127,18 @@ def of_selftest(outcome: Outcome, said: str) -> Try:
     before its guest came to an end counts, as nobody knows which case a mutant ends it in.
     """
     evidence = outcome.evidence
-    ending = _ENDINGS.get(evidence.ending, "")
-    came = evidence.ending is Ending.DONE or bool(ending)
-    sound = evidence.abi_ok and not (evidence.channel_error and not ending)
+    reading = read(
+        evidence.ending, evidence.reason, damage=evidence.channel_error, booted=evidence.booted
+    )
+    ending = ENDINGS.get(reading.end, "")
     if evidence.timed_out:
         ending = "hang"
-    cases = ktap.parse(said).flatten() if said.strip() else ()
+    cases = ktap.parse(said, ended=evidence.exited).flatten() if said.strip() else ()
     statuses = [(case.name, case.status) for case in cases]
     why = evidence.reason or evidence.abi_note or evidence.channel_error or "no results"
     return Try(
         "selftest",
-        ran=came and sound and bool(statuses),
+        ran=reading.end is not End.INFRA and evidence.abi_ok and bool(statuses),
         why=why,
         ending=ending,
         passed=tuple(name for name, status in statuses if status is CaseStatus.PASS),

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Read KTAP and TAP 13/14, as kernel tests print them.
+"""Read KTAP and TAP 12 to 14, as kernel tests print them.
 
 The grammar is Documentation/dev-tools/ktap.rst; on top of it come what
-tools/testing/selftests/kselftest.h, kselftest_harness.h and kselftest/runner.sh print.  Whatever
-the text, `parse` returns, and what is missing from it or wrong with it shows up as an ERROR.
+tools/testing/selftests/kselftest.h, kselftest_harness.h and kselftest/runner.sh print, and TAP's
+subtests.  Whatever the text, `parse` returns, and what is missing from it or wrong with it shows up
+as an ERROR.  Where this reading and kunit.py's differ is written in tests/guest/test_ktap_kunit.py.
 """
 
 from __future__ import annotations
@@ -11,23 +12,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
-from pinrace.values import CaseResult, CaseStatus
+from pinrace.suites import ktap_lines
+from pinrace.suites.ktap_lines import Kind, Line
+from pinrace.values import CaseResult, CaseStatus, Mark
 
 MAX_DEPTH = 16  # levels; a guest that prints more of them is not believed
-MAX_MISSING = 4096  # missing results that are listed one by one
+MAX_MISSING = 4096  # missing results that are listed one by one, of a whole output
 
-# "[   12.345678] ", with the caller of CONFIG_PRINTK_CALLER and the level of a raw /dev/kmsg
-_PRINTK = re.compile(r"(?:<[0-9]+>)?\[ *[0-9]+\.[0-9]+\](?:\[ *[TC][0-9]+\])? ?")
-# runner.sh indents by "# ", everybody else by spaces, old KUnit by tabs
-_LEVEL = r"(?P<indent>(?:# |[ \t])*)"
-_VERSION = re.compile(_LEVEL + r"K?TAP version [0-9]+ *")
-_SUBTEST = re.compile(_LEVEL + r"# Subtest: (?P<name>.*)")
-_PLAN = re.compile(_LEVEL + r"1\.\.(?P<count>[0-9]{1,9})(?: *#(?P<note>.*))?")
-_RESULT = re.compile(_LEVEL + r"(?P<how>ok|not ok) (?P<number>[0-9]{1,9})(?: +(?P<rest>.*))?")
-_BAIL = re.compile(_LEVEL + r"Bail out!(?P<why>.*)")
-_DIRECTIVES = "SKIP|TODO|XFAIL|XPASS|TIMEOUT|ERROR"
-_NOTE = re.compile(rf"(?P<name>.*?)(?:^|\s)#(?:\s+|(?=(?:{_DIRECTIVES})\b))(?P<note>.*)", re.I)
-_DIRECTIVE = re.compile(rf"(?P<word>{_DIRECTIVES})\w*\b:?\s*(?P<reason>.*)", re.I)
 # What kselftest_harness.h prints around each case, of which the result line says as much
 _CEREMONY = re.compile(r"(?:# )*# *(?:(?:RUN|OK|FAIL) +\S.*|\S+: Test (?:failed|passed))")
 _TIMED_OUT = re.compile(r"(?:# )*# (?P<name>\S+): Test terminated by timeout")
@@ -43,15 +34,27 @@ class Result:
     reason: str = ""
     lines: tuple[str, ...] = ()
     children: tuple[Result, ...] = ()
+    mark: Mark = Mark.NONE
 
-    def flatten(self, above: str = "") -> tuple[CaseResult, ...]:
-        """Return its leaves; itself too when no leaf says why it is bad."""
+    def flatten(self, above: str = "", excuse: Result | None = None) -> tuple[CaseResult, ...]:
+        """Return its leaves; itself too when no leaf says why it is bad.
+
+        excuse: the group around it that is skipped, or expected to fail; what is bad in such a
+        group does not count.
+        """
         path = f"{above}/{self.name}" if above else self.name
-        leaves = tuple(leaf for child in self.children for leaf in child.flatten(path))
+        if excuse is None and self.status in (CaseStatus.SKIP, CaseStatus.XFAIL):
+            excuse = self
+        leaves = tuple(leaf for child in self.children for leaf in child.flatten(path, excuse))
         explained = self.status is CaseStatus.FAIL and any(leaf.status.bad for leaf in leaves)
         if leaves and (explained or not self.status.bad):
             return leaves
-        return (*leaves, CaseResult(path, self.status, self.reason, self.lines))
+        if excuse is not None and self.status.bad:
+            reason = excuse.reason or self.reason
+            own = CaseResult(path, excuse.status, reason, self.lines, excuse.mark)
+        else:
+            own = CaseResult(path, self.status, self.reason, self.lines, self.mark)
+        return (*leaves, own)
 
 
 @dataclass(frozen=True)
@@ -66,20 +69,20 @@ class Ktap:
         return tuple(case for result in self.results for case in result.flatten())
 
 
-def parse(text: str) -> Ktap:
+def parse(text: str, *, ended: bool = True) -> Ktap:
     """Parse the whole output of a program; never raises.
 
-    Every number of a plan is accounted for, missing ones as ERROR (above MAX_MISSING in one
-    summary).  At the top a plan and a version line are due; a nested level without a plan is
-    closed by its parent's result line.  Lines that are not KTAP belong to the result they precede.
+    ended: the program ended by itself; else a last line without its end was cut.
+
+    Every number of a plan is accounted for, and every number below the greatest one; missing ones
+    are ERRORs (above MAX_MISSING in a summary).  A nested level without a plan is closed by its
+    parent's result line; an output without one is UNCLEAR, unless kselftest's totals agree with
+    it.  Lines that are not KTAP belong to the result they precede, blocks of YAML to the one they
+    follow.  An output without KTAP is one case, marked SILENT.
     """
-    lines = text.split("\n")
-    cut = lines.pop()  # what follows the last newline: nothing, unless the output was cut
     reader = _Reader()
-    for line in lines:
-        reader.feed(line.rstrip("\r"))
-    if cut:
-        reader.feed(cut, whole=False)
+    for line, whole in ktap_lines.split(text):
+        reader.feed(line, whole=whole or (ended and not line.endswith("\ufffd")))
     return reader.finish()
 
 
@@ -88,48 +91,118 @@ def says_nothing(line: str) -> bool:
     return not line.strip("# \t") or _CEREMONY.fullmatch(line) is not None
 
 
-def fault(name: str, reason: str, lines: tuple[str, ...] = ()) -> Result:
+def fault(
+    name: str, reason: str, lines: tuple[str, ...] = (), *, mark: Mark = Mark.MISSING
+) -> Result:
     """Return the ERROR that stands for something wrong with the output itself."""
-    return Result(None, f"({name})", CaseStatus.ERROR, reason, lines)
+    return Result(None, f"({name})", CaseStatus.ERROR, reason, lines, mark=mark)
+
+
+@dataclass
+class _Budget:
+    """How many missing results may still be listed one by one."""
+
+    left: int = MAX_MISSING
+
+    def missing(self, plan: int, seen: set[int]) -> list[Result]:
+        """Return an ERROR for each number up to plan that was not seen."""
+        due = plan - sum(1 for number in seen if 0 < number <= plan)
+        if due > self.left:
+            return [fault("missing", f"{due} of {plan} planned results were not seen")]
+        self.left -= due
+        why = "planned, and not seen"
+        numbers = (n for n in range(1, plan + 1) if n not in seen) if due else iter(())
+        return [Result(n, f"#{n}", CaseStatus.ERROR, why, mark=Mark.MISSING) for n in numbers]
 
 
 @dataclass
 class _Level:
-    """A level of nesting that is still open."""
+    """A level of nesting that is still open, and the document in it."""
 
-    width: int  # columns of indentation
-    version: bool = True  # has a version or Subtest line
+    indent: str
+    version: bool = False  # the document has a version or Subtest line
     plan: int | None = None
-    skipped: str | None = None  # the reason of "1..0 # SKIP reason"
+    note: str = ""  # the comment of its plan
     name: str = ""  # from "# Subtest:"
-    results: list[Result] = field(default_factory=list)
-    seen: set[int] = field(default_factory=set)
-    last: int = 0  # number of the latest result
+    inner: str | None = None  # the same of the subtest to come, from a line at this column
+    results: list[Result] = field(default_factory=list)  # of the document
+    places: list[int | None] = field(default_factory=list)  # their numbers; None for a fault
+    last: int = 0  # the greatest number
+    earlier: list[Result] = field(default_factory=list)  # those of documents before
+    counted: bool = True  # no result lacked its number
+    totals: int | None = None
+    twice: bool = False  # its version line came again behind its plan
+    bailed: bool = False
     head: list[str] = field(default_factory=list)  # lines before it: its parent's
+    runs: bool = False  # runner.sh has said which program it runs, whose lines begin with "# "
+    brace: int | None = None  # which result's subtest is open, behind its "{"
 
-    def close(self, *, top: bool) -> list[Result]:
-        """Return its results and what is wrong with it."""
-        results = self.results
-        if not self.version:
-            results.append(fault("version", "results without a version line before them"))
-        if self.plan is None and top:
-            results.append(fault("plan", "no plan line: nobody knows how many results are due"))
-        elif self.plan is not None:
-            results += self._missing(self.plan)
-        if not results and self.skipped is not None:
-            results.append(Result(None, "(all)", CaseStatus.SKIP, self.skipped))
-        elif not results and top:
-            results.append(fault("results", "a plan of no results, and no reason for it"))
-        return results
+    def add(self, result: Result, number: int | None) -> None:
+        """Take a result; one without a number has the next one."""
+        self.counted = self.counted and number is not None
+        place = self.last + 1 if number is None else number
+        self.last = max(self.last, place)
+        self.results.append(result)
+        self.places.append(place)
 
-    def _missing(self, plan: int) -> list[Result]:
-        """Return an ERROR for each planned number that was not seen."""
-        due = plan - sum(1 for number in self.seen if number <= plan)
-        if due > MAX_MISSING:
-            return [fault("missing", f"{due} of {plan} planned results were not seen")]
-        why = "planned, and not seen"
-        numbers = (n for n in range(1, plan + 1) if n not in self.seen) if due else iter(())
-        return [Result(n, f"#{n}", CaseStatus.ERROR, why) for n in numbers]
+    def blame(self, wrong: Result) -> None:
+        """Take a fault of the output."""
+        self.results.append(wrong)
+        self.places.append(None)
+
+    @property
+    def seen(self) -> set[int]:
+        """The numbers that have come."""
+        return {place for place in self.places if place is not None}
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that its plan names has come."""
+        return self.plan is not None and 0 < self.plan <= len(self.results)
+
+    def end(self, budget: _Budget, *, top: bool) -> None:
+        """End the document: say what is wrong with it, and be ready for another one."""
+        due = self.last if self.plan is None else self.plan
+        found = self._placed() + budget.missing(due, self.seen)
+        if self.plan == 0 and not found and self.note:
+            said = ktap_lines.said(f"# {self.note}", good=True)
+            why = said.reason if said.status is CaseStatus.SKIP else self.note
+            found.append(Result(None, "(all)", CaseStatus.SKIP, why))
+        elif top and not found and not self.bailed:
+            none = "a plan of no results, and no reason for it"
+            none = "a version line and no results" if self.plan is None else none
+            found.append(fault("results", none, mark=Mark.UNCLEAR))
+        elif top and self.plan is None and not self.bailed and self.totals != len(self.seen):
+            why = "no plan line: nobody knows how many results are due"
+            found.append(fault("plan", why, mark=Mark.UNCLEAR))
+        if self.twice:
+            why = "version and plan twice: of one program that forked, or of one without results"
+            found.append(fault("plan", why, mark=Mark.UNCLEAR))
+        self.earlier += found
+        self.results, self.places, self.last = [], [], 0
+        self.plan, self.note, self.totals = None, "", None
+        self.version, self.counted, self.twice, self.bailed = False, True, False, False
+
+    def _placed(self) -> list[Result]:
+        """Return the results, those whose numbers have no place in the document as ERRORs."""
+        seen: set[int] = set()
+        found = []
+        for result, number in zip(self.results, self.places, strict=True):
+            why = ""
+            if number in seen:
+                why = f"a second result number {number}"
+            elif number == 0:
+                why = "result number 0"
+            elif number is not None and self.plan is not None and number > self.plan:
+                why = f"result number {number} of a plan of {self.plan}"
+            if number is not None:
+                seen.add(number)
+            if why and not result.status.bad:
+                why = f"{why} ({result.status.value})"
+                found.append(replace(result, status=CaseStatus.ERROR, reason=why))
+            else:
+                found.append(result)
+        return found
 
 
 class _Reader:
@@ -139,176 +212,292 @@ class _Reader:
         self.open: list[_Level] = []
         self.done: list[Result] = []
         self.pending: list[str] = []  # lines since the latest result
+        self.budget = _Budget()
+        self.before: str | None = None  # a Subtest line before any level
+        self.yaml: str | None = None  # the indentation of the block that is open
+        self.block: list[str] = []  # its lines
+        self.deep = False
+        self.steps = {
+            Kind.VERSION: self._version,
+            Kind.SUBTEST: self._subtest,
+            Kind.PLAN: self._plan,
+            Kind.RESULT: self._result,
+            Kind.BAIL: self._bail,
+            Kind.TOTALS: self._totals,
+            Kind.YAML: self._yaml,
+            Kind.BRACE: self._brace,
+        }
 
     def feed(self, line: str, *, whole: bool = True) -> None:
-        """Take one line; `whole` is False for one that no newline ended."""
-        text = line[m.end() :] if (m := _PRINTK.match(line)) else line
-        if m := _VERSION.fullmatch(text):
-            taken = self._version(_width(m))
-        elif m := _SUBTEST.fullmatch(text):
-            taken = self._subtest(_width(m), m["name"].strip())
-        elif m := _PLAN.fullmatch(text):
-            taken = self._plan(_width(m), int(m["count"]), m["note"])
-        elif m := _RESULT.fullmatch(text):
-            taken = self._result(m, whole)
-        elif m := _BAIL.fullmatch(text):
-            taken = self._bail(_width(m), m["why"].strip())
-        else:
-            taken = False
-        if not taken:
+        """Take one line; `whole` is False for one that was cut."""
+        read = ktap_lines.read(line)
+        if self.yaml is not None and self._in_yaml(line, read):
+            return
+        self.whole, self.raw = whole, line
+        step = self.steps.get(read.kind)
+        if not whole and read.kind is not Kind.RESULT:
+            step = None
+        if step is None or not step(read):
             self.pending.append(line)
+            if read.kind is Kind.OTHER and read.text.startswith("selftests: ") and self.open:
+                self.open[-1].runs |= read.indent == f"{self.open[-1].indent}# "
+        elif read.glued:
+            self.feed(read.indent + read.glued)
 
     def finish(self) -> Ktap:
         """Close every level."""
-        self._close_above(-1)
-        if not self.done:
-            self.done.append(fault("results", "no test results at all", tuple(self.pending[-20:])))
+        self._end_yaml()
+        silent = not self.done and (not self.open or self._says_only_that_it_ended())
+        self._close(0)
+        if silent:
+            why = "no test results at all"
+            self.done = [fault("results", why, tuple(self.pending[-20:]), mark=Mark.SILENT)]
+        if self.deep:
+            self.done.append(fault("depth", f"more than {MAX_DEPTH} levels"))
         return Ktap(tuple(self.done), tuple(self.pending))
 
-    def _close_above(self, width: int) -> None:
-        """Close levels deeper than that column; nobody printed a result for them."""
-        while self.open and self.open[-1].width > width:
+    def _says_only_that_it_ended(self) -> bool:
+        """Whether there are kselftest's first and last words, and nothing in between."""
+        top = self.open[0]
+        empty = not (top.results or top.earlier) and top.plan is None and len(self.open) == 1
+        return empty and top.totals == 0
+
+    # Levels
+
+    def _close(self, keep: int) -> None:
+        """Close levels until that many are left; nobody printed a result for them."""
+        while len(self.open) > keep:
             level = self.open.pop()
-            results = tuple(level.close(top=not self.open))
+            level.end(self.budget, top=not self.open)
+            results = tuple(level.earlier)
             if not self.open:
                 self.done += results
                 continue
             why = "the result of this group of tests was not seen"
-            name = level.name or "(group)"
-            orphan = Result(None, name, CaseStatus.ERROR, why, tuple(level.head), results)
-            self.open[-1].results.append(orphan)
+            name = level.name or self.open[-1].inner or "(group)"
+            lines = tuple(level.head)
+            orphan = Result(None, name, CaseStatus.ERROR, why, lines, results, Mark.MISSING)
+            self.open[-1].blame(orphan)
 
-    def _push(self, width: int, *, version: bool) -> bool:
-        """Open a level there, once all that are not around it are closed."""
-        self._close_above(width - 1)
+    def _push(self, indent: str, *, version: bool, name: str = "") -> _Level | None:
+        """Open a level inside of the innermost one."""
         if len(self.open) >= MAX_DEPTH:
-            return False
-        level = _Level(width, version)
+            self.deep = True
+            return None
+        level = _Level(indent, version, name=name)
         if self.open:
             level.head, self.pending = self.pending, []
         self.open.append(level)
-        return True
+        return level
 
-    def _at(self, width: int) -> _Level | None:
-        """Return the open level of that column, opening the first one if need be."""
-        if not self.open and width == 0:
-            self._push(0, version=False)
-        return next((level for level in self.open if level.width == width), None)
+    def _find(self, indent: str) -> int | None:
+        """Return which open level has that indentation."""
+        return next((i for i, x in enumerate(self.open) if x.indent == indent), None)
 
-    def _version(self, width: int) -> bool:
-        top = self.open[-1] if self.open else None
-        if top and top.width == width and top.plan is None and not top.results:
-            top.version = True  # said twice
+    def _deeper(self, indent: str) -> bool:
+        """Whether a line is indented further than the innermost level, in one way."""
+        if not self.open:
+            return False
+        inner = self.open[-1].indent
+        return indent.startswith(inner) and len(indent) > len(inner)
+
+    def _by_blanks(self, indent: str) -> bool:
+        """Whether it is so by blanks alone."""
+        return self._deeper(indent) and not indent[len(self.open[-1].indent) :].strip()
+
+    def _inside(self, indent: str) -> bool:
+        """Whether such a line may begin a level without a version line.
+
+        By "# " only where runner.sh has named the program: a remark is no plan and no result.
+        """
+        if self._by_blanks(indent):
             return True
-        return self._push(width, version=True)
-
-    def _subtest(self, width: int, name: str) -> bool:
-        if not self.open or width < self.open[-1].width:
-            return False
-        if width > self.open[-1].width and not self._push(width, version=True):
-            return False
-        top = self.open[-1]
-        if top.results or len(self.open) == 1:
-            return False  # TAP 14 prints it at the parent's column, where it is a remark
-        top.name = name
-        return True
-
-    def _plan(self, width: int, count: int, note: str | None) -> bool:
-        level = self._at(width)
-        if not level:
-            return False
-        self._close_above(width)
-        if level.plan is not None and level.plan != count:
-            level.results.append(fault("plan", f"planned 1..{level.plan}, then 1..{count}"))
-        level.plan = max(count, level.plan or 0)
-        directive = _DIRECTIVE.match(note.strip()) if note else None
-        if count == 0 and directive and directive["word"].upper() == "SKIP":
-            level.skipped = directive["reason"]
-        return True
-
-    def _bail(self, width: int, why: str) -> bool:
-        level = self._at(width)
-        if not level:
-            return False
-        self._close_above(width)
-        level.results.append(fault("bail out", why or "the test gave up", self._take()))
-        return True
+        return (
+            self._deeper(indent)
+            and self.open[-1].runs
+            and indent[len(self.open[-1].indent) :] == "# "
+        )
 
     def _take(self) -> tuple[str, ...]:
         """Return the lines since the latest result, once."""
         taken, self.pending = tuple(self.pending), []
         return taken
 
-    def _result(self, m: re.Match[str], whole: bool) -> bool:
-        width = _width(m)
-        level = self._at(width)
-        if not level:
+    # Lines
+
+    def _version(self, line: Line) -> bool:
+        at = self._find(line.indent)
+        if at is not None:
+            self._close(at + 1)
+            level = self.open[at]
+            if level.results or level.bailed:
+                level.end(self.budget, top=at == 0)  # another document begins
+            elif level.plan is not None:
+                level.twice = True
+            level.version = True
+            return True
+        if self.open and not self._deeper(line.indent):
+            around = sum(1 for level in self.open if line.indent.startswith(level.indent))
+            if around and not self.open[around].indent.startswith(line.indent):
+                return False  # indented in another way than the group that is open: a remark
+            self._close(around)
+        return self._push(line.indent, version=True) is not None
+
+    def _subtest(self, line: Line) -> bool:
+        if not self.open:
+            self.before = line.text if not line.indent else self.before
             return False
-        children: tuple[Result, ...] = ()
-        head: list[str] = []
-        inner = next((i for i, x in enumerate(self.open) if x.width > width), None)
-        if inner is not None:
-            child = self.open[inner]
-            self._close_above(child.width)
-            self.open.pop()
-            children, head = tuple(child.close(top=False)), child.head
-        result = read_result(m, (*head, *self._take()), whole)
-        if inner is not None and not children and result.status is CaseStatus.PASS:
-            children = (fault("results", "a group of tests without results"),)
-        result = replace(result, children=children)
-        level.results.append(_placed(result, level))
+        if self._deeper(line.indent):
+            return self._push(line.indent, version=True, name=line.text) is not None
+        level = self.open[-1]
+        if level.indent != line.indent:
+            return False
+        fresh = level.version and not (level.results or level.name) and level.plan is None
+        if fresh and len(self.open) > 1:
+            level.name = line.text
+            return True
+        level.inner = line.text  # TAP 14 prints it at the parent's column, where it is a remark
+        return False
+
+    def _plan(self, line: Line) -> bool:
+        at = self._find(line.indent)
+        if at is None:
+            if not (self._inside(line.indent) or not (self.open or line.indent)):
+                return False
+            name = (self.open[-1].inner or "") if self.open else ""
+            if self._push(line.indent, version=False, name=name) is None:
+                return False
+            at = len(self.open) - 1
+        self._close(at + 1)
+        level, count = self.open[at], line.number or 0
+        if level.complete:
+            level.end(self.budget, top=at == 0)  # another document begins
+        if level.plan is not None and level.plan != count:
+            level.blame(fault("plan", f"planned 1..{level.plan}, then 1..{count}"))
+        level.plan = max(count, level.plan or 0)
+        level.note = line.text or level.note
         return True
 
+    def _bail(self, line: Line) -> bool:
+        at = self._find(line.indent)
+        if at is None and not line.indent.strip() and self.open:
+            at = len(self.open) - 1
+        if at is None and not self.open and not line.indent:
+            self._push("", version=False)
+            at = 0
+        if at is None:
+            return False
+        self._close(at + 1)
+        why = line.text or "the test gave up"
+        self.open[at].blame(fault("bail out", why, self._take()))
+        self.open[at].bailed = True
+        return True
 
-def _width(m: re.Match[str]) -> int:
-    """Return the column at which a line's content begins."""
-    return len(m["indent"].expandtabs())
+    def _totals(self, line: Line) -> bool:
+        at = self._find(line.indent)
+        if at is not None:
+            self.open[at].totals = line.number
+        return False
+
+    def _yaml(self, line: Line) -> bool:
+        if not self._by_blanks(line.indent) or not self.open[-1].results or self.pending:
+            return False
+        self.yaml = line.indent
+        self.block = [self.raw]
+        return True
+
+    def _in_yaml(self, raw: str, line: Line) -> bool:
+        """Take a line of a block of YAML; False for the first one behind a block without end."""
+        assert self.yaml is not None  # noqa: S101
+        if raw.strip() and not line.indent.startswith(self.yaml):
+            self._end_yaml()
+            return False
+        self.block.append(raw)
+        if line.indent == self.yaml and line.text == "...":
+            self._end_yaml()
+        return True
+
+    def _end_yaml(self) -> None:
+        """Give the block to the latest result."""
+        if self.yaml is not None:
+            results = self.open[-1].results
+            results[-1] = replace(results[-1], lines=(*results[-1].lines, *self.block))
+        self.yaml = None
+
+    def _brace(self, line: Line) -> bool:
+        at = self._find(line.indent)
+        if at is None or (which := self.open[at].brace) is None:
+            return False
+        level = self.open[at]
+        level.brace = None
+        if len(self.open) > at + 1:
+            children, _ = self._children(at)
+            level.results[which] = replace(level.results[which], children=children)
+        return True
+
+    def _result(self, line: Line) -> bool:
+        at = self._find(line.indent)
+        if at is None:
+            at = self._opened_by(line)
+            if at is None:
+                return False
+        level = self.open[at]
+        stray = line.number is None and line.good and not line.text.startswith("- ")
+        if stray and level.last and level.counted:
+            return False  # words that begin with "ok" among results that are numbered
+        inside = len(self.open) > at + 1
+        children, head = self._children(at) if inside else ((), [])
+        text = line.text
+        if text == "{" or text.endswith(" {"):
+            text, level.brace = text[:-1].rstrip(), len(level.results)
+        place = level.last + 1 if line.number is None else line.number
+        result = _made(line, text, place, (*head, *self._take()), self.whole)
+        if inside and not children and result.status is CaseStatus.PASS:
+            children = (fault("results", "a group of tests without results"),)
+        level.inner, level.runs = None, False
+        level.add(replace(result, children=children), line.number)
+        return True
+
+    def _children(self, at: int) -> tuple[tuple[Result, ...], list[str]]:
+        """Close what is inside of a level; return its results and the lines before it."""
+        self._close(at + 2)
+        child = self.open.pop()
+        child.end(self.budget, top=False)
+        return tuple(child.earlier), child.head
+
+    def _opened_by(self, line: Line) -> int | None:
+        """Open the level that a result without a version or plan before it begins."""
+        numbered = line.number is not None
+        if not self.open:
+            if line.indent and self.before is None:
+                return None
+            if not (line.indent or numbered or not line.good or not line.text):
+                return None
+            self._push("", version=False)
+            self.open[0].inner = self.before
+            if not line.indent:
+                return 0
+        if not self._inside(line.indent):
+            return None
+        level = self.open[-1]
+        if line.number != 1 and level.inner is None:
+            return None  # an indented remark that quotes a result
+        if self._push(line.indent, version=False, name=level.inner or "") is None:
+            return None
+        return len(self.open) - 1
 
 
-def _placed(result: Result, level: _Level) -> Result:
-    """Return the result, as an ERROR when its number has no place in its level."""
-    number = result.number or 0
-    why = ""
-    if number in level.seen:
-        why = f"a second result number {number}"
-    elif number < level.last or number == 0:
-        why = f"result number {number} after number {level.last}"
-    elif level.plan is not None and number > level.plan:
-        why = f"result number {number} of a plan of {level.plan}"
-    level.seen.add(number)
-    level.last = max(level.last, number)
-    if not why:
-        return result
-    return replace(result, status=CaseStatus.ERROR, reason=f"{why} ({result.status.value})")
-
-
-def read_result(m: re.Match[str], lines: tuple[str, ...], whole: bool) -> Result:
-    """Turn a matched result line into a Result without children."""
-    number, rest = int(m["number"]), (m["rest"] or "").removeprefix("- ").strip()
-    status = CaseStatus.PASS if m["how"] == "ok" else CaseStatus.FAIL
-    name, reason = rest, ""
-    if note := _NOTE.fullmatch(rest):
-        name, reason = note["name"].strip(), note["note"].strip()
-        if directive := _DIRECTIVE.match(reason):
-            status = _directed(directive["word"].upper(), status)
-            reason = directive["reason"].strip()
-        # ksft_test_result_skip() and its kin print the name after the directive
-        name = name or reason
-    timeouts = [t["name"] for line in lines if (t := _TIMED_OUT.match(line))]
+def _made(line: Line, text: str, place: int, lines: tuple[str, ...], whole: bool) -> Result:
+    """Turn a result line into a Result without children."""
+    said = ktap_lines.said(text, good=line.good)
+    status, reason = said.status, said.reason
+    name = said.name or f"#{place}"
+    timeouts = [t["name"] for each in lines if (t := _TIMED_OUT.match(each))]
     if status is CaseStatus.FAIL and any(_same(name, t) for t in timeouts):
         status, reason = CaseStatus.TIMEOUT, reason or "ended by its own time limit"
     if not whole:
         status, reason = CaseStatus.ERROR, "the output ends within this line"
-    return Result(number, name or f"#{number}", status, reason, lines)
-
-
-def _directed(word: str, status: CaseStatus) -> CaseStatus:
-    """Return what the directive makes of ok (PASS) or not ok (FAIL)."""
-    if word == "TODO":
-        return CaseStatus.XFAIL if status is CaseStatus.FAIL else status
-    if word == "XPASS":
-        return status
-    return CaseStatus(word)
+    return Result(line.number, name, status, reason, lines, mark=said.mark)
 
 
 def _same(full: str, short: str) -> bool:

@@ -20,7 +20,8 @@ from pinrace.guest.channel import Decoder
 from pinrace.guest.machine import Machine, Replay, get_machine
 from pinrace.guest.outcome import Ending, GuestRun
 from pinrace.host.meter import Meter
-from pinrace.judge import splats
+from pinrace.judge import ending, splats
+from pinrace.judge.ending import End
 from pinrace.races.benchmark.windows import Window
 from pinrace.races.preempt.session import TCG_SCALE
 from pinrace.races.replay import run as replays
@@ -167,11 +168,12 @@ def take(found: Found, run: GuestRun) -> str:
     if race.get("lost", "0") != "0":
         found.hit, found.how = True, _why(run)
         return ""
-    done = run.ending is Ending.DONE
-    if run.boot_seconds is not None and (reports := splats.against(run.console)):
-        found.hit, found.how = True, reports[0].title if done else CRASHED
+    reading = ending.of(run, splats.against(run.console) if run.boot_seconds is not None else ())
+    if reading.reports:
+        died = run.ending is not Ending.DONE
+        found.hit, found.how = True, CRASHED if died else reading.reports[0].title
         return ""
-    if done and race:
+    if reading.end is End.ENDED and race:
         return ""
     job = run.jobs[-1] if run.jobs else None
     said = job.output.decode(errors="replace").strip()[-200:] if job else ""

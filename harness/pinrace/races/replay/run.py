@@ -20,8 +20,8 @@ from pinrace.guest.outcome import Ending, GuestRun
 from pinrace.guest.plan import PLAN_PATH, jobs_plan
 from pinrace.guest.process import Guest
 from pinrace.image.initramfs import overlay
-from pinrace.judge import splats
-from pinrace.judge.verdict import Ending as JudgedEnding
+from pinrace.judge import ending, splats
+from pinrace.judge.ending import End
 from pinrace.judge.verdict import Evidence
 from pinrace.races.replay import token as tokens
 from pinrace.races.replay import words
@@ -166,18 +166,19 @@ def _failure(job: Job, run: GuestRun, race: dict[str, str]) -> str:
 
     Only what a person is told: whether two runs are the same, their fingerprints say.
     """
+    found = splats.find(splats.read(run.console))
+    reading = ending.of(run, found)
     if run.ending is not Ending.DONE:
         return run.reason
-    found = splats.find(splats.read(run.console))
-    rules = splats.load_rules()
-    reports = [s for s in found if rules.counts(s)]
+    if reading.end is End.INFRA:
+        raise InfrastructureError(reading.sentence, log=run.console)
     main = run.jobs[-1]
     if tortures.is_job(job.name):
-        said = Evidence(JudgedEnding.DONE, job_status=main.status, timed_out=main.timed_out)
-        verdict, reason = judge(parse(main.recs), said, found, rules)
+        said = Evidence(Ending.DONE, job_status=main.status, timed_out=main.timed_out)
+        verdict, reason = judge(parse(main.recs), said, found)
         return reason if verdict is Verdict.FAIL else ""
-    if reports:
-        return f"the kernel reported {reports[0].title}"
+    if reading.against:
+        return reading.sentence
     if main.timed_out:
         return f"{job.name} ran into its time limit"
     if "pinned" in job.name or _MEET.fullmatch(job.name):
@@ -188,7 +189,9 @@ def _failure(job: Job, run: GuestRun, race: dict[str, str]) -> str:
         return f"of {race['rounds']} rounds, {counts}" if kinds else ""
     if job.name not in SUITES:
         return ""
-    cases = ktap.parse(main.output.decode(errors="replace")).flatten()
+    cases = ktap.parse(
+        main.output.decode(errors="replace"), ended=main.status is not None
+    ).flatten()
     bad = [case.name for case in cases if case.status.bad]
     return f"{len(bad)} cases failed: {', '.join(bad[:5])}" if bad else ""
 

@@ -18,7 +18,8 @@ from pinrace.deadline import Deadline
 from pinrace.engine.cell import BOOT_SECONDS, Bench
 from pinrace.errors import InfrastructureError
 from pinrace.guest.boot import run_guest
-from pinrace.guest.outcome import Ending
+from pinrace.judge import ending
+from pinrace.judge.ending import End
 from pinrace.races.torture.jobs import job
 from pinrace.races.torture.records import Told, parse
 from pinrace.races.torture.values import TorturePlan
@@ -89,7 +90,7 @@ def attempt(
             found.append(Catch(how, once.seed, True, told.trials, told.violations[0].second))
         elif how == "torture" and told.ended:
             found.append(Catch(how, once.seed, False, told.trials, told.seconds))
-        elif how == "torture" and told.began and ran.ending in (Ending.PANIC, Ending.HANG):
+        elif how == "torture" and told.began and ending.of(ran).end in (End.DIED, End.HUNG):
             found.append(Catch(how, once.seed, True, told.trials, told.seconds))
         else:
             why = ran.reason

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pinrace.judge import ending
+from pinrace.judge.ending import End, Reading
 from pinrace.judge.splats import Rules, load_rules
-from pinrace.judge.verdict import Ending, Evidence
+from pinrace.judge.verdict import Evidence
 from pinrace.races.torture.records import Told
 from pinrace.values import Splat, Verdict
 
@@ -54,15 +56,11 @@ def judge(
     so busy that its timers do not pass for some, was not tortured.
     """
     rules = rules or load_rules()
-    severity = {splat: rules.severity(splat.rule) for splat in splats}
-    setup = [s for s in splats if severity[s] == "setup"]
-    host = [s for s in splats if severity[s] == "host"]
+    reading = read(evidence, splats, rules, booted=booted)
     reports = [s for s in splats if rules.counts(s)]
-    blind = [s for s in splats if severity[s] == "blind"]
-    if setup:
-        return Verdict.MISS, f"the guest was put together wrongly: {setup[0].title}"
-    if host:
-        return Verdict.MISS, f"the host was too busy for this guest: {host[0].title}"
+    blind = [s for s in splats if rules.severity(s.rule) == "blind"]
+    if reading.end is End.INFRA and not booted:
+        return Verdict.MISS, reading.sentence
     if not booted and not told.began:
         title = reports[0].title if reports else evidence.reason
         return Verdict.MISS, f"the guest did not boot: {title}"
@@ -72,7 +70,7 @@ def judge(
         return Verdict.SKIP, "the kernel does not know PIN_ARGS"
     if seen := against(told, reports):
         return Verdict.FAIL, seen
-    lost = _lost(told, evidence)
+    lost = _lost(told, evidence, reading)
     if lost:
         return lost
     if "-1" in (told.rest.get("group"), told.rest.get("kernel")):
@@ -83,6 +81,20 @@ def judge(
     if unproven or not told.families:
         return Verdict.INCONCLUSIVE, _unproven(unproven)
     return Verdict.PASS, clean(told)
+
+
+def read(
+    evidence: Evidence, splats: Sequence[Splat], rules: Rules | None = None, *, booted: bool = True
+) -> Reading:
+    """Return what the end of a tortured guest says."""
+    return ending.read(
+        evidence.ending,
+        evidence.reason,
+        splats=splats,
+        damage=evidence.channel_error,
+        booted=booted,
+        rules=rules,
+    )
 
 
 def against(told: Told, reports: Sequence[Splat]) -> str:
@@ -138,16 +150,10 @@ def _unproven(unproven: dict[str, str]) -> str:
     return f"proves nothing for {'; '.join(named) or 'any family'}{more}"
 
 
-def _lost(told: Told, evidence: Evidence) -> tuple[Verdict, str] | None:
+def _lost(told: Told, evidence: Evidence, reading: Reading) -> tuple[Verdict, str] | None:
     """Judge a run that did not come to its end, or whose results are not all there."""
-    why = f": {evidence.reason}" if evidence.reason else ""
-    if evidence.ending is Ending.HOST:
-        return Verdict.MISS, f"the guest could not be run{why}"
-    if evidence.ending is Ending.NO_BOOT:
-        return Verdict.MISS, f"the guest did not boot{why}"
-    if evidence.ending is not Ending.DONE:
-        did = "panicked or reset itself" if evidence.ending is Ending.PANIC else "hung"
-        return Verdict.FAIL, f"the kernel {did}{why}"
+    if reading.end is not End.ENDED:
+        return Verdict.FAIL if reading.against else Verdict.MISS, reading.sentence
     if not evidence.abi_ok:
         return Verdict.MISS, f"the program was not of this ABI: {evidence.abi_note}"
     if told.bails or not told.began:
@@ -155,9 +161,8 @@ def _lost(told: Told, evidence: Evidence) -> tuple[Verdict, str] | None:
         return Verdict.MISS, f"the program could not do its work: {said}"
     if evidence.timed_out:
         return Verdict.FAIL, "the program hung: it was ended by its time limit"
-    damage = evidence.channel_error or "; ".join(told.damage[:1])
-    if damage:
-        return Verdict.FAIL, f"results are lost: {damage}"
+    if told.damage:
+        return Verdict.MISS, f"the results arrived damaged: {told.damage[0]}"
     if not told.ended:
         how = (
             f"signal {evidence.job_signal}"

@@ -10,13 +10,14 @@ from threading import Event
 
 from pinrace.arches import ABIS, Abi
 from pinrace.deadline import Deadline
-from pinrace.engine.cell import BOOT_SECONDS, ENDINGS, Bench, check_abi, find_splats
+from pinrace.engine.cell import BOOT_SECONDS, Bench, check_abi, find_splats
 from pinrace.errors import InfrastructureError
 from pinrace.guest.boot import REPLAY_SLOWER, Limits, run_guest
 from pinrace.guest.channel import Record
 from pinrace.guest.machine import SEQUENTIAL, Machine
 from pinrace.guest.outcome import GuestRun
 from pinrace.judge import blame, splats
+from pinrace.judge.ending import End
 from pinrace.judge.verdict import Ending, Evidence
 from pinrace.races.torture import judge as judging
 from pinrace.races.torture.jobs import job
@@ -93,7 +94,7 @@ def judged(abi: Abi, bench: Bench, ran: GuestRun, folder: Path) -> TortureResult
     main = ran.jobs[-1]
     told = parse(main.recs)
     ok, note = check_abi(abi, jobs, direct=True)
-    ending = ENDINGS[ran.ending]
+    ending = ran.ending
     said = main.error or main.output.decode(errors="replace").strip()[-300:]
     evidence = Evidence(
         ending=ending,
@@ -104,13 +105,17 @@ def judged(abi: Abi, bench: Bench, ran: GuestRun, folder: Path) -> TortureResult
         abi_ok=ok,
         abi_note=note,
         channel_error="; ".join(ran.damage),
+        booted=ran.boot_seconds is not None,
     )
     found = find_splats(ran, bench, folder, abi)
     verdict, reason = judging.judge(
         told, evidence, found, promised=bench.promised, booted=ran.boot_seconds is not None
     )
     notes = (*_notes(told, bench.machine), *blame.notes(found))
-    return result(told, verdict, reason, found, folder, notes=notes)
+    end = judging.read(evidence, found, booted=evidence.booted).end
+    if end is End.ENDED and main.timed_out:
+        end = End.HUNG
+    return result(told, verdict, reason, found, folder, notes=notes, end=end)
 
 
 def _notes(told: Told, machine: Machine) -> tuple[str, ...]:
@@ -133,6 +138,7 @@ def result(
     folder: Path,
     *,
     notes: tuple[str, ...] = (),
+    end: End = End.ENDED,
 ) -> TortureResult:
     """Put the value together."""
     sums = {name: told.by_family(name) for name in told.families}
@@ -151,6 +157,8 @@ def result(
         notes=notes,
         inconclusive=tuple(judging.inconclusive(told)),
         began=told.began,
+        end=End.HUNG if told.hangs and end is End.ENDED else end,
+        leaks=tuple(told.leaks),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pinrace.judge.ending import End
 from pinrace.values import Splat, Verdict
 
 # What can be broken on purpose: a supervisor that replies plainly where a pinned reply is meant,
@@ -100,3 +101,5 @@ class TortureResult:
     notes: tuple[str, ...] = ()
     inconclusive: tuple[str, ...] = ()  # families that prove nothing
     began: bool = False  # the lanes had started
+    end: End = End.ENDED  # what the guest's end says; HUNG for lanes that hang, too
+    leaks: tuple[str, ...] = ()
