@@ -14,7 +14,9 @@ from pinrace.errors import Exit
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     options.build_options(parser)
-    parser.add_argument("--no-baseline", action="store_true", help="leave the unpatched tree out")
+    parser.add_argument(
+        "--no-baseline", action="store_true", help="do not build the unpatched tree"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

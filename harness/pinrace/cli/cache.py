@@ -19,9 +19,11 @@ _PRUNABLE = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument(
-        "--prune", nargs="*", metavar="KIND", help="remove what was not used lately"
+        "--prune", nargs="*", metavar="KIND", help="remove entries that were not used lately"
     )
-    parser.add_argument("--days", type=float, default=30, help="with --prune: older than this")
+    parser.add_argument(
+        "--days", type=float, default=30, help="age in days for --prune (default: 30)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -29,10 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--run",
         default="",
         metavar="LINE",
-        help="what the guest's shell is to run, e.g. pinsmoke; implies --stopped",
+        help="run this line in the guest's shell, e.g. pinsmoke; implies --stopped",
     )
     parser.add_argument(
-        "gdb_words", nargs="*", metavar="GDB", help="options of gdb, after --, e.g. -batch -ex bt"
+        "gdb_words", nargs="*", metavar="GDB", help="options for gdb, after --, e.g. -batch -ex bt"
     )
 
 

@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     options.build_options(parser)
     tests = parser.add_mutually_exclusive_group()
-    tests.add_argument("--only-selftest", action="store_true", help="leave the torture out")
-    tests.add_argument("--only-torture", action="store_true", help="leave the selftest out")
+    tests.add_argument("--only-selftest", action="store_true", help="run no torture")
+    tests.add_argument("--only-torture", action="store_true", help="run no selftest")
     parser.add_argument(
         "--selftests",
         type=int,
@@ -47,12 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--torture",
         default="20s",
         metavar="TIME",
-        help="how long to race each kernel, e.g. 90s or 2m (default: %(default)s)",
+        help="time to race each kernel, e.g. 90s or 2m (default: %(default)s)",
     )
     parser.add_argument("--guests", type=int, default=1, help="guests at once (default: 1)")
     parser.add_argument("--smp", type=int, default=2, help="CPUs of a guest (default: 2)")
     parser.add_argument(
-        "--resume", action="store_true", help="take what an earlier run found on the same kernels"
+        "--resume", action="store_true", help="reuse results of an earlier run on the same kernels"
     )
     parser.add_argument(
         "--against",

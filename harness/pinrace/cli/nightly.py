@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a matrix (default: configs/nightly.toml)",
     )
     insecure_option(parser)
-    parser.add_argument("--again", action="store_true", help="run what passed on the same, too")
+    parser.add_argument(
+        "--again", action="store_true", help="also run cells that already passed on the same input"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

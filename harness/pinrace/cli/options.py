@@ -23,14 +23,15 @@ DEFAULT_SERIES = KERNEL / "pin-args"
 
 def tree_options(parser: argparse.ArgumentParser) -> None:
     """--tree and --series."""
-    parser.add_argument(
+    group = parser.add_argument_group("what to test")
+    group.add_argument(
         "--tree",
         default=DEFAULT_TREE,
         help="debian:7.3, stable, v7.3, URL#TAG, a folder, …: see `pinrace help trees`"
         " (default: %(default)s)",
     )
-    insecure_option(parser)
-    parser.add_argument(
+    insecure_option(group)
+    group.add_argument(
         "--series",
         default=str(DEFAULT_SERIES),
         help="a folder of patches, an mbox, a message id or its URL at lore.kernel.org, and"
@@ -39,12 +40,12 @@ def tree_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def insecure_option(parser: argparse.ArgumentParser) -> None:
+def insecure_option(parser: argparse._ActionsContainer) -> None:
     """--insecure."""
     parser.add_argument(
         "--insecure",
         action="store_true",
-        help="take over the network what nothing vouches for; every result says so",
+        help="accept downloads without a verified signature; results are marked NOT VERIFIED",
     )
 
 
@@ -56,20 +57,27 @@ def build_options(parser: argparse.ArgumentParser) -> None:
 
 def kernel_options(parser: argparse.ArgumentParser) -> None:
     """What decides which kernels are built of a tree."""
-    parser.add_argument(
+    group = parser.add_argument_group("kernels")
+    group.add_argument(
         "--arch", action="append", help=f"{', '.join(ARCHES)}; may be repeated (default: all)"
     )
-    parser.add_argument(
+    group.add_argument(
         "--abi", action="append", help=f"{', '.join(ABIS)}; may be repeated (default: all)"
     )
-    parser.add_argument(
-        "--flavor", action="append", help="plain, kcsan, debug; may be repeated (default: plain)"
+    group.add_argument(
+        "--flavor",
+        action="append",
+        help=f"{', '.join(kconfig.flavors())}; may be repeated (default: plain)",
     )
-    parser.add_argument(
-        "--config", action="append", default=[], metavar="X=y", help="one more kernel option"
+    group.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        metavar="X=y",
+        help="set a kernel option; may be repeated",
     )
-    parser.add_argument("--kernel", type=Path, help="take this built kernel (needs one --arch)")
-    parser.add_argument(
+    group.add_argument("--kernel", type=Path, help="use this built kernel (needs one --arch)")
+    group.add_argument(
         "--llvm",
         nargs="?",
         const="1",
@@ -77,19 +85,24 @@ def kernel_options(parser: argparse.ArgumentParser) -> None:
         metavar="SUFFIX",
         help="build with clang, as make's LLVM=1; --llvm=-16 for clang-16 (default: $LLVM)",
     )
-    parser.add_argument("-j", "--jobs", type=int, default=0, help="compilers at once")
+    group.add_argument(
+        "-j", "--jobs", type=int, default=0, help="compilers at once (default: one a CPU)"
+    )
 
 
 def cell_options(parser: argparse.ArgumentParser) -> None:
     """What decides which cells run."""
-    parser.add_argument(
+    group = parser.add_argument_group("cells")
+    group.add_argument(
         "--suite", action="append", help=f"{', '.join(SUITES)}; may be repeated (default: all)"
     )
-    parser.add_argument("-k", dest="only", default="", help="only cases whose name holds this")
-    parser.add_argument("--repeat", type=int, default=1, help="run each cell this many times")
-    parser.add_argument("--guests", type=int, default=0, help="guests at once")
-    parser.add_argument("--smp", type=int, default=2, help="CPUs of a guest (default: 2)")
-    parser.add_argument(
+    group.add_argument("-k", dest="only", default="", help="only cases whose name holds this")
+    group.add_argument("--repeat", type=int, default=1, help="run each cell this many times")
+    group.add_argument(
+        "--guests", type=int, default=0, help="guests at once (default: as many as fit)"
+    )
+    group.add_argument("--smp", type=int, default=2, help="CPUs of a guest (default: 2)")
+    group.add_argument(
         "--no-baseline",
         action="store_true",
         help="do not run the unpatched tree: every failure counts as new",

@@ -18,14 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "run",
         nargs="*",
         default=[journal.LATEST],
-        help="its id, or its folder, finished or not (default: the latest one)",
+        help="id or folder of a run, finished or not (default: the latest)",
     )
     parser.add_argument(
         "-o",
         "--output",
         type=Path,
         metavar="FILE",
-        help="write the page of one run there (default: report.html in its folder)",
+        help="write the page to this file (default: report.html in the run's folder)",
     )
 
 

@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument("matrix", nargs="?", type=Path, help="for example configs/matrix/full.toml")
     insecure_option(parser)
-    parser.add_argument("--fresh", action="store_true", help="forget results of before")
-    parser.add_argument("--list", action="store_true", help="say what would run")
+    parser.add_argument("--fresh", action="store_true", help="start again, without earlier results")
+    parser.add_argument("--list", action="store_true", help="list the legs and run nothing")
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema, for editors")
     tables.option(parser)
 

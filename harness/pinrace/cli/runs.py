@@ -14,7 +14,7 @@ from pinrace.runs import journal, summary
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument("run", nargs="?", help="show this one again; 'latest' is the last")
+    parser.add_argument("run", nargs="?", help="id of the run to show; 'latest' is the last one")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -48,27 +48,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="so many of the seeds on the unmutated series, too (default: 1)",
+        help="also run the first N seeds on the unmodified series, for false alarms (default: 1)",
     )
     parser.add_argument(
         "--repeats",
         type=int,
         default=0,
         metavar="N",
-        help="and replay a token of each kind that often on each ABI (default: 0)",
+        help="replay a token of each kind N times on each ABI (default: 0)",
     )
     parser.add_argument(
         "--at-once",
         type=int,
         default=1,
         metavar="N",
-        help="so many attempts beside each other, of those whose CPUs take turns (default: 1)",
+        help="run N attempts in parallel, where a guest uses one host thread (default: 1)",
     )
     parser.add_argument(
-        "--into", type=Path, help=f"where results are kept (default: runs/{FOLDER})"
+        "--into", type=Path, help=f"folder for the results (default: runs/{FOLDER})"
     )
-    parser.add_argument("--write", type=Path, metavar="FOLDER", help="make the page and its plots")
-    parser.add_argument("--only-write", action="store_true", help="measure nothing more")
+    parser.add_argument(
+        "--write", type=Path, metavar="FOLDER", help="write the page and its plots to this folder"
+    )
+    parser.add_argument(
+        "--only-write", action="store_true", help="write the page from earlier results"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "cmd",
         nargs="*",
         metavar="CMD",
-        help="run this in the guest, after --, and exit as it did (default: a shell)",
+        help="run this in the guest, after --, and exit with its status (default: a shell)",
     )
 
 

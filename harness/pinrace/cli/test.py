@@ -21,9 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--deterministic",
         action="store_true",
-        help="on machines that repeat themselves: a cell that fails comes with its token",
+        help="run deterministically (QEMU -icount); a failing cell prints a replay token",
     )
-    parser.add_argument("--seed", type=int, default=7, help="of --deterministic (default: 7)")
+    parser.add_argument("--seed", type=int, default=7, help="seed of --deterministic (default: 7)")
 
 
 def run(args: argparse.Namespace) -> int:
