@@ -38,6 +38,8 @@ _INSIDE = re.compile(
     r"pstate: |x\d+ ?: |\s*(?:---)? ?interrupt: |Exception stack|\s*\.\.\. "
 )
 _OTHERS = re.compile(r"CPU: \d+ |task:|NMI backtrace for cpu |Backtrace for cpu |---\[ end trace")
+# What is no stack though it looks like one
+_HINT = re.compile(r"Preemption disabled at:|handlers:|(?:hard|soft)irqs last ")
 _IRQ_END = re.compile(r" ?</(?:IRQ|SOFTIRQ|NMI)>")
 _CPU = re.compile(r"(?:CPU: |NMI backtrace for cpu |Backtrace for cpu )(\d+)\b")
 _TASK_PID = re.compile(r"task:.*\bpid:(\d+)")
@@ -119,7 +121,7 @@ def _ends(block: Block, text: str) -> bool:
 
 def functions(report: Report, rules: Rules) -> tuple[str, ...]:
     """Return what tells of a report, innermost function first, without what only carries it."""
-    found = blocks(report.lines)
+    found = [b for b in blocks(report.lines) if not (b.headers and _HINT.match(b.headers[-1]))]
     if report.rule.stacks > 1:
         each = [" < ".join(_telling(b, rules, report)[:3]) for b in found]
         said = sorted({one for one in each if one})[: report.rule.stacks]
