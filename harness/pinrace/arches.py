@@ -44,6 +44,7 @@ class Debug:
     pushed: int  # bytes that a call leaves on the stack, 0 when it uses a register
     traps: str  # names of what an exception or an interrupt enters, as a regular expression
     quiet: str  # instructions that touch nothing but registers and call nothing, as objdump prints
+    irq_stack_from_end: bool  # what a CPU notes of its interrupt stack: its end, else its begin
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,7 @@ _X86_64 = Arch(
         quiet=r"(lea|nop\w*|endbr64)\b.*|xchg %ax,%ax"
         r"|(mov[a-z]*|test|cmp|xor|and|or|add|sub|sh[lr]|sar|inc|dec|neg|not|imul|cmov\w+|set\w+"
         r"|j\w+|cltq|cltd|cqto)[bwlq]?( [^(:*]*)?",
+        irq_stack_from_end=True,
     ),
     packages=("gcc", "libc6-dev"),
     abis=(
@@ -236,6 +238,7 @@ _ARM64 = Arch(
         quiet=r"(nop|bti|paciasp|autiasp)\b.*"
         r"|(mov[kzn]?|mvn|neg|adrp?|adds?|subs?|cmp|cmn|tst|ands?|orr|orn|eor|bics?|lsl|lsr|asr|madd"
         r"|mul|[su]bfx|[su]bfiz|bfi|bfxil|[su]xt[bhw]|cs\w+|cinc|ccmp|b|b\.\w+|cbn?z|tbn?z) [^\[]*",
+        irq_stack_from_end=False,
     ),
     packages=("gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"),
     abis=(

@@ -3,7 +3,7 @@
  * Two operations that meet in the kernel, for a debugger that decides how.
  *
  * Side a runs on CPU 0, side b on CPU 1, each in a thread of the supervisor; a
- * tracee runs on CPU 1 (`cpu_a` and `cpu_b`). What the sides do is the scenario's.
+ * tracee runs on side b's CPU. What the sides do is the scenario's.
  */
 #ifndef HOLD_H
 #define HOLD_H
@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "race.h"
+
 #define PATH_ROOM	16	/* read in two words, or four */
 #define GOOD		"/tmp/goodgoodgo"
 #define EVIL		"/tmp/evilevilev"
@@ -20,7 +22,6 @@
 #define TRACEE		"hold-tracee"	/* argv[0] of a tracee, and */
 #define CHILD		"hold-child"	/* of the program that it starts */
 #define SHARED_SIZE	4096
-#define ANSWER_ROOM	4096
 #define WAIT_MS		20000	/* for anything; the clock stands still while all is held */
 
 /* How a call of the tracee's went: the first letter of the file, or one of these. */
@@ -55,7 +56,7 @@ struct scenario {
 	bool again;		/* the tracee's next call can be the next round's */
 	/*
 	 * Where a gate stops side a: in its read of what it is given, after that
-	 * many bytes, or in its use of `answer_place`.
+	 * many bytes, or in its use of race_answer_place.
 	 */
 	size_t gate_after;
 	bool gate_in_answer;
@@ -67,14 +68,6 @@ extern const struct scenario plain_scenarios[];	/* lost by their nature: no PIN_
 /* The path that is approved and mutated; shared with tracees. */
 extern char *shared_path;
 extern int shared_memory;
-extern int cpu_a, cpu_b;
-
-/* Side a's view of the same: see meet.c. */
-void *source(void *in_shared);
-
-/* Memory of the supervisor's that side a's calls use, and what a gate there gives. */
-extern void *answer_place;
-extern char answer[ANSWER_ROOM];
 
 /* What several scenarios share. */
 void flip(struct round *r);
@@ -83,9 +76,7 @@ char meaning(const char *text);
 /* What a tracee's second thread does when told. */
 enum { ORDER_EXIT = 'x', ORDER_EXEC = 'e' };
 
-void die(const char *what) __attribute__((noreturn));
 char open_and_tell(const char *path);
-void use_cpu(int cpu);
 void start_tracee(struct round *r, const struct scenario *scenario);
 void next_call(struct round *r);
 void end_tracee(struct round *r);

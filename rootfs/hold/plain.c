@@ -37,9 +37,9 @@ static void look_and_continue(struct round *r)
 	struct iovec here = { r->a.text, PATH_ROOM }, there = { (void *)(uintptr_t)r->path, PATH_ROOM };
 
 	if (process_vm_readv(r->pid, &here, 1, &there, 1, 0) != PATH_ROOM)
-		die("cannot look at the path");
-	memcpy(answer, &resp, sizeof(resp));
-	r->a.err = ioctl(r->listener, SECCOMP_IOCTL_NOTIF_SEND, answer_place) ? errno : 0;
+		race_die("cannot look at the path");
+	memcpy(race_answer, &resp, sizeof(resp));
+	r->a.err = ioctl(r->listener, SECCOMP_IOCTL_NOTIF_SEND, race_answer_place) ? errno : 0;
 }
 
 static const char *check_used(struct round *r)
@@ -52,7 +52,7 @@ static const char *check_used(struct round *r)
 
 static void open_a(struct round *r)
 {
-	r->what = open_and_tell(source(shared_path));
+	r->what = open_and_tell(race_source(shared_path));
 }
 
 static const char *check_path(struct round *r)
@@ -62,13 +62,13 @@ static const char *check_path(struct round *r)
 
 static void write_a(struct round *r)
 {
-	r->a.err = write(pipes[1], source(shared_path), PATH_ROOM) == PATH_ROOM ? 0 : errno;
+	r->a.err = write(pipes[1], race_source(shared_path), PATH_ROOM) == PATH_ROOM ? 0 : errno;
 }
 
 static const char *check_data(struct round *r)
 {
 	if (r->a.err || read(pipes[0], text, PATH_ROOM) != PATH_ROOM)
-		die("the pipe gives something else");
+		race_die("the pipe gives something else");
 	r->what = meaning(text);
 	return r->what == NOT_FOUND ? "the data was torn" : NULL;
 }
@@ -101,7 +101,7 @@ static void change_vector(struct round *r)
 
 static void writev_a(struct round *r)
 {
-	r->a.err = writev(pipes[1], source(shared_path), 2) == PATH_ROOM ? 0 : errno;
+	r->a.err = writev(pipes[1], race_source(shared_path), 2) == PATH_ROOM ? 0 : errno;
 }
 
 /* ---- measured, and then copied ---- */
@@ -140,7 +140,7 @@ static void fsopen_a(struct round *r)
 static const char *check_name(struct round *r)
 {
 	if (r->a.err && r->a.err != ENODEV)
-		die("fsopen");
+		race_die("fsopen");
 	return r->a.err ? NULL : "the name has the length of one and the bytes of the other";
 }
 

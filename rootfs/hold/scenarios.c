@@ -42,7 +42,7 @@ static void pin(struct round *r, struct side *side)
 {
 	struct seccomp_notif_pin_args req = { 0 };
 
-	void *text = side == &r->a ? answer_place : side->text;
+	void *text = side == &r->a ? race_answer_place : side->text;
 
 	pr_pin_add(&req, 1, SECCOMP_PIN_CSTRING, PATH_ROOM);
 	side->err = pr_pin(r->listener, &req, r->id, text, PATH_ROOM) ? errno : 0;
@@ -124,7 +124,7 @@ static void signal_and_wait_b(struct round *r)
 static void reap(struct round *r)
 {
 	if (waitpid(r->pid, NULL, 0) != r->pid)
-		die("waitpid");
+		race_die("waitpid");
 	r->pid = 0;
 }
 
@@ -161,7 +161,7 @@ static void exec_and_wait_b(struct round *r)
 {
 	order(r, ORDER_EXEC);
 	if (!wait_notification(r))
-		die("no notification of the new program");
+		race_die("no notification of the new program");
 }
 
 static void addfd_b(struct round *r)
@@ -183,11 +183,11 @@ static void receive_twice_b(struct round *r)
 	if (!wall)
 		wall = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (wall == MAP_FAILED)
-		die("mmap");
+		race_die("mmap");
 	r->b.err = ioctl(r->listener, SECCOMP_IOCTL_NOTIF_RECV, wall) ? errno : 0;
 	flip(r);
 	if (pr_recv(r->listener, &req, WAIT_MS) || req.id != r->id)
-		die("cannot receive it again");
+		race_die("cannot receive it again");
 }
 
 static void open_a(struct round *r)
@@ -212,7 +212,7 @@ static const char *nothing_left(struct round *r)
 	char what;
 
 	if (pr_recv(r->listener, &req, WAIT_MS))
-		die("no second notification came");
+		race_die("no second notification came");
 	if (!pr_continue(r->listener, req.id, PR_PINNED))
 		return "a later call could be continued on a pin that nobody took";
 	if (errno != ENOENT)

@@ -24,16 +24,6 @@
 
 static int orders_fd, answers_fd;
 
-void use_cpu(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set))
-		die("sched_setaffinity");
-}
-
 char open_and_tell(const char *path)
 {
 	char first = OTHER;
@@ -135,11 +125,11 @@ static void spawn(struct round *r, const int *fds, const struct scenario *scenar
 	snprintf(words[5], sizeof(words[5]), "%d", scenario->again ? INT_MAX : FEW_CALLS);
 	for (int i = 0; i < 6; i++)
 		argv[i + 1] = words[i];
-	use_cpu(cpu_b);
+	race_use_cpu(race_cpu[RACE_B]);
 	errno = posix_spawn(&r->pid, "/proc/self/exe", NULL, NULL, argv, environ);
 	if (errno)
-		die("posix_spawn");
-	use_cpu(cpu_a);
+		race_die("posix_spawn");
+	race_use_cpu(race_cpu[RACE_A]);
 }
 
 void start_tracee(struct round *r, const struct scenario *scenario)
@@ -147,7 +137,7 @@ void start_tracee(struct round *r, const struct scenario *scenario)
 	int pair[2], answers[2], orders[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || pipe(answers) || pipe(orders))
-		die("cannot make pipes");
+		race_die("cannot make pipes");
 	fcntl(answers[0], F_SETFD, FD_CLOEXEC);
 	fcntl(orders[1], F_SETFD, FD_CLOEXEC);
 	fcntl(pair[0], F_SETFD, FD_CLOEXEC);
@@ -160,7 +150,7 @@ void start_tracee(struct round *r, const struct scenario *scenario)
 	r->listener = pr_recv_fd(pair[0]);
 	close(pair[0]);
 	if (r->listener < 0)
-		die("no listener came");
+		race_die("no listener came");
 }
 
 void next_call(struct round *r)
@@ -168,7 +158,7 @@ void next_call(struct round *r)
 	struct seccomp_notif req;
 
 	if (pr_recv(r->listener, &req, WAIT_MS))
-		die("no notification came");
+		race_die("no notification came");
 	r->id = req.id;
 	r->path = req.data.args[1];
 }
@@ -179,7 +169,7 @@ char wait_answer(struct round *r)
 	char what = DEAD;
 
 	if (poll(&fd, 1, WAIT_MS) <= 0)
-		die("no answer from the tracee");
+		race_die("no answer from the tracee");
 	(void)!read(r->answers, &what, 1);
 	return what;
 }

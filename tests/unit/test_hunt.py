@@ -32,6 +32,7 @@ class Told:
 
     def __init__(self, *rounds: tuple[Verdict, str, bool] | Exception) -> None:
         self.told, self.rounds = list(rounds), 0
+        self.strange: dict[str, int] = {}
 
     def play(self, hold: Hold, *, slide: object = None) -> Played:
         self.rounds += 1

@@ -118,8 +118,8 @@ def build_programs(abi: Abi, include: Path) -> Path:
         compiler_identity(abi),
         repr([(p.name, p.sources, p.libs) for p in wanted]),
         " ".join(CFLAGS),
-        _digest_folder(include),
-        _digest_folder(ROOTFS, "*.[ch]"),
+        digest_folder(include),
+        digest_folder(ROOTFS, "*.[ch]"),
     )
 
     def fill(draft: Path) -> None:
@@ -136,7 +136,7 @@ def _compile(program: Program, abi: Abi, include: Path, out: Path) -> None:
         f"{abi.cross}gcc",
         *CFLAGS,
         *("-isystem", include),
-        *("-I", "lib"),
+        *("-I", "lib", "-I", "lib/race"),
         *program.sources,
         *("-o", out),
         *(f"-l{lib}" for lib in program.libs),
@@ -218,7 +218,7 @@ def _log_path(name: str) -> Path:
     return folder / f"{name}.log"
 
 
-def _digest_folder(folder: Path, pattern: str = "*") -> str:
+def digest_folder(folder: Path, pattern: str = "*") -> str:
     """Return a digest of a folder's files, names included."""
     files = sorted(p for p in folder.rglob(pattern) if p.is_file())
     names = [f"{p.relative_to(folder)} {store.digest_file(p)}" for p in files]

@@ -41,6 +41,7 @@ class Found:
     why: str  # the guest program's words, or the kernel's
     again: int  # of CONFIRM times that it was played again, how many gave the same verdict
     console: Path
+    at: int | None = None  # the address of the instruction before which the side was held
 
     @property
     def certain(self) -> bool:
@@ -63,6 +64,7 @@ class Hunt:
     seconds: float = 0.0
     complete: bool = False  # nothing of the sweep is left to try
     by_count: dict[tuple[str, int], str] = field(default_factory=dict)  # single holds' verdicts
+    strange: Counter[str] = field(default_factory=Counter)  # entries on nobody's stack, by function
 
     @property
     def violations(self) -> int:
@@ -74,7 +76,9 @@ def singles(hunt: Hunt, window: Window) -> Sweep:
     """One preemption: at each instruction of a window, until it is left."""
     side, function, count = window.side, window.window, window.first
     while window.last is None or count <= window.last:
-        hold = single(side, function, count, window.until, settle=window.settle)
+        hold = single(
+            side, function, count, window.until, settle=window.settle, runners=window.runners
+        )
         played = yield hold
         if played is not None and played.over:
             played = yield hold  # one round in which it was not entered is no end
@@ -141,10 +145,13 @@ def replay(lab: Lab, scenario: str, hold: Hold, folder: Path, *, times: int) -> 
     Raises InfrastructureError when the first guests are lost, which says nothing of the hold.
     """
     verdicts: list[str] = []
+    spoils = lab.program is not None and lab.program.spoils
 
     def script(stage: Stage) -> None:
         while len(verdicts) < times:
             verdicts.append(str(stage.play(hold).verdict))
+            if spoils:
+                break
         stage.next_round()
         stage.leave()
 
@@ -189,6 +196,7 @@ def hunt_window(
         lab.symbols.find(window.against)
     hunt = Hunt(window)
     sweep = sweep_of(hunt, window, with_pairs=with_pairs)
+    spoils = lab.program is not None and lab.program.spoils
     began = time.monotonic()
     boot = 0
     carry = _Carry(next(sweep, None))
@@ -199,13 +207,13 @@ def hunt_window(
             break
         place = folder / str(boot)
         console, until = place / "console.log", time.monotonic() + left
-        play = _Play(hunt, sweep, carry, console, until, keep_going, slide)
+        play = _Play(hunt, sweep, carry, console, until, keep_going, slide, spoils)
         try:
             run = run_script(lab, window.scenario, play, place, seconds=left)
             play.settle(run)
         except (StubGoneError, LostError) as exc:
             _lost(lab, hunt, play, place, exc)
-        if play.enough:
+        if play.enough and not (spoils and keep_going and time.monotonic() < until):
             break
     hunt.complete = carry.hold is None
     hunt.seconds = time.monotonic() - began
@@ -227,6 +235,7 @@ class _Bad:
     hold: Hold
     verdict: str
     again: int = 0
+    at: int | None = None
 
 
 @dataclass
@@ -240,6 +249,7 @@ class _Play:
     until: float  # time.monotonic()
     keep_going: bool
     slide: frozenset[int] | None = None
+    spoils: bool = False
     enough: bool = False
     _bad: list[_Bad] = field(default_factory=list)
     _size: int = 0  # of the console, when it was read last
@@ -259,6 +269,7 @@ class _Play:
                 self.carry.hold = None
             if time.monotonic() > self.until:
                 self.enough = True
+        self.hunt.strange.update(stage.strange)
         stage.next_round()
         stage.leave()
 
@@ -273,9 +284,11 @@ class _Play:
             hunt.given_up[played.stopped] += 1
         if not played.verdict.violated:
             return
-        bad = _Bad(stage.rounds - 1, hold, str(played.verdict))
+        bad = _Bad(stage.rounds - 1, hold, str(played.verdict), at=played.at)
         self._bad.append(bad)
-        if not hunt.window.control:
+        if self.spoils:
+            self.enough = True
+        elif not hunt.window.control:
             self.enough = not self.keep_going
             for _ in range(CONFIRM):
                 bad.again += stage.play(hold, slide=self.slide).verdict == played.verdict
@@ -298,8 +311,9 @@ class _Play:
         for bad in self._bad:
             line = recs[bad.round] if bad.round < len(recs) else ""
             why = line.partition("why=")[2] or "the guest program says so"
-            self.hunt.found.append(Found(bad.hold, bad.verdict, why, bad.again, console))
-        for splat in splats.against(console):
+            self.hunt.found.append(Found(bad.hold, bad.verdict, why, bad.again, console, bad.at))
+        # What a lost round of such a program leaves is what the round was lost by.
+        for splat in () if self.spoils and self._bad else splats.against(console):
             hold = self._under.get(splat.fingerprint)
             under = f" under {hold}" if hold else ""
             self.hunt.reports.append(f"{splat.title}{under} ({console}:{splat.line})")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A guest with a gdb stub that runs rootfs/hold, and a script that plays holds in it."""
+"""A guest with a gdb stub that runs a program of rounds, and a script that plays holds in it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from pinrace.guest.boot import run_guest
 from pinrace.guest.channel import Record
 from pinrace.guest.machine import REPLAY_CMDLINE, Machine, Replay, get_machine
 from pinrace.guest.outcome import GuestRun
+from pinrace.image.cpio import Entry
 from pinrace.races.preempt.stage import Stage
 from pinrace.races.preempt.stub import Stub
 from pinrace.races.preempt.symbols import Symbols
@@ -37,6 +38,18 @@ Script = Callable[[Stage], None]
 
 
 @dataclass(frozen=True)
+class Program:
+    """A guest program on rootfs/lib/race, other than rootfs/hold."""
+
+    argv: tuple[str, ...]
+    files: tuple[Entry, ...]  # that lie over the image
+    sides: tuple[str, ...] = ("a", "b")
+    waits: float = 0.0  # host seconds for which a side may sleep before it counts as blocked
+    env: tuple[tuple[str, str], ...] = ()
+    spoils: bool = False  # a round that is lost leaves a kernel in which nothing else is to be seen
+
+
+@dataclass(frozen=True)
 class Lab:
     """What holds are played in."""
 
@@ -44,9 +57,17 @@ class Lab:
     image: Image
     machine: Machine
     symbols: Symbols
+    program: Program | None = None  # None: rootfs/hold
 
 
-def get_lab(kernel: Kernel, image: Image, *, icount: bool = False) -> Lab:
+def get_lab(
+    kernel: Kernel,
+    image: Image,
+    *,
+    icount: bool = False,
+    program: Program | None = None,
+    smp: int = 2,
+) -> Lab:
     """Return the lab of a kernel; icount: on a machine with one host thread for all vCPUs.
 
     Addresses are those of vmlinux, so nothing may be moved.
@@ -54,12 +75,12 @@ def get_lab(kernel: Kernel, image: Image, *, icount: bool = False) -> Lab:
     arch = get_arch(get_abi(image.abi).arch)
     replay = Replay(SEED) if icount else None
     cmdline = () if icount else (REPLAY_CMDLINE,)
-    machine = get_machine(arch, smp=2, cmdline=cmdline, replay=replay)
+    machine = get_machine(arch, smp=smp, cmdline=cmdline, replay=replay)
     if machine.accel.name != "tcg":  # single steps take no interrupts in TCG alone
         update = {"name": "tcg", "reason": "holds need TCG", "scale": TCG_SCALE}
         accel = machine.accel.model_copy(update=update)
         machine = replace(machine, accel=accel)
-    return Lab(kernel, image, machine, Symbols(kernel.vmlinux))
+    return Lab(kernel, image, machine, Symbols(kernel.vmlinux), program)
 
 
 def run_script(
@@ -97,7 +118,8 @@ def _boot(lab: Lab, scenario: str, player: _Player, folder: Path, seconds: float
     stub = f"unix:path={player.path},server=on,wait=off"
     machine = replace(lab.machine, qemu_args=(*lab.machine.qemu_args, "-gdb", stub))
     scale = machine.accel.scale
-    job = Job("hold", (f"{PROGRAMS}/hold", scenario), timeout=(seconds + SLACK) / scale)
+    program = lab.program or Program((f"{PROGRAMS}/hold", scenario), ())
+    job = Job("hold", program.argv, timeout=(seconds + SLACK) / scale, env=program.env)
     player.start()
     try:
         return run_guest(
@@ -108,6 +130,7 @@ def _boot(lab: Lab, scenario: str, player: _Player, folder: Path, seconds: float
             folder,
             deadline=Deadline.after(BOOT_SECONDS * scale + seconds + 2 * SLACK),
             on_record=player.see,
+            files=program.files,
         )
     finally:
         player.over.set()
@@ -137,7 +160,14 @@ class _Player(threading.Thread):
                 return
         try:
             with Stub(self.path, Deadline.after(SLACK)) as stub:  # ends QEMU if this fails
-                stage = Stage(stub, get_arch(self._lab.machine.arch), self._lab.symbols)
+                program = self._lab.program or Program((), ())
+                stage = Stage(
+                    stub,
+                    get_arch(self._lab.machine.arch),
+                    self._lab.symbols,
+                    sides=program.sides,
+                    waits=program.waits,
+                )
                 self.playing = True
                 self._script(stage)
         except Exception as error:

@@ -2,13 +2,15 @@
 """What a hold is, and how it is written.
 
 A hold is a list of moves.  In each, one side of the guest program runs alone, on its own vCPU, up
-to a point; after the last, everything runs freely.  A side is `a`, on the first CPU, or `b`, on the
-second; what they do is the scenario's (rootfs/hold/).  `t` is the tracee, on the second CPU too: it
-gets there when `b` waits for it.  Written, the moves follow each other with a comma:
+to a point; after the last, everything runs freely.  A side is `a`, on the first CPU, `b`, on the
+second, or `c`, on the third; what they do is the program's (rootfs/hold/, or a race's folder).
+`t` is the tracee, on the second CPU too: it gets there when `b` waits for it.  Written, the moves
+follow each other with a comma:
 
     MOVE  = SIDE.POINT
     POINT = FUNCTION        its first instruction
           | FUNCTION+N      N instructions of its own later, what it calls not counted
+          | FILE:FUNCTION   the one of that name in a source file, as fs/locks.c:fcntl_setlk
           | done            the operation of `a` or `b` has returned to user space; of `t`, there
                             is nothing left to run on its CPU
 
@@ -24,12 +26,12 @@ from dataclasses import dataclass
 from pinrace.errors import UserError
 
 DONE = "done"
-SIDES = {"a": 1, "b": 2, "t": 2}  # and the CPU that each runs on, from 1
+SIDES = {"a": 1, "b": 2, "c": 3, "t": 2}  # and the CPU that each runs on, from 1
 MOST_MOVES = 8
 
-_FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[a-z0-9.]+)?")
+_FUNCTION = re.compile(r"(?:[\w./+-]+\.[chS]:)?[A-Za-z_][A-Za-z0-9_]*(?:\.[a-z0-9.]+)?")
 _MOVE = re.compile(
-    rf"(?P<side>[abt])\.(?P<function>{_FUNCTION.pattern})(?:\+(?P<count>\d{{1,5}}))?"
+    rf"(?P<side>[abct])\.(?P<function>{_FUNCTION.pattern})(?:\+(?P<count>\d{{1,5}}))?"
 )
 
 
@@ -56,24 +58,33 @@ class Hold:
 
 
 def other(side: str) -> str:
-    """Return the side that this one is held against."""
+    """Return the side that this one is held against, where there are two."""
     return "b" if side == "a" else "a"
 
 
 def single(
-    side: str, function: str, count: int, until: str = DONE, *, settle: bool = False
+    side: str,
+    function: str,
+    count: int,
+    until: str = DONE,
+    *,
+    settle: bool = False,
+    runners: str = "",
 ) -> Hold:
-    """Return the hold with one preemption: the other side runs in it, and then this one ends.
+    """Return the hold with one preemption: the others run in it, and then this one ends.
 
-    settle: what the other side has woken runs in it, too.
+    settle: what the other side has woken runs in it, too.  runners: who runs, one after the other,
+    the first of them until `until`; "" for the other of two sides.
     """
-    runner, holder = other(side), "a" if side == "a" else "b"
-    moves = [Move(side, function, count), Move(runner, until)]
+    first, *others = list(runners or other(side))
+    holder = "b" if side == "t" else side
+    moves = [Move(side, function, count), Move(first, until)]
+    moves += [Move(each, DONE) for each in others]
     if settle:
         moves.append(Move("t", DONE))
     moves.append(Move(holder, DONE))
     if until != DONE:
-        moves.append(Move(runner, DONE))
+        moves.append(Move(first, DONE))
     return Hold(tuple(moves))
 
 
@@ -83,7 +94,7 @@ def pair(first: Move, second: Move) -> Hold:
 
 
 def parse_function(text: str) -> str:
-    """Return the name of a function; UserError when it can be none."""
+    """Return the name of a function, perhaps with its file; UserError when it can be none."""
     if text == DONE or not _FUNCTION.fullmatch(text):
         raise UserError(f"'{text}' is no name of a function", hint="as nm vmlinux prints it")
     return text
@@ -92,7 +103,7 @@ def parse_function(text: str) -> str:
 def parse(text: str) -> Hold:
     """Return the hold; UserError says what is wrong with a text that is none."""
     hint = "for example a.seccomp_notify_send+12,b.done,a.done; see pinrace hunt --help"
-    words = text.split(",")
+    words = text.replace("=", ":").split(",")  # as tokens write a colon
     if len(words) > MOST_MOVES:
         raise UserError(f"a hold has {MOST_MOVES} moves at the most, not {len(words)}", hint=hint)
     moves = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Play holds in a guest that runs rootfs/hold: who runs, up to where, and what came of it.
+"""Play holds in a guest that runs a race: who runs, up to where, and what came of it.
 
 What is known of a stop is read from the machine after each: a vCPU is only believed to be at a
 point when its program counter says so.
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -20,7 +20,7 @@ from pinrace.races.preempt.stub import SIGINT, Stub
 from pinrace.races.preempt.symbols import Function, Symbols
 
 MARKER = "find_task_by_vpid"  # its first argument tells where the guest program is
-MAGIC = 0x5A000000  # rootfs/hold/hold.c
+MAGIC = 0x5A000000  # rootfs/lib/race/race.c
 INIT_PID = 1  # a process that there always is
 
 # Where a vCPU that runs alone goes when it can go no further: it has nothing to run, or waits
@@ -42,10 +42,15 @@ MOST_STOPS = 1000  # of others on the way to one point
 ANOTHER_WAY = "it went another way than in the round before"  # to be played again
 NEAR = 8192  # bytes: half of the smallest kernel stack of a task
 LONGEST = 16  # bytes, of an instruction: what a call returns to is no further
+# Where each CPU has the end of its interrupt stack: a variable for each CPU, of each arch.
+IRQ_STACKS = ("hardirq_stack_ptr", "irq_stack_ptr")
+CPU_OFFSETS = "__per_cpu_offset"
+IRQ_STACK_SIZE = 32768  # bytes at the most: with KASAN; there is nothing behind a smaller one
+WORD = 8  # bytes: kernels have 64 bits
 
 
 class Mark(IntEnum):
-    """Where the guest program is; the same numbers as in rootfs/hold/hold.c."""
+    """Where the guest program is; the same numbers as in rootfs/lib/race/race.c."""
 
     NEXT = 1
     READY_A = 2
@@ -54,9 +59,13 @@ class Mark(IntEnum):
     DONE_B = 5
     END = 6
     HELLO = 7
+    READY_C = 8
+    DONE_C = 9
 
 
 _MARKS = frozenset(int(mark) for mark in Mark)
+_READY = {"a": Mark.READY_A, "b": Mark.READY_B, "c": Mark.READY_C}
+_DONE = frozenset({Mark.DONE_A, Mark.DONE_B, Mark.DONE_C})
 
 
 @dataclass(frozen=True)
@@ -77,13 +86,15 @@ class Played:
     """What came of a hold; `hold` is the one that was played, which slides may have changed.
 
     stopped: why the moves went no further, "" when all were made.  `over` says that a window was
-    left before its count, so that larger counts need no try.
+    left before its count, so that larger counts need no try.  at: the address of the instruction
+    before which the first side was held, None when it did not get there.
     """
 
     hold: Hold
     verdict: Verdict
     stopped: str = ""
     over: bool = False
+    at: int | None = None
 
 
 class _CutError(Exception):
@@ -107,7 +118,20 @@ def decode(payload: int) -> Verdict:
 class Stage:
     """A guest whose vCPUs run when they are told to.  Belongs to one thread."""
 
-    def __init__(self, stub: Stub, arch: Arch, symbols: Symbols) -> None:
+    def __init__(
+        self,
+        stub: Stub,
+        arch: Arch,
+        symbols: Symbols,
+        *,
+        sides: Sequence[str] = ("a", "b"),
+        waits: float = 0.0,
+    ) -> None:
+        """Take over a guest whose program waits for a debugger.
+
+        waits: host seconds for which a side may sleep before it counts as blocked.
+        """
+        self._sides, self._waits = tuple(sides), waits
         self._stub = stub
         self._arch = arch
         self._debug = arch.debug
@@ -118,7 +142,9 @@ class Stage:
         # By side and function, its own instructions in the order in which they were made: where,
         # and how far down the stack.
         self._ways: dict[tuple[str, str], list[tuple[int, int]]] = {}
-        self._home = {1: 0, 2: 0}  # by thread, a stack pointer of the side's task
+        self._home = dict.fromkeys(SIDES.values(), 0)  # by thread, a stack pointer of the side's
+        self._irq_stacks: dict[int, int] = {}  # by thread, what it notes of its interrupt stack
+        self._strange: dict[str, int] = {}  # by function, entries on nobody's stack
         marker = symbols.address(MARKER)
         if marker is None:
             raise InfrastructureError(f"this kernel has no {MARKER}")
@@ -127,6 +153,9 @@ class Stage:
         self._blockers = {a: name for name in BLOCKERS if (a := symbols.address(name)) is not None}
         self.rounds = 0  # that have begun
         self._threads = stub.threads()
+        #  Who runs beside a side that runs alone: CPUs that have no side.
+        taken = {SIDES[side] for side in self._sides}
+        self._free = [thread for thread in self._threads if thread not in taken]
         self._stub_thread = self._threads[0]  # the one that stands at the last marker
         self._insert([marker])
         self._until_mark(Mark.HELLO, ROUND_SECONDS)
@@ -135,6 +164,11 @@ class Stage:
     def find(self, name: str) -> Function:
         """Return a function of this kernel."""
         return self._symbols.find(name)
+
+    @property
+    def strange(self) -> dict[str, int]:
+        """How often a function was entered on a stack that is no side's, by its name."""
+        return dict(self._strange)
 
     def next_round(self) -> None:
         """Let the guest run until it is about to begin a round."""
@@ -165,18 +199,20 @@ class Stage:
     def _play(self, hold: Hold, slide: frozenset[int] | None) -> Played:
         self.next_round()
         self._ready()
-        stopped, over = "", False
+        stopped, over, at = "", False, None
         added = self._insert(self._blockers)
         try:
             first, *others = hold.moves
             count = self._make(first, slide)
+            at = self._pc(SIDES[first.side]) if first.function != DONE else None
             hold = replace(hold, moves=(replace(first, count=count), *others))
             for move in others:
                 self._make(move)
         except _CutError as cut:
             stopped, over = cut.why, cut.over
         self._remove(added)
-        return Played(hold, decode(self._until_mark(Mark.END, ROUND_SECONDS)), stopped, over)
+        verdict = decode(self._until_mark(Mark.END, ROUND_SECONDS))
+        return Played(hold, verdict, stopped, over, at)
 
     def functions(self, side: str) -> tuple[str, ...]:
         """Step through a side's whole operation in the round that is about to begin.
@@ -192,7 +228,7 @@ class Stage:
             self._stub.step(thread)
             seen[self._symbols.name_at(self._pc(thread))] = None
             mark = self._mark(thread)
-            if self._pc(thread) == self._idle or (mark and mark[0] in (Mark.DONE_A, Mark.DONE_B)):
+            if self._pc(thread) == self._idle or (mark and mark[0] in _DONE):
                 break
         self._until_mark(Mark.END, ROUND_SECONDS)
         return tuple(name for name in seen if name)
@@ -200,8 +236,8 @@ class Stage:
     # ---- moves ----
 
     def _ready(self) -> None:
-        """Bring both sides to where their operations begin."""
-        waiting = {Mark.READY_A: 1, Mark.READY_B: 2}
+        """Bring all sides to where their operations begin."""
+        waiting = {_READY[side]: SIDES[side] for side in self._sides}
         threads = list(self._threads)
         until = time.monotonic() + ROUND_SECONDS
         while waiting:
@@ -214,7 +250,7 @@ class Stage:
             if stop is None or waiting.pop(mark[0]) != stop:
                 raise LostError(f"{mark[0].name} came from another CPU")
             self._home[stop] = self._register(stop, self._debug.sp)
-            threads = list(waiting.values())
+            threads = [*waiting.values(), *self._free] if waiting else []
 
     def _make(self, move: Move, slide: frozenset[int] | None = None) -> int:
         """Have one side run alone up to its point; return the count of that."""
@@ -304,33 +340,77 @@ class Stage:
             self._told[thread] = self._pc(thread)
             return
         added = self._insert(wanted)
-        until = time.monotonic() + ALONE_SECONDS
+        began = time.monotonic()
+        until = began + ALONE_SECONDS + self._waits
         try:
             for _ in range(MOST_STOPS):
-                if self._go([thread], until - time.monotonic()) is None:
-                    raise _CutError(f"no end after {ALONE_SECONDS:.0f} s")
-                pc = self._pc(thread)
-                if pc in wanted and self._is(side, sp):
+                stop = self._go([thread, *self._free], until - time.monotonic())
+                if stop is None:
+                    raise _CutError(f"no end after {time.monotonic() - began:.0f} s")
+                if stop != thread:
+                    continue
+                if self._there(side, wanted, sp, until_done=until_done):
                     return
-                if pc in self._blockers and pc not in wanted:
-                    raise _CutError(f"blocked in {self._blockers[pc]}")
-                mark = self._mark(thread)
-                if mark and mark[0] in (Mark.DONE_A, Mark.DONE_B):
-                    if until_done and not wanted:
-                        return
-                    if until_done:
-                        continue
-                    raise _CutError("its operation ended before that", over=True)
+                if self._pc(thread) == self._idle and self._idle not in wanted:
+                    # It waits for somebody who is held, or for a time that comes.
+                    until = min(until, time.monotonic() + self._waits)
+                    if time.monotonic() >= until:
+                        raise _CutError(f"blocked in {IDLE}")
             raise _CutError("too many stops on the way")
         finally:
             self._remove(added)
 
+    def _there(self, side: str, wanted: set[int], sp: int | None, *, until_done: bool) -> bool:
+        """Whether a side that stopped is where it was to go; cut the hold when it gets nowhere."""
+        thread = SIDES[side]
+        pc = self._pc(thread)
+        if pc in wanted and self._is(side, sp):
+            return True
+        if pc in wanted and sp is None:
+            name = self._symbols.name_at(pc)
+            self._strange[name] = self._strange.get(name, 0) + 1
+        if pc in self._blockers and pc not in wanted and pc != self._idle:
+            raise _CutError(f"blocked in {self._blockers[pc]}")
+        mark = self._mark(thread)
+        if mark and mark[0] in _DONE:
+            if not until_done:
+                raise _CutError("its operation ended before that", over=True)
+            return not wanted
+        return False
+
     def _is(self, side: str, sp: int | None = None) -> bool:
-        """Whether it is the side's own task that its CPU runs; sp: and that deep in its stack."""
-        here = self._register(SIDES[side], self._debug.sp)
+        """Whether it is the side's own task that its CPU runs; sp: and that deep in its stack.
+
+        An interrupt on the side's CPU counts as the side's: what it sends is received there.
+        """
+        thread = SIDES[side]
+        here = self._register(thread, self._debug.sp)
         if sp is not None:
             return here == sp
-        return (abs(here - self._home[SIDES[side]]) < NEAR) == (side in ("a", "b"))
+        own = abs(here - self._home[thread]) < NEAR
+        if side == "t":
+            return not own
+        return own or self._in_interrupt(thread, here)
+
+    def _in_interrupt(self, thread: int, sp: int) -> bool:
+        """Whether a stack pointer is in a CPU's interrupt stack."""
+        if thread not in self._irq_stacks:
+            self._irq_stacks[thread] = self._irq_stack(thread)
+        noted = self._irq_stacks[thread]
+        beyond = noted - sp if self._debug.irq_stack_from_end else sp - noted
+        return noted != 0 and 0 <= beyond < IRQ_STACK_SIZE
+
+    def _irq_stack(self, thread: int) -> int:
+        """Return what a CPU notes of its interrupt stack, 0 where the kernel has no such note."""
+        offsets = self._symbols.data(CPU_OFFSETS)
+        variable = next(filter(None, map(self._symbols.data, IRQ_STACKS)), None)
+        if offsets is None or variable is None:
+            return 0
+        place = self._word(thread, offsets + WORD * (thread - 1)) + variable
+        return self._word(thread, place % (1 << 64))
+
+    def _word(self, thread: int, address: int) -> int:
+        return int.from_bytes(self._stub.read_memory(thread, address, WORD), "little")
 
     # ---- running ----
 

@@ -2,12 +2,15 @@
 """Where a kernel's functions are, those included that the compiler has inlined.
 
 A function of its own is found in the symbol table.  An inlined one is found in the debug
-information of the file that its neighbours come from, and has no address but ranges.
+information, and has no address but ranges.  Which units of it have a function is noted once for
+each vmlinux, as to read all of them takes a quarter of a minute.  Where several files have a
+function of one name, FILE:FUNCTION names it.
 """
 
 from __future__ import annotations
 
 import bisect
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +18,11 @@ from typing import Any
 from elftools.common.exceptions import DWARFError, ELFError
 from elftools.elf.elffile import ELFFile
 
+from pinrace import store
 from pinrace.errors import InfrastructureError, UserError
 
-FILES = 12  # how many files' debug information is looked into for an inlined function
+MOST_UNITS = 200  # that are looked into for one inlined function
+_KIND = "inlined"  # in the store: which units have a function
 
 Ranges = tuple[tuple[int, int], ...]
 
@@ -56,6 +61,8 @@ class Symbols:
         self._path = vmlinux
         self._functions: dict[str, list[tuple[int, int]]] = {}
         self._known: dict[str, Function] = {}
+        self._units: dict[str, list[int]] = {}  # where inlined functions are
+        self._data: dict[str, int] = {}
         named: dict[int, str] = {}
         try:
             with vmlinux.open("rb") as stream:
@@ -63,6 +70,8 @@ class Symbols:
                 for symbol in table.iter_symbols() if table else ():
                     if symbol["st_info"]["type"] in ("STT_FUNC", "STT_NOTYPE") and symbol.name:
                         self._add(symbol, named)
+                    elif symbol["st_info"]["type"] == "STT_OBJECT":
+                        self._data[symbol.name] = int(symbol["st_value"])
         except (ELFError, OSError) as exc:
             raise InfrastructureError(f"cannot read the symbols of {vmlinux}: {exc}") from exc
         if not self._functions:
@@ -89,30 +98,67 @@ class Symbols:
         found = self._functions.get(name, [])
         return found[0][0] if len(found) == 1 else None
 
+    def data(self, name: str) -> int | None:
+        """Return where a variable is, None when there is none."""
+        return self._data.get(name)
+
     def find(self, name: str) -> Function:
-        """Return a function; UserError when this kernel has none of that name, or several."""
+        """Return a function; UserError when this kernel has none of that name, or several.
+
+        name: of the function, or FILE:FUNCTION.
+        """
         if name not in self._known:
-            self._known[name] = self._out_of_line(name) or self._inlined(name)
+            file, _, bare = name.rpartition(":")
+            self._known[name] = self._out_of_line(name, file, bare) or self._inlined(
+                name, file, bare
+            )
         return self._known[name]
 
-    def _out_of_line(self, name: str) -> Function | None:
+    def _out_of_line(self, name: str, file: str, bare: str) -> Function | None:
         """Return a function of its own, also when the compiler has changed its arguments."""
         found = {
             low: (low, high)
             for each, places in self._functions.items()
-            if each == name or _clone_of(each, name)
+            if each == bare or _clone_of(each, bare)
             for low, high in places
         }
+        if file and found:
+            found = self._of_file(found, file)
         if not found:
             return None
         if len(found) > 1:
-            raise UserError(f"this kernel has {len(found)} functions called {name}")
+            files = sorted(self._files(found).values())
+            raise UserError(
+                f"this kernel has {len(found)} functions called {bare}, in {', '.join(files)}",
+                hint=f"name one of them: {files[0]}:{bare}",
+            )
         (low, high), *_ = found.values()
-        body = ((low, high), *self._cold(name))
+        body = ((low, high), *self._cold(bare, low))
         return Function(name, (low,), body, body)
 
-    def _cold(self, name: str) -> Ranges:
-        """The parts of a function that the compiler has put elsewhere."""
+    def _of_file(self, found: dict[int, tuple[int, int]], file: str) -> dict[int, tuple[int, int]]:
+        """Leave those that come of a source file."""
+        files = self._files(found)
+        return {low: found[low] for low in found if _same_file(files[low], file)}
+
+    def _files(self, places: dict[int, tuple[int, int]]) -> dict[int, str]:
+        """Return the source file of each of these addresses."""
+        with self._path.open("rb") as stream:
+            dwarf: Any = ELFFile(stream).get_dwarf_info()
+            aranges = dwarf.get_aranges()
+            files = {}
+            for low in places:
+                offset = aranges.cu_offset_at_addr(low) if aranges else None
+                files[low] = _unit_name(dwarf.get_CU_at(offset)) if offset is not None else "?"
+        return files
+
+    def _cold(self, name: str, low: int | None = None) -> Ranges:
+        """The parts of a function that the compiler has put elsewhere; low: where it begins.
+
+        Where there are several functions of a name, nobody knows whose part it is: then none.
+        """
+        if low is not None and len(self._functions.get(name, ())) > 1:
+            return ()
         return tuple(
             place
             for each, places in self._functions.items()
@@ -120,37 +166,48 @@ class Symbols:
             for place in places
         )
 
-    def _inlined(self, name: str) -> Function:
-        """Return an inlined function."""
+    def _inlined(self, name: str, file: str, bare: str) -> Function:
+        """Return an inlined function: all copies of it, in all units."""
         try:
             with self._path.open("rb") as stream:
                 dwarf = ELFFile(stream).get_dwarf_info()
-                for offset in self._files_like(name, dwarf):
-                    if found := self._search(dwarf, offset, name):
-                        return found
+                units = self._index(dwarf).get(bare, [])
+                parts = [
+                    part
+                    for offset in units[:MOST_UNITS]
+                    if not file or _same_file(_unit_name(dwarf.get_CU_at(offset)), file)
+                    if (part := self._search(dwarf, offset, bare))
+                ]
         except (DWARFError, ELFError) as exc:
             raise InfrastructureError(
                 f"cannot read the debug information: {exc}", log=self._path
             ) from exc
+        if parts:
+            return Function(
+                name,
+                tuple(dict.fromkeys(a for part in parts for a in part.entries)),
+                tuple(dict.fromkeys(a for part in parts for a in part.ranges)),
+                tuple(dict.fromkeys(a for part in parts for a in part.body)),
+            )
+        if units:
+            where = f"no code of it in {file}" if file else "it was optimised away everywhere"
+            raise UserError(f"this kernel's sources have {bare}, and {where}")
         raise UserError(
-            f"this kernel has no function {name}, not even an inlined one",
-            hint=f"nm {self._path} | grep -w {name}",
+            f"this kernel has no function {bare}, not even an inlined one",
+            hint=f"nm {self._path} | grep -w {bare}",
         )
 
-    def _files_like(self, name: str, dwarf: Any) -> list[int]:
-        """Return offsets of units that have functions whose names begin like this one's."""
-        aranges = dwarf.get_aranges()
-        if aranges is None:
-            return []
-        alike = sorted(self._functions, key=lambda each: _alike(each, name), reverse=True)
-        units: dict[int, None] = {}
-        for each in alike[: FILES * 8]:
-            for low, _ in self._functions[each]:
-                if (offset := aranges.cu_offset_at_addr(low)) is not None:
-                    units[offset] = None
-            if len(units) >= FILES:
-                break
-        return list(units)
+    def _index(self, dwarf: Any) -> dict[str, list[int]]:
+        """Return which units of the debug information have which inlined function."""
+        if not self._units:
+            key = store.digest("1", store.digest_file(self._path))
+
+            def fill(into: Path) -> None:
+                store.write_json(into / "units.json", _units_of(dwarf))
+
+            path = store.make(_KIND, key, fill) / "units.json"
+            self._units = json.loads(path.read_text())
+        return self._units
 
     def _search(self, dwarf: Any, offset: int, name: str) -> Function | None:
         """Return the inlined function out of a unit, None when the unit has none."""
@@ -184,9 +241,28 @@ class Symbols:
         return (*places, *self._cold(name.split(".")[0]))
 
 
-def _alike(one: str, two: str) -> int:
-    """How many characters two names begin with that are the same."""
-    return next((n for n, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), len(one))
+def _units_of(dwarf: Any) -> dict[str, list[int]]:
+    """Return, by name, the units that have a function which was inlined.  Reads all of them."""
+    found: dict[str, list[int]] = {}
+    for unit in dwarf.iter_CUs():
+        for die in unit.get_top_DIE().iter_children():
+            if die.tag != "DW_TAG_subprogram" or "DW_AT_inline" not in die.attributes:
+                continue
+            name = die.attributes.get("DW_AT_name")
+            if name and found.setdefault(name.value.decode(), [])[-1:] != [unit.cu_offset]:
+                found[name.value.decode()].append(unit.cu_offset)
+    return found
+
+
+def _unit_name(unit: Any) -> str:
+    """Return the source file of a unit, as the kernel's makefiles name it."""
+    attribute = unit.get_top_DIE().attributes.get("DW_AT_name")
+    return attribute.value.decode() if attribute else ""
+
+
+def _same_file(path: str, wanted: str) -> bool:
+    """Whether a unit's path is the file that was named: both may begin at any folder."""
+    return path == wanted or path.endswith(f"/{wanted.removeprefix('./')}")
 
 
 def _clone_of(symbol: str, name: str) -> bool:

@@ -21,15 +21,17 @@ class Window(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
-    scenario: str = Field(pattern=r"^[a-z]+$")  # of rootfs/hold/scenarios.c
+    scenario: str = Field(pattern=r"^[a-z][a-z0-9-]*$")  # of rootfs/hold, or a race's name
     window: str  # the function
-    side: str = Field(default="a", pattern="^[abt]$")  # the one that is held
+    side: str = Field(default="a", pattern="^[abct]$")  # the one that is held
     first: int = Field(default=0, ge=0)  # instructions into the function, the first to hold at
     last: int | None = None  # and the last; None for all
     until: str = spec.DONE  # how far the other side runs meanwhile
     settle: bool = False  # the tracee that it has woken runs meanwhile, too
     against: str = ""  # for pairs of preemptions: the other side's window
     control: bool = False  # loses by its nature: shows that holds find what there is
+    # Who runs meanwhile, one after the other; "" for the other of two sides
+    runners: str = Field(default="", pattern="^[abc]*$")
 
     @model_validator(mode="after")
     def _in_order(self) -> Window:
@@ -39,8 +41,8 @@ class Window(BaseModel):
 
     @property
     def runner(self) -> str:
-        """The side that runs while the other one is held."""
-        return spec.other(self.side)
+        """The side that runs first while this one is held."""
+        return self.runners[:1] or spec.other(self.side)
 
 
 class _Windows(BaseModel):

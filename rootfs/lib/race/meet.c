@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -10,28 +12,30 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "hold.h"
 #include "meet.h"
 
-#define PAGE		ANSWER_ROOM
+#define PAGE		RACE_PAGE
 #define MOST_SPINS	14	/* as a power of two, about the longest operation of a side */
 #define LEAST_SLEEP	9	/* so too, in nanoseconds: the longest are those of a machine */
 #define MOST_SLEEP	17	/* with 2 ns an instruction, waking up included */
-#define SETTLE_NS	2000000	/* for a tracee that side b has woken to get on */
+#define SETTLE_NS	2000000	/* for a task that side b has woken to get on */
 
 enum meeting meeting;
-char answer[ANSWER_ROOM] __attribute__((aligned(ANSWER_ROOM)));
-void *answer_place = answer;
+int race_cpu[RACE_SIDES] = { 0, 1, 2 };
+char race_answer[RACE_PAGE] __attribute__((aligned(RACE_PAGE)));
+void *race_answer_place = race_answer;
 
 static uint64_t random_state;
-static unsigned int spins_a, spins_b;
+static unsigned int spins[RACE_SIDES];
 static long sleep_ns;
 
 /*
- * A gate: the second page of `region` is missing. Of a source, side a reads
+ * A gate: the second page of `region` is missing. Of an argument, side a reads
  * `region`; what it would read lies in `image`, where side b changes it.
  */
 static char *region, *image;
+static size_t after;
+static bool in_argument_gate;
 static int uffd = -1;
 
 /* xorshift64: Marsaglia, "Xorshift RNGs", 2003 */
@@ -51,18 +55,16 @@ static uint32_t random_below_power(unsigned int least, unsigned int most)
 
 bool meet_as(const char *mode, const char *seed)
 {
-	static const char *const names[] = { [SPIN] = "spin", [TIMER] = "timer", [GATE] = "gate" };
+	static const char *const names[] = {
+		[NAIVE] = "naive", [SPIN] = "spin", [TIMER] = "timer", [GATE] = "gate",
+		[CONTROL] = "control",
+	};
 
-	for (int i = SPIN; i <= GATE; i++)
+	for (int i = NAIVE; i <= CONTROL; i++)
 		if (!strcmp(mode, names[i]))
 			meeting = i;
 	random_state = strtoull(seed, NULL, 0) * 2654435761u + 1;
 	return meeting != HELD;
-}
-
-void *source(void *in_shared)
-{
-	return image ? region + ((char *)in_shared - image) : in_shared;
 }
 
 static char *two_pages(void)
@@ -70,54 +72,72 @@ static char *two_pages(void)
 	char *place = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (place == MAP_FAILED)
-		die("mmap");
+		race_die("mmap");
 	return place;
 }
 
-static void make_gate(const struct scenario *scenario)
+void *race_argument(void)
+{
+	if (!image) {
+		image = two_pages();
+		memset(image, 0, 2 * PAGE);
+	}
+	return image + PAGE - after;
+}
+
+void *race_source(void *in_argument)
+{
+	return in_argument_gate ? region + ((char *)in_argument - image) : in_argument;
+}
+
+static void make_gate(const struct race *race)
 {
 	struct uffdio_api api = { .api = UFFD_API };
 	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
 
-	if (!scenario->gate_after && !scenario->gate_in_answer) {
+	if (!race->gate_in_argument && !race->gate_in_answer) {
 		errno = ENOTSUP;
-		die("no gate in this scenario");
+		race_die("no gate in this race");
 	}
 	region = two_pages();
 	uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
 	reg.range.start = (uintptr_t)region + PAGE;
 	reg.range.len = PAGE;
 	if (uffd < 0 || ioctl(uffd, UFFDIO_API, &api) || ioctl(uffd, UFFDIO_REGISTER, &reg))
-		die("userfaultfd");
-	if (scenario->gate_in_answer) {
-		answer_place = region + PAGE;
-		return;
-	}
-	image = two_pages();
-	shared_path = image + PAGE - scenario->gate_after;
+		race_die("userfaultfd");
+	if (race->gate_in_answer)
+		race_answer_place = region + PAGE;
+	else
+		race_argument();
+	in_argument_gate = race->gate_in_argument;
 }
 
-void meet_prepare(const struct scenario *scenario)
+void meet_prepare(const struct race *race)
 {
+	after = race->gate_after;
 	if (meeting == GATE)
-		make_gate(scenario);
+		make_gate(race);
 	/* Where CPUs take turns, the first of them runs first whenever a timer is due. */
 	if (meeting == TIMER) {
-		cpu_a = 1;
-		cpu_b = 0;
+		race_cpu[RACE_A] = 1;
+		race_cpu[RACE_B] = 0;
 	}
 }
 
-void meet_draw(const struct scenario *scenario)
+void meet_draw(void)
 {
-	spins_a = spins_b = 0;
-	*(random32() & 1 ? &spins_a : &spins_b) = random_below_power(0, MOST_SPINS);
+	memset(spins, 0, sizeof(spins));
+	spins[random32() & 1] = random_below_power(0, MOST_SPINS);
 	sleep_ns = random_below_power(LEAST_SLEEP, MOST_SLEEP);
+}
+
+void meet_open(const struct race *race)
+{
 	if (meeting != GATE)
 		return;
 	if (madvise(region + PAGE, PAGE, MADV_DONTNEED))
-		die("cannot take the page away");
-	if (scenario->gate_after)
+		race_die("cannot take the page away");
+	if (race->gate_in_argument)
 		memcpy(region, image, PAGE);
 }
 
@@ -130,39 +150,39 @@ static void spin(unsigned int count)
 void meet_a(void)
 {
 	if (meeting == SPIN)
-		spin(spins_a);
+		spin(spins[RACE_A]);
 }
 
 /* Someone is stopped in the midst of an access: do side b's part, and then give him the page. */
-static void serve(const struct scenario *scenario, struct round *r)
+static void serve(const struct race *race)
 {
 	const struct timespec settle = { .tv_nsec = SETTLE_NS };
 	struct pollfd fd = { .fd = uffd, .events = POLLIN };
 	struct uffdio_copy copy = { .dst = (uintptr_t)region + PAGE, .len = PAGE };
 	struct uffd_msg msg;
 
-	if (poll(&fd, 1, WAIT_MS) != 1 || read(uffd, &msg, sizeof(msg)) != sizeof(msg))
-		die("nobody came to the gate");
-	scenario->b(r);
+	if (poll(&fd, 1, RACE_WAIT_MS) != 1 || read(uffd, &msg, sizeof(msg)) != sizeof(msg))
+		race_die("nobody came to the gate");
+	race->b();
 	nanosleep(&settle, NULL);
-	if (scenario->gate_after)
+	if (race->gate_in_argument)
 		memcpy(region, image, PAGE);
-	copy.src = (uintptr_t)(scenario->gate_after ? image + PAGE : answer);
+	copy.src = (uintptr_t)(race->gate_in_argument ? image + PAGE : race_answer);
 	if (ioctl(uffd, UFFDIO_COPY, &copy))
-		die("cannot give the page");
+		race_die("cannot give the page");
 }
 
-void meet_b(const struct scenario *scenario, struct round *r)
+void meet_other(const struct race *race, enum race_side side)
 {
 	const struct timespec wait = { .tv_nsec = sleep_ns };
 
-	if (meeting == GATE) {
-		serve(scenario, r);
+	if (meeting == GATE && side == RACE_B) {
+		serve(race);
 		return;
 	}
 	if (meeting == SPIN)
-		spin(spins_b);
+		spin(spins[side]);
 	if (meeting == TIMER)
 		nanosleep(&wait, NULL);
-	scenario->b(r);
+	(side == RACE_B ? race->b : race->c)();
 }

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Make the program of a race for an ABI, and the jobs that run it.
+
+kind = "sides"    race.c on rootfs/lib/race, which has main(): rounds, all ways
+kind = "ltp"      a test of the Linux Test Project that uses tst_fuzzy_sync.h: so too, see ltp.py
+kind = "program"  any C file with a main(): runs for `seconds`, or to its end
+kind = "syz"      a reproducer of syzbot as it is; as a program
+
+The files of others are compiled as they are: without our options and without warnings.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pinrace import procs, store
+from pinrace.arches import Abi
+from pinrace.errors import InfrastructureError, UserError
+from pinrace.image.cpio import Entry
+from pinrace.kbuild import userspace
+from pinrace.kbuild.elf import check_program
+from pinrace.paths import ROOTFS, cache_dir
+from pinrace.races.preempt.session import Program
+from pinrace.races.race import ltp
+from pinrace.races.race.folder import Race
+from pinrace.values import Job
+
+PLACE = "/pinrace/race"  # in the guest
+NAME = "race"
+DEBUG = "race.debug"  # the same with symbols and lines, for gdb
+LIBRARY = ("lib/race/race.c", "lib/race/meet.c", "lib/marks.c", "lib/pinrace.c")
+WAYS = ("naive", "spin", "timer", "gate", "control")
+PLAIN_CFLAGS = ("-O2", "-static", "-pthread", "-Wl,--build-id=none")
+MANY = 100_000_000  # rounds: the time ends it before
+_JOB = re.compile(rf"({'|'.join(WAYS)})-(\d+)(?:\+(\d+))?(?:-(\d+)s)?|run")
+
+
+@dataclass(frozen=True)
+class Built:
+    """A program of a race for one ABI."""
+
+    race: Race
+    abi: Abi
+    folder: Path
+
+    @property
+    def files(self) -> tuple[Entry, ...]:
+        """What lies over the image."""
+        return (Entry(f"{PLACE}/{NAME}", 0o755, data=self.folder / NAME),)
+
+    @property
+    def debug(self) -> Path:
+        """The program with its symbols; its code is the same."""
+        return self.folder / DEBUG
+
+    @property
+    def env(self) -> tuple[tuple[str, str], ...]:
+        """What the program is told beside its words."""
+        return () if self.race.lost.reports else (("RACE_REPORTS", "0"),)
+
+    def held(self) -> Program:
+        """Return it as what holds are played in; UserError for a program without rounds."""
+        if not self.race.by_rounds:
+            raise UserError(
+                f"{self.race.name} is a {self.race.kind}: it has no rounds to hold in",
+                hint='kind = "sides" has them',
+            )
+        return Program(
+            (f"{PLACE}/{NAME}",),
+            self.files,
+            self.race.side_names,
+            self.race.waits,
+            self.env,
+            spoils=not self.race.lost.check or self.race.flavor != "plain",
+        )
+
+    def job(self, name: str, seed: int) -> Job:
+        """Return the job of a name: `spin-1000`, `timer-1+523`, `spin-100000000-60s`, or `run`.
+
+        A mode and rounds; behind a plus, rounds that are only drawn; and seconds of the guest's.
+        """
+        match = _JOB.fullmatch(name)
+        if not match or (name == "run") == self.race.by_rounds:
+            raise UserError(f"{self.race.name} has no job '{name}'", hint=self._example())
+        if name == "run":
+            argv = (f"{PLACE}/{NAME}", *self.race.args)
+            return Job(name, argv, timeout=self.race.seconds, env=self.env)
+        mode, rounds, skip, seconds = match.groups()
+        argv = (f"{PLACE}/{NAME}", mode, str(seed), rounds, seconds or "0", skip or "0")
+        return Job(name, argv, timeout=float(seconds or 60) + 60, env=self.env)
+
+    def _example(self) -> str:
+        return "spin-1000, timer-1000, gate-10" if self.race.by_rounds else "run"
+
+
+def build(race: Race, abi: Abi, include: Path, *, ltp_tree: Path | None = None) -> Built:
+    """Return the program of a race, compiled when the store lacks it.
+
+    include: the kernel headers of the ABI.  Raises UserError, with the log, when a file of the race
+    does not compile, and InfrastructureError when one of ours does not.
+    """
+    tree = ltp.find(ltp_tree) if race.kind == "ltp" else None
+    key = store.digest(
+        "race-1",
+        race.digest,
+        abi.name,
+        userspace.compiler_identity(abi),
+        userspace.digest_folder(include),
+        userspace.digest_folder(ROOTFS / "lib", "*.[ch]"),
+        ltp.identity(tree) if tree else "",
+    )
+
+    def fill(draft: Path) -> None:
+        objects = _objects(race, abi, include, draft, tree)
+        link: list[str | Path] = [f"{abi.cross}gcc", *PLAIN_CFLAGS, *objects, "-o", draft / DEBUG]
+        _run(link, race, abi, draft)
+        _run([f"{abi.cross}strip", "-s", "-o", draft / NAME, draft / DEBUG], race, abi, draft)
+        check_program(draft / NAME, abi)
+        for path in objects:
+            path.unlink()
+
+    return Built(race, abi, store.make("races", key, fill))
+
+
+def _objects(race: Race, abi: Abi, include: Path, draft: Path, tree: Path | None) -> list[Path]:
+    """Compile everything to objects; return them."""
+    mine = [p.name for p in sorted(race.folder.glob("*.c"))] if race.kind == "sides" else []
+    sources = mine or [race.source]
+    gcc: list[str | Path] = [f"{abi.cross}gcc", "-g", *PLAIN_CFLAGS, "-isystem", include]
+    ours: list[str | Path] = ["-I", ROOTFS / "lib/race", "-I", ROOTFS / "lib"]
+    objects = []
+    for source in sources:
+        out = draft / f"{Path(source).stem}.o"
+        flags: list[str | Path] = ["-w"]
+        if race.kind == "sides":
+            flags = ["-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", *ours]
+        elif tree:
+            flags = ["-w", *ltp.flags(tree, race)]
+        line: list[str | Path] = [
+            *gcc,
+            *flags,
+            f"-ffile-prefix-map={race.folder}=.",
+            "-c",
+            source,
+            "-o",
+            out,
+        ]
+        _run(line, race, abi, draft, cwd=race.folder)
+        objects.append(out)
+    if race.by_rounds:
+        more = (*LIBRARY, *(("lib/race/main.c",) if race.kind == "sides" else ltp.LIBRARY))
+        for source in more:
+            out = draft / f"lib-{Path(source).stem}.o"
+            flags = [*userspace.CFLAGS, "-g", *ours, f"-ffile-prefix-map={ROOTFS}=rootfs"]
+            flags = [flag for flag in flags if flag not in ("-s", "-g0")]
+            line = [f"{abi.cross}gcc", *flags, "-isystem", include, "-c", source, "-o", out]
+            _run(line, race, abi, draft, cwd=ROOTFS)
+            objects.append(out)
+    return objects
+
+
+def _run(
+    line: list[str | Path], race: Race, abi: Abi, draft: Path, *, cwd: Path | None = None
+) -> None:
+    """Run a compiler; UserError with its first error when it fails."""
+    log = cache_dir() / "logs" / f"race-{race.name}-{abi.name}.log"
+    log.parent.mkdir(exist_ok=True)
+    done = procs.run(line, cwd=cwd or draft, log_to=log, check=False, what=str(line[0]))
+    if done.status:
+        errors = (text for text in done.output.splitlines() if "error" in text)
+        what = f"{race.name} does not compile for {abi.name}: {next(errors, 'see the log')}"
+        kind = InfrastructureError if cwd == ROOTFS else UserError
+        raise kind(what, log=log, hint=f"correct it in {cwd or race.folder}")
+
+
+def with_seconds(job: Job, seconds: float) -> Job:
+    """Return the job with another time limit, in native seconds."""
+    return replace(job, timeout=seconds)
+
+
+def facts(built: Mapping[str, Built]) -> str:
+    """Say for which ABIs there are programs."""
+    return f"{len(built)} ABIs: {', '.join(built)}"

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The rounds of a race, for a debugger that holds CPUs, or without one.
+ *
+ * A system call that fails anyway, getpgid() of a number that is no process,
+ * tells a debugger where a side is: it sees the number in a register of
+ * find_task_by_vpid(). When it replaces the number by that of a process, it has
+ * said something: at MARK_HELLO that it is there, at MARK_NEXT that it is enough.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "marks.h"
+#include "meet.h"
+#include "pinrace.h"
+
+#define MAGIC		0x5a000000
+#define MAX_ERR		63
+#define LOST		(1 << 19)
+
+/* The same numbers as in harness/pinrace/races/preempt/stage.py. */
+enum mark { MARK_NEXT = 1, MARK_READY_A, MARK_READY_B, MARK_DONE_A, MARK_DONE_B, MARK_END,
+	    MARK_HELLO, MARK_READY_C, MARK_DONE_C };
+
+static const enum mark ready[] = { MARK_READY_A, MARK_READY_B, MARK_READY_C };
+static const enum mark done[] = { MARK_DONE_A, MARK_DONE_B, MARK_DONE_C };
+
+/* What sides that are processes share with the rest. */
+struct shared {
+	sem_t begin[RACE_SIDES], there, ended;
+	atomic_bool is_there[RACE_SIDES];
+	pid_t pids[RACE_SIDES];
+};
+
+struct race_said race_said;
+
+static const struct race *race;
+static struct shared *shared;
+
+void race_die(const char *what)
+{
+	printf("Bail out! %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+void race_use_cpu(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		race_die("sched_setaffinity");
+}
+
+pid_t race_pid(enum race_side side)
+{
+	return shared->pids[side];
+}
+
+static bool mark(enum mark kind, unsigned int what)
+{
+	return meeting == HELD &&
+	       syscall(SYS_getpgid, (pid_t)(MAGIC | kind << 20 | what)) >= 0;
+}
+
+static void wait_for(sem_t *sem)
+{
+	while (sem_wait(sem))
+		;
+}
+
+/* ---- what the kernel reports of itself ---- */
+
+static long long number_of(int fd)
+{
+	char text[32] = "";
+
+	return fd >= 0 && pread(fd, text, sizeof(text) - 1, 0) > 0 ? atoll(text) : 0;
+}
+
+/* A number that changes when the kernel reports something. */
+static long long reports(void)
+{
+	static int count = -2, taint = -1;
+	const char *wanted = getenv("RACE_REPORTS");
+
+	if (count == -2) {
+		count = open("/sys/kernel/warn_count", O_RDONLY | O_CLOEXEC);
+		taint = open("/proc/sys/kernel/tainted", O_RDONLY | O_CLOEXEC);
+		if (wanted && *wanted == '0')
+			count = taint = -1;
+	}
+	return number_of(count) + (number_of(taint) << 32);
+}
+
+/* ---- the sides ---- */
+
+static void run_side(enum race_side side)
+{
+	shared->is_there[side] = true;
+	if (side != RACE_A && meeting == TIMER)
+		sem_post(&shared->there);
+	mark(ready[side], 0);
+	if (side != RACE_A) {
+		meet_other(race, side);
+		return;
+	}
+	meet_a();
+	race->a();
+}
+
+static void as_process(enum race_side side)
+{
+	siginfo_t info;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		race_die("fork");
+	if (!pid) {
+		shared->pids[side] = getpid();
+		run_side(side);
+		_exit(0);
+	}
+	/* Who reaps it, if it is not another side, is one_round(). */
+	while (waitid(P_PID, pid, &info, WEXITED | WNOWAIT) && errno == EINTR)
+		;
+}
+
+static void whole_side(enum race_side side)
+{
+	if (race->processes & 1u << side)
+		as_process(side);
+	else
+		run_side(side);
+	mark(done[side], 0);
+}
+
+static void *side_thread(void *arg)
+{
+	const struct sched_param first = { .sched_priority = 1 };
+	enum race_side side = (intptr_t)arg;
+
+	race_use_cpu(race_cpu[side]);
+	/* A task that it wakes runs when it waits, and not at some other time. */
+	if (sched_setscheduler(0, SCHED_FIFO, &first))
+		race_die("sched_setscheduler");
+	for (;;) {
+		wait_for(&shared->begin[side]);
+		whole_side(side);
+		sem_post(&shared->ended);
+	}
+	return NULL;
+}
+
+static enum race_side last_side(void)
+{
+	return race->c ? RACE_C : RACE_B;
+}
+
+/* Start the other sides, and wait until they are there. */
+static void begin_others(void)
+{
+	for (enum race_side side = RACE_B; side <= last_side(); side++) {
+		shared->is_there[side] = false;
+		sem_post(&shared->begin[side]);
+	}
+	for (enum race_side side = RACE_B; side <= last_side(); side++) {
+		/* Where CPUs take turns, to look again and again is to do so for the whole turn. */
+		if (meeting == TIMER)
+			wait_for(&shared->there);
+		while (!shared->is_there[side])
+			;	/* once held, no side may need another's CPU to get ready */
+	}
+}
+
+static void reap(void)
+{
+	for (enum race_side side = RACE_A; side <= last_side(); side++)
+		if (shared->pids[side]) {
+			waitpid(shared->pids[side], NULL, 0);	/* another side may have */
+			shared->pids[side] = 0;
+		}
+}
+
+/* ---- rounds ---- */
+
+static unsigned int small(int err)
+{
+	return err < 0 || err > MAX_ERR ? MAX_ERR : err;
+}
+
+static void meet_once(void)
+{
+	if (meeting == CONTROL) {
+		race->control();
+		return;
+	}
+	begin_others();
+	whole_side(RACE_A);
+	for (enum race_side side = RACE_B; side <= last_side(); side++)
+		wait_for(&shared->ended);
+}
+
+/* Returns what was lost, or NULL. */
+static const char *one_round(unsigned int number)
+{
+	long long before = reports();
+	const char *why;
+
+	race_said = (struct race_said){ .what = '-' };
+	if (race->prepare)
+		race->prepare();
+	meet_draw();
+	meet_open(race);
+	meet_once();
+	why = race->check ? race->check() : NULL;
+	reap();
+	if (!why && reports() != before)
+		why = "the kernel reported something";
+	if (meeting == HELD || why)
+		rec("hold round=%u scenario=%s violated=%d what=%c a=%d b=%d why=%s", number,
+		    race->name ? race->name : "race", !!why, race_said.what, race_said.a,
+		    race_said.b, why ? why : "");
+	mark(MARK_END, (why ? LOST : 0) | race_said.what << 12 | small(race_said.a) << 6 |
+	     small(race_said.b));
+	return why;
+}
+
+/* As the other programs that race: how many rounds, and which was lost.  Now and then, how far. */
+static void meet_rounds(unsigned int rounds, time_t seconds, unsigned int skip)
+{
+	struct timespec now, began;
+	const char *why = NULL;
+	unsigned int number;
+
+	if (!make_marks(rounds))
+		race_die("no place for the marks");
+	for (number = 0; number < skip; number++)
+		meet_draw();
+	clock_gettime(CLOCK_MONOTONIC, &began);
+	for (number = 0; number < rounds && !why; number++) {
+		call_mark(number);
+		if (number && (!(number & (number - 1)) || !(number % 1024)))
+			rec("meet rounds=%u", number);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if (seconds && now.tv_sec - began.tv_sec >= seconds)
+			break;
+		why = one_round(number);
+	}
+	rec("race rounds=%u kept=%u lost=%d denied=0 broken=0 first_lost=%d", number,
+	    number - !!why, !!why, why ? (int)number - 1 : -1);
+}
+
+static void make_shared(void)
+{
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	if (shared == MAP_FAILED)
+		race_die("mmap");
+	sem_init(&shared->there, 1, 0);
+	sem_init(&shared->ended, 1, 0);
+	for (int side = 0; side < RACE_SIDES; side++)
+		sem_init(&shared->begin[side], 1, 0);
+}
+
+static void start_sides(void)
+{
+	pthread_t thread;
+
+	for (enum race_side side = RACE_B; side <= last_side(); side++)
+		if (pthread_create(&thread, NULL, side_thread, (void *)(intptr_t)side))
+			race_die("pthread_create");
+}
+
+int race_main(const struct race *which, int argc, char **argv)
+{
+	unsigned long numbers[3] = { 0 };	/* rounds, seconds, rounds to skip */
+
+	race = which;
+	if (argc != 1 && (argc < 4 || argc > 6 || !meet_as(argv[1], argv[2])))
+		return 2;
+	for (int i = 3; i < argc; i++)
+		numbers[i - 3] = strtoul(argv[i], NULL, 0);
+	if (meeting == CONTROL && !race->control) {
+		errno = ENOTSUP;
+		race_die("no control in this race");
+	}
+	make_shared();
+	meet_prepare(race);
+	race_use_cpu(race_cpu[RACE_A]);
+	if (race->setup)
+		race->setup();
+	start_sides();
+	if (meeting == HELD && mlockall(MCL_CURRENT))	/* no page changes its place later */
+		race_die("mlockall");
+	if (meeting != HELD) {
+		meet_rounds(numbers[0], numbers[1], numbers[2]);
+		return 0;
+	}
+	while (!mark(MARK_HELLO, 0))
+		usleep(10000);
+	for (unsigned int number = 0; !mark(MARK_NEXT, number & 0xfffff); number++)
+		one_round(number);
+	return 0;
+}
