@@ -4,17 +4,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from pinrace.arches import ABIS
-from pinrace.deadline import Deadline
 from pinrace.engine.build import Lab
 from pinrace.engine.cell import Bench
 from pinrace.guest.machine import Replay
@@ -91,22 +87,13 @@ def test_a_torture_that_fails_comes_back_by_its_token(get_lab: GetLab, tmp_path:
     assert once.failure == result.reason
 
 
-def stopped(this: Made, where: stops.Place, folder: Path, *look: str) -> str:
+def stopped(
+    this: Made, where: stops.Place, folder: Path, capfd: pytest.CaptureFixture[str], *look: str
+) -> str:
     """Return what gdb said where it stopped."""
-    socket = folder / "gdb"
-    argv = stops.gdb_line(this, socket, where, *look, "p/x $pc", "kill")
-
-    def attach() -> subprocess.CompletedProcess[str]:
-        deadline = Deadline.after(60)
-        while not socket.exists() and not deadline.expired:
-            time.sleep(0.05)
-        argv.insert(1, "--batch")
-        return subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
-
-    with ThreadPoolExecutor(1) as executor:
-        debugger = executor.submit(attach)
-        stops.with_gdb(this, folder / "stopped", socket, where, print)
-        return debugger.result().stdout
+    more = (*look, "p/x $pc", "kill", "quit")
+    stops.in_gdb(this, folder / "stopped", folder / "gdb", where, more=more, say=print)
+    return capfd.readouterr().out
 
 
 @pytest.mark.skipif(not shutil.which("gdb-multiarch"), reason="no gdb-multiarch")
@@ -119,24 +106,28 @@ def stopped(this: Made, where: stops.Place, folder: Path, *look: str) -> str:
     ],
 )
 def test_gdb_stops_before_the_round_that_failed(
-    abi: str, job: str, get_lab: GetLab, tmp_path: Path
+    abi: str, job: str, get_lab: GetLab, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     this = made(get_lab(abi), abi, 7, job)
     where = stops.place(replays.run_once(this, tmp_path / "whole"), None)
     assert where.what.startswith("before round ")
-    assert f"= {where.spec.removeprefix('*')}" in stopped(this, where, tmp_path)
+    assert f"= {where.spec.removeprefix('*')}" in stopped(this, where, tmp_path, capfd)
 
 
 @pytest.mark.skipif(not shutil.which("gdb-multiarch"), reason="no gdb-multiarch")
 @pytest.mark.parametrize("abi", [EVERY_ABI[0], EVERY_ABI[-1]])
 def test_a_replay_is_the_same_until_someone_stops_it(
-    abi: str, get_lab: GetLab, first_run: FirstRun, tmp_path: Path
+    abi: str,
+    get_lab: GetLab,
+    first_run: FirstRun,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     this = made(get_lab(abi), abi, 7, "race")
     whole, kept = first_run(abi)
     at = int(whole.race["rounds"]) // 2
     where = stops.place(whole, at)
-    said = stopped(this, where, tmp_path, f"x/gx {stops.PROGRESS:#x}")
+    said = stopped(this, where, tmp_path, capfd, f"x/gx {stops.PROGRESS:#x}")
     assert f"0x{whole.race['half']}" in said, said
     if abi != "arm":  # QEMU's stub gives the last pc that an AArch32 task's kernel had
         assert f"= {stops.MARKS + at * stops.MARK_SIZE:#x}" in said, said

@@ -126,7 +126,7 @@ def debug(
                     "the guest does not boot",
                     limit,
                 )
-            return _run(command_line(gdb, kernel, stub, loader, words))
+            return run_gdb(command_line(gdb, kernel, stub, loader, words))
 
 
 def command_line(
@@ -153,7 +153,7 @@ def _wait_for_qemu(live: LiveGuest, control: Path) -> None:
             raise InfrastructureError("QEMU does not start", log=live.console, hint="look there")
 
 
-def _run(argv: list[str]) -> int:
+def run_gdb(argv: list[str]) -> int:
     """Run gdb on our terminal, in our process group; Ctrl-C is its own."""
     procs.log.info("%s", procs.show(argv))
     before = signal.signal(signal.SIGINT, lambda number, frame: None)

@@ -23,6 +23,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "gdb": "debug a guest's kernel",
     },
     "races": {
+        "race": "make the folder of a race of your own, check it, pack it",
+        "prove": "show that a race is lost without a fix, and kept with it",
         "torture": "race every system call that can be pinned, for as long as you like",
         "hunt": "hold CPUs in windows of kernel functions, and see what that breaks",
         "search": "run many seeds until one fails, and make it small",
@@ -73,6 +75,14 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("pinrace ssh --put a.out:/tmp/ -- /tmp/a.out", "a static program of yours"),
     ),
     "gdb": (("pinrace gdb --run pinsmoke -- -ex 'hbreak vfs_open' -ex c", "stop in a function"),),
+    "race": (
+        ("pinrace race new races/mine", "a folder with a race.toml and a race.c to fill in"),
+        ("pinrace race check races/mine --kernels", "compile it, build its kernels, find windows"),
+    ),
+    "prove": (
+        ("pinrace prove fcntl-close --fix none", "a public race, with its plant and without"),
+        ("pinrace prove races/mine --abi i386", "only how it is lost, on one ABI"),
+    ),
     "torture": (("pinrace torture --for 10m --abi arm64", "ten minutes on one ABI"),),
     "hunt": (
         ("pinrace hunt --window fcntl_setlk --scenario answers", "one window of your own"),

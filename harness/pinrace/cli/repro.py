@@ -7,16 +7,20 @@ import argparse
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from pinrace import ui
 from pinrace.arches import get_abi
 from pinrace.cli import hunt, options
 from pinrace.engine import build
-from pinrace.errors import Exit, UserError
+from pinrace.errors import Exit, InfrastructureError, PinraceError, UserError
 from pinrace.guest.outcome import Ending
 from pinrace.guest.process import Guest
+from pinrace.kbuild import userspace
 from pinrace.races import followup
 from pinrace.races.preempt import token as hold_tokens
+from pinrace.races.race import replaying
+from pinrace.races.race import tokens as race_tokens
 from pinrace.races.replay import rebuild, words
 from pinrace.races.replay import run as replays
 from pinrace.races.replay import stop as stops
@@ -34,7 +38,7 @@ _PROMISE = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument("token", help="as a run printed it: pr1:…, ph1:… or pt1:…")
+    parser.add_argument("token", help="as a run printed it: pr1:…, ph1:…, pt1:…, pr2:… or ph2:…")
     parser.add_argument("--times", type=int, default=1, help="replay it that often (default: 1)")
     parser.add_argument(
         "--shell", action="store_true", help="then run it once more, with a shell at its end"
@@ -50,6 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ROUND",
         help="as --gdb, and stop before that round, or trial of a torture, from 0",
     )
+    parser.add_argument("--race", metavar="DIR|TAR", help="of a token pr2: or ph2:, its race")
+    parser.add_argument("--ltp", type=Path, metavar="DIR", help="as the race was built with")
     rebuild.add_options(parser, str(options.DEFAULT_SERIES))
 
 
@@ -57,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
     """Fetch and build what is missing, refuse what is not the same, and compare fingerprints."""
     if args.times < 1:
         raise UserError("--times takes 1 or more")
+    if race_tokens.is_token(args.token):
+        return replaying.repro(args)
     debug = args.gdb or args.at is not None
     if hold_tokens.is_token(args.token) or torture_tokens.is_token(args.token):
         if args.shell or debug:
@@ -87,21 +95,43 @@ def run(args: argparse.Namespace) -> int:
     ui.say(f"{_same(ran[-1], code)} ({same}/{args.times}) · {seconds:.1f} s a run")
     ui.say(f"  {_about(ran[-1])}\n  console  {record.folder / '1' / 'console.log'}")
     if code == Exit.OK and debug:
-        code = _debug(made, token, ran[-1], args.at, record.folder / "gdb")
+        symbols = _symbols(made, lab.patched.tree.tree_id)
+        where = stops.place(ran[-1], args.at)
+        code = _debug(made, token, where, record.folder / "gdb", symbols)
     elif code == Exit.OK and args.shell:
         code = _shell(made, record.folder)
     record.finish([], exit_code=code)
     return code
 
 
-def _debug(made: Made, token: Token, ran: Once, at: int | None, folder: Path) -> Exit:
-    """Have the run again under gdb, and say whether it is still the same at its end."""
-    where = stops.place(ran, at)
+def _debug(
+    made: Made, token: Token, where: stops.Place, folder: Path, symbols: tuple[Path, ...]
+) -> Exit:
+    """Have the run again in gdb, and say whether it is still the same at its end."""
     with tempfile.TemporaryDirectory(prefix="pinrace-") as place:
-        once = stops.with_gdb(made, folder, Path(place) / "gdb", where, ui.say)
+        once = stops.in_gdb(made, folder, Path(place) / "gdb", where, programs=symbols, say=ui.say)
+    if once is None:
+        ui.say("gdb ended it")
+        return Exit.OK
     left = once.fingerprint == token.fingerprint
     ui.say("it went on as the token says" if left else "from its stop on it was another run")
     return Exit.OK
+
+
+def _symbols(made: Made, tree_id: str) -> tuple[Path, ...]:
+    """Return the guest program with its symbols, if it is one of ours."""
+    program = Path(made.job.argv[0])
+    abi = get_abi(made.image.abi)
+
+    def none() -> NoReturn:
+        raise InfrastructureError("the kernel's headers are not in the cache any more")
+
+    try:
+        include = userspace.headers(none, tree_id, abi.headers_arch)
+        return (userspace.debug_program(program.name, abi, include),)
+    except PinraceError as error:
+        ui.say(f"without the symbols of {program.name}: {error}")
+        return ()
 
 
 def _shell(made: Made, folder: Path) -> Exit:

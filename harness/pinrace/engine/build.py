@@ -66,10 +66,10 @@ def prepare(
 
 
 def _built(tree: PatchedTree, asked: Request, images: bool) -> Built:
-    return Built(tree, _kernels(tree, asked), _images(tree, asked.abis) if images else {})
+    return Built(tree, kernels_of(tree, asked), images_of(tree, asked.abis) if images else {})
 
 
-def _kernels(tree: PatchedTree, asked: Request) -> dict[tuple[str, str], Kernel]:
+def kernels_of(tree: PatchedTree, asked: Request) -> dict[tuple[str, str], Kernel]:
     """Have all kernels of the request, one make at a time with all cores."""
     kernels = {}
     for flavor in asked.flavors:
@@ -108,7 +108,7 @@ def _age(built: Kernel) -> str:
     return f"{hours:.0f} h ago" if hours < 48 else f"{hours / 24:.0f} days ago"
 
 
-def _images(tree: PatchedTree, abis: Iterable[str]) -> dict[str, Image]:
+def images_of(tree: PatchedTree, abis: Iterable[str]) -> dict[str, Image]:
     """Have the images of these ABIs; the work tree is taken only when a file of it is needed."""
     images = {}
 

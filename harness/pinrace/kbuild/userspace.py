@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pinrace import procs, store
 from pinrace.arches import Abi, get_arch
-from pinrace.errors import BuildError, InfrastructureError
+from pinrace.errors import BuildError, InfrastructureError, UserError
 from pinrace.host import sandbox
 from pinrace.kbuild.elf import check_program, is_elf
 from pinrace.kbuild.sysroot import sysroot
@@ -130,11 +130,35 @@ def build_programs(abi: Abi, include: Path) -> Path:
     return store.make("programs", key, fill)
 
 
-def _compile(program: Program, abi: Abi, include: Path, out: Path) -> None:
-    """Compile and link one program, and look at what came out."""
+def debug_program(name: str, abi: Abi, include: Path) -> Path:
+    """Return one of our programs with its symbols and lines: the same code as in the image.
+
+    Raises UserError for a program that there is not, and as build_programs() does.
+    """
+    found = next((p for p in programs() if p.name == name), None)
+    if found is None:
+        raise UserError(f"the guest has no program '{name}'")
+    key = store.digest(
+        "debug-1",
+        name,
+        abi.name,
+        compiler_identity(abi),
+        digest_folder(include),
+        digest_folder(ROOTFS, "*.[ch]"),
+    )
+
+    def fill(draft: Path) -> None:
+        _compile(found, abi, include, draft / name, debug=True)
+
+    return store.make("debug-programs", key, fill) / name
+
+
+def _compile(program: Program, abi: Abi, include: Path, out: Path, *, debug: bool = False) -> None:
+    """Compile and link one program, and look at what came out; debug: leave its symbols in it."""
     argv: list[str | Path] = [
         f"{abi.cross}gcc",
-        *CFLAGS,
+        *(flag for flag in CFLAGS if not debug or flag not in ("-s", "-g0")),
+        *(("-g",) if debug else ()),
         *("-isystem", include),
         *("-I", "lib", "-I", "lib/race"),
         *program.sources,

@@ -2,7 +2,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
-#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +21,7 @@
 #define LEAST_SLEEP	9	/* so too, in nanoseconds: the longest are those of a machine */
 #define MOST_SLEEP	17	/* with 2 ns an instruction, waking up included */
 #define SETTLE_NS	2000000	/* for a task that side b has woken to get on */
+#define BLOCKED_NS	200000000	/* for side b; then it waits for what side a has */
 
 enum meeting meeting;
 int race_cpu[RACE_SIDES] = { 0, 1, 2 };
@@ -35,8 +38,9 @@ static long sleep_ns;
  */
 static char *region, *image;
 static size_t after;
-static bool in_argument_gate;
+static bool of_argument;
 static int uffd = -1;
+static sem_t stopped, done_b;	/* side a at the gate, side b behind it */
 
 /* xorshift64: Marsaglia, "Xorshift RNGs", 2003 */
 static uint32_t random32(void)
@@ -87,41 +91,7 @@ void *race_argument(void)
 
 void *race_source(void *in_argument)
 {
-	return in_argument_gate ? region + ((char *)in_argument - image) : in_argument;
-}
-
-static void make_gate(const struct race *race)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-
-	if (!race->gate_in_argument && !race->gate_in_answer) {
-		errno = ENOTSUP;
-		race_die("no gate in this race");
-	}
-	region = two_pages();
-	uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
-	reg.range.start = (uintptr_t)region + PAGE;
-	reg.range.len = PAGE;
-	if (uffd < 0 || ioctl(uffd, UFFDIO_API, &api) || ioctl(uffd, UFFDIO_REGISTER, &reg))
-		race_die("userfaultfd");
-	if (race->gate_in_answer)
-		race_answer_place = region + PAGE;
-	else
-		race_argument();
-	in_argument_gate = race->gate_in_argument;
-}
-
-void meet_prepare(const struct race *race)
-{
-	after = race->gate_after;
-	if (meeting == GATE)
-		make_gate(race);
-	/* Where CPUs take turns, the first of them runs first whenever a timer is due. */
-	if (meeting == TIMER) {
-		race_cpu[RACE_A] = 1;
-		race_cpu[RACE_B] = 0;
-	}
+	return of_argument ? region + ((char *)in_argument - image) : in_argument;
 }
 
 void meet_draw(void)
@@ -135,6 +105,8 @@ void meet_open(const struct race *race)
 {
 	if (meeting != GATE)
 		return;
+	while (!sem_trywait(&done_b))
+		;	/* of a round in which it came too late */
 	if (madvise(region + PAGE, PAGE, MADV_DONTNEED))
 		race_die("cannot take the page away");
 	if (race->gate_in_argument)
@@ -153,23 +125,96 @@ void meet_a(void)
 		spin(spins[RACE_A]);
 }
 
-/* Someone is stopped in the midst of an access: do side b's part, and then give him the page. */
-static void serve(const struct race *race)
+/*
+ * Someone is stopped in the midst of an access: let side b do its part, and then give him the page.
+ * Where b needs what he holds, it gets on once he has the page.
+ */
+static void serve(void)
 {
 	const struct timespec settle = { .tv_nsec = SETTLE_NS };
-	struct pollfd fd = { .fd = uffd, .events = POLLIN };
 	struct uffdio_copy copy = { .dst = (uintptr_t)region + PAGE, .len = PAGE };
+	struct timespec until;
 	struct uffd_msg msg;
 
-	if (poll(&fd, 1, RACE_WAIT_MS) != 1 || read(uffd, &msg, sizeof(msg)) != sizeof(msg))
-		race_die("nobody came to the gate");
-	race->b();
-	nanosleep(&settle, NULL);
-	if (race->gate_in_argument)
+	if (read(uffd, &msg, sizeof(msg)) != sizeof(msg))
+		race_die("the gate is broken");
+	sem_post(&stopped);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += BLOCKED_NS;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	if (!sem_timedwait(&done_b, &until))
+		nanosleep(&settle, NULL);
+	if (of_argument)
 		memcpy(region, image, PAGE);
-	copy.src = (uintptr_t)(race->gate_in_argument ? image + PAGE : race_answer);
+	copy.src = (uintptr_t)(of_argument ? image + PAGE : race_answer);
 	if (ioctl(uffd, UFFDIO_COPY, &copy))
 		race_die("cannot give the page");
+}
+
+static void *keep_gate(void *unused)
+{
+	const struct sched_param before_b = { .sched_priority = 2 };
+
+	(void)unused;
+	race_use_cpu(race_cpu[RACE_B]);
+	if (sched_setscheduler(0, SCHED_FIFO, &before_b))
+		race_die("sched_setscheduler");
+	for (;;)
+		serve();
+	return NULL;
+}
+
+static void make_gate(const struct race *race)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	pthread_t thread;
+
+	if (!race->gate_in_argument && !race->gate_in_answer) {
+		errno = ENOTSUP;
+		race_die("no gate in this race");
+	}
+	region = two_pages();
+	uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	reg.range.start = (uintptr_t)region + PAGE;
+	reg.range.len = PAGE;
+	if (uffd < 0 || ioctl(uffd, UFFDIO_API, &api) || ioctl(uffd, UFFDIO_REGISTER, &reg))
+		race_die("userfaultfd");
+	if (race->gate_in_answer)
+		race_answer_place = region + PAGE;
+	else
+		race_argument();
+	of_argument = race->gate_in_argument;
+	sem_init(&stopped, 0, 0);
+	sem_init(&done_b, 0, 0);
+	if (pthread_create(&thread, NULL, keep_gate, NULL))
+		race_die("pthread_create");
+}
+
+void meet_prepare(const struct race *race)
+{
+	after = race->gate_after;
+	if (meeting == GATE)
+		make_gate(race);
+	/* Where CPUs take turns, the first of them runs first whenever a timer is due. */
+	if (meeting == TIMER) {
+		race_cpu[RACE_A] = 1;
+		race_cpu[RACE_B] = 0;
+	}
+}
+
+/* Side b's part while side a is stopped at the gate. */
+static void behind_gate(const struct race *race)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += RACE_WAIT_MS / 1000;
+	if (sem_timedwait(&stopped, &until))
+		race_die("nobody came to the gate");
+	race->b();
+	sem_post(&done_b);
 }
 
 void meet_other(const struct race *race, enum race_side side)
@@ -177,7 +222,7 @@ void meet_other(const struct race *race, enum race_side side)
 	const struct timespec wait = { .tv_nsec = sleep_ns };
 
 	if (meeting == GATE && side == RACE_B) {
-		serve(race);
+		behind_gate(race);
 		return;
 	}
 	if (meeting == SPIN)

@@ -168,6 +168,26 @@ def replay(lab: Lab, scenario: str, hold: Hold, folder: Path, *, times: int) -> 
     return verdicts
 
 
+def play_once(lab: Lab, scenario: str, hold: Hold, folder: Path) -> Played | None:
+    """Play one hold once, in a guest of its own; None when the kernel died under it.
+
+    Raises InfrastructureError when the guest is lost otherwise.
+    """
+    came: list[Played] = []
+
+    def script(stage: Stage) -> None:
+        came.append(stage.play(hold))
+        stage.next_round()
+        stage.leave()
+
+    try:
+        run_script(lab, scenario, script, folder, seconds=ROUND_SECONDS)
+    except (StubGoneError, LostError) as exc:
+        if not came and not died(exc, folder / "console.log"):
+            raise
+    return came[0] if came else None
+
+
 def died(exc: Exception, console: Path) -> bool:
     """Whether a guest was lost because its kernel died; one that hangs, does so for the hold."""
     return isinstance(exc, StubGoneError) and bool(splats.against(console))

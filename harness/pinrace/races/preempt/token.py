@@ -61,10 +61,15 @@ def is_token(text: str) -> bool:
 def parse(text: str) -> HoldToken:
     """Return the token; UserError says what is wrong with a text that is none."""
     token = words.read(VERSION, HoldToken, text, tuple(MADE_OF))
-    if not _VERDICT.fullmatch(token.verdict):
-        raise words.wrong(VERSION, f"'{token.verdict}' is no verdict of a hold")
-    spec.parse(token.hold)
+    check(VERSION, token)
     return token
+
+
+def check(version: str, token: HoldToken) -> None:
+    """Raise UserError for a verdict or a hold that is none."""
+    if not _VERDICT.fullmatch(token.verdict):
+        raise words.wrong(version, f"'{token.verdict}' is no verdict of a hold")
+    spec.parse(token.hold)
 
 
 def make(

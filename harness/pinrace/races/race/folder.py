@@ -65,8 +65,11 @@ def _seconds(text: object) -> object:
 
 
 def _pattern(text: object) -> object:
-    if not isinstance(text, str) or not text or re.compile(text).match(""):
-        raise ValueError("a pattern that matches an empty line finds everything")
+    try:
+        if not isinstance(text, str) or not text or re.compile(text).match(""):
+            raise ValueError("a pattern that matches an empty line finds everything")
+    except re.error as exc:
+        raise ValueError(f"no regular expression: {exc}") from exc
     return text
 
 
@@ -113,7 +116,7 @@ class Race(_Strict):
     kind: Literal["sides", "program", "syz", "ltp"] = "sides"
     source: str = "race.c"
     args: tuple[str, ...] = ()  # of a program
-    seconds: float = Field(default=30.0, gt=0)  # that a program runs, on a native machine
+    seconds: float = Field(default=30.0, gt=0)  # of the guest's, that a program runs
     abis: tuple[str, ...] = tuple(ABIS)
     gate: bool = False
     control: bool = False  # race.c has a .control that check() has to see

@@ -12,8 +12,7 @@ The files of others are compiled as they are: without our options and without wa
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from pinrace import procs, store
@@ -34,6 +33,9 @@ DEBUG = "race.debug"  # the same with symbols and lines, for gdb
 LIBRARY = ("lib/race/race.c", "lib/race/meet.c", "lib/marks.c", "lib/pinrace.c")
 WAYS = ("naive", "spin", "timer", "gate", "control")
 PLAIN_CFLAGS = ("-O2", "-static", "-pthread", "-Wl,--build-id=none")
+# Of a race on our library: as the guest's own programs, with warnings that are no errors.
+SIDES_CFLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64", "-Wall", "-Wextra")
+SLACK = 60.0  # native seconds for what a job does beside its rounds
 MANY = 100_000_000  # rounds: the time ends it before
 _JOB = re.compile(rf"({'|'.join(WAYS)})-(\d+)(?:\+(\d+))?(?:-(\d+)s)?|run")
 
@@ -77,20 +79,23 @@ class Built:
             spoils=not self.race.lost.check or self.race.flavor != "plain",
         )
 
-    def job(self, name: str, seed: int) -> Job:
+    def job(self, name: str, seed: int, scale: float) -> Job:
         """Return the job of a name: `spin-1000`, `timer-1+523`, `spin-100000000-60s`, or `run`.
 
         A mode and rounds; behind a plus, rounds that are only drawn; and seconds of the guest's.
+        scale: how much slower the machine is than a native one, by which time limits grow.
         """
         match = _JOB.fullmatch(name)
         if not match or (name == "run") == self.race.by_rounds:
             raise UserError(f"{self.race.name} has no job '{name}'", hint=self._example())
         if name == "run":
             argv = (f"{PLACE}/{NAME}", *self.race.args)
-            return Job(name, argv, timeout=self.race.seconds, env=self.env)
+            return Job(name, argv, timeout=self.race.seconds / scale, env=self.env)
         mode, rounds, skip, seconds = match.groups()
         argv = (f"{PLACE}/{NAME}", mode, str(seed), rounds, seconds or "0", skip or "0")
-        return Job(name, argv, timeout=float(seconds or 60) + 60, env=self.env)
+        return Job(
+            name, argv, timeout=float(seconds or 60) / (scale if seconds else 1) + 60, env=self.env
+        )
 
     def _example(self) -> str:
         return "spin-1000, timer-1000, gate-10" if self.race.by_rounds else "run"
@@ -136,7 +141,7 @@ def _objects(race: Race, abi: Abi, include: Path, draft: Path, tree: Path | None
         out = draft / f"{Path(source).stem}.o"
         flags: list[str | Path] = ["-w"]
         if race.kind == "sides":
-            flags = ["-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", *ours]
+            flags = [*SIDES_CFLAGS, *ours]
         elif tree:
             flags = ["-w", *ltp.flags(tree, race)]
         line: list[str | Path] = [
@@ -174,13 +179,3 @@ def _run(
         what = f"{race.name} does not compile for {abi.name}: {next(errors, 'see the log')}"
         kind = InfrastructureError if cwd == ROOTFS else UserError
         raise kind(what, log=log, hint=f"correct it in {cwd or race.folder}")
-
-
-def with_seconds(job: Job, seconds: float) -> Job:
-    """Return the job with another time limit, in native seconds."""
-    return replace(job, timeout=seconds)
-
-
-def facts(built: Mapping[str, Built]) -> str:
-    """Say for which ABIs there are programs."""
-    return f"{len(built)} ABIs: {', '.join(built)}"

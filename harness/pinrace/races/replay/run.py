@@ -19,6 +19,7 @@ from pinrace.guest.machine import Machine, Replay, get_machine
 from pinrace.guest.outcome import Ending, GuestRun
 from pinrace.guest.plan import PLAN_PATH, jobs_plan
 from pinrace.guest.process import Guest
+from pinrace.image.cpio import Entry
 from pinrace.image.initramfs import overlay
 from pinrace.judge import ending, splats
 from pinrace.judge.ending import End
@@ -38,7 +39,8 @@ SCALE = 20.0  # how much slower than a native machine, on every host
 SLACK = 60.0  # host seconds on top of everything, for a host that is busy
 _RACE = re.compile(r"race(?:-(pinned))?")
 _SEEK = re.compile(r"seek-(plain|pinned)-(\d+)\.(\d)\.(\d)")  # rounds, mutators, points
-_MEET = re.compile(r"meet-([a-z]+)-(spin|timer)-(\d+)")  # scenario, mode, rounds: rootfs/hold
+# scenario, mode, rounds: rootfs/hold
+_MEET = re.compile(r"meet-([a-z][a-z0-9-]*)-(naive|spin|timer|gate)-(\d+)")
 _RECORD = re.compile(r"^race (.*)$")
 
 
@@ -50,6 +52,7 @@ class Made:
     image: Image
     machine: Machine
     jobs: tuple[Job, ...]  # the last one is what it is about
+    files: tuple[Entry, ...] = ()  # that lie over the image
 
     @property
     def job(self) -> Job:
@@ -131,6 +134,7 @@ def run_once(
         deadline=Deadline.after(limit),
         limits=limits,
         stop=stop,
+        files=made.files,
         remain=remain,
     )
     if run.ending is Ending.KILLED:
@@ -150,7 +154,8 @@ def image_digest(made: Made) -> str:
     machine = made.machine
     plan = jobs_plan(get_arch(machine.arch), made.jobs, machine.accel.scale)
     with tempfile.TemporaryDirectory(prefix="pinrace-") as place:
-        return words.short_file(overlay(made.image, {PLAN_PATH: plan}, Path(place) / "initrd"))
+        initrd = overlay(made.image, {PLAN_PATH: plan}, Path(place) / "initrd", made.files)
+        return words.short_file(initrd)
 
 
 def race(run: GuestRun) -> dict[str, str]:

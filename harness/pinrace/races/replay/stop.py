@@ -6,13 +6,14 @@ Up to that moment it is the run of the token, byte for byte; from there on it is
 
 from __future__ import annotations
 
-import os
-import shlex
-import shutil
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pinrace.access import gdb as access
 from pinrace.arches import get_arch
 from pinrace.errors import InfrastructureError, UserError
 from pinrace.guest.boot import Limits
@@ -27,6 +28,7 @@ MARKS = 0x5EED1000
 MARK_SIZE = 4  # bytes
 MOST_MARKS = 65536
 PANIC = "panic"  # the kernel's function
+START_SECONDS = 30.0  # for QEMU itself; the host may be busy
 FOREVER = Limits(boot=1e7, step=1e7)  # seconds; who debugs is not hurried
 
 
@@ -66,34 +68,64 @@ def _rounds(once: Once) -> tuple[int, int | None]:
     return min(told.trials, MOST_MARKS), min(numbers, default=None)
 
 
-def gdb_line(made: Made, socket: Path, where: Place, *more: str) -> list[str]:
+def gdb_line(
+    made: Made, socket: Path, where: Place, *more: str, programs: Sequence[Path] = ()
+) -> list[str]:
     """Return the command that attaches gdb and runs the guest up to that place.
 
-    more: further commands for gdb.  Raises InfrastructureError when no gdb knows the arch.
+    more: further commands for gdb.  programs: files with symbols of what runs in the guest.  Raises
+    InfrastructureError when no gdb knows the arch.
     """
-    arch = get_arch(made.machine.arch)
-    names = ["gdb-multiarch", *(["gdb"] if arch.host_machine == os.uname().machine else [])]
-    gdb = next((name for name in names if shutil.which(name)), None)
-    if not gdb:
-        raise InfrastructureError(f"no gdb for {arch.name}", hint="apt-get install gdb-multiarch")
-    commands = (f"target remote {socket}", f"thbreak {where.spec}", "continue", *more)
-    return [gdb, "-q", str(made.kernel.vmlinux), *(w for c in commands for w in ("-ex", c))]
+    gdb = access.find_gdb(get_arch(made.machine.arch))
+    argv = access.command_line(gdb, made.kernel, socket, None, ())
+    symbols = [f"add-symbol-file {program}" for program in programs]
+    commands = (*symbols, f"thbreak {where.spec}", "continue", *more)
+    quiet = ("-ex", "set confirm off") if programs else ()
+    return [argv[0], *quiet, *argv[1:], *(w for c in commands for w in ("-ex", c))]
 
 
-def with_gdb(
-    made: Made, folder: Path, socket: Path, where: Place, say: Callable[[str], None]
-) -> Once:
-    """Start the guest stopped, say how to attach, and return what came of the run.
+def in_gdb(
+    made: Made,
+    folder: Path,
+    socket: Path,
+    where: Place,
+    *,
+    programs: Sequence[Path] = (),
+    more: Sequence[str] = (),
+    say: Callable[[str], None],
+) -> Once | None:
+    """Have the run in a gdb on our terminal, stopped at that place; return what came of it.
 
-    It comes to its end when gdb lets it; a gdb that leaves with `kill` ends it at once.  Of an
+    When gdb leaves and lets the guest go, the run comes to its end; None when gdb ended it.  Of an
     AArch32 task QEMU 7.2 tells gdb the AArch64 registers: it stops at the right instruction, and
     the pc that gdb shows is that of the kernel's return to it.
     """
+    line = gdb_line(made, socket, where, *more, programs=programs)
     stub = ("-S", "-gdb", f"unix:path={socket},server=on,wait=off")
     watched = replace(made, machine=replace(made.machine, qemu_args=stub))
-    say(f"the guest stands at its first instruction; this goes on, and stops {where.what}:")
-    say(f"  {shlex.join(gdb_line(made, socket, where))}")
-    return replays.run_once(watched, folder, limits=FOREVER)
+    stop = threading.Event()
+    with ThreadPoolExecutor(1, thread_name_prefix="guest") as executor:
+        running = executor.submit(replays.run_once, watched, folder, stop=stop, limits=FOREVER)
+        try:
+            _wait_for(socket, running)
+            say(f"gdb stops {where.what}; `detach` lets the run go on, `kill` ends it")
+            access.run_gdb(line)
+            return running.result()
+        except InfrastructureError:
+            return None
+        finally:
+            stop.set()
+
+
+def _wait_for(socket: Path, running: Future[Once]) -> None:
+    """Wait until QEMU listens; raises what ended it before."""
+    until = time.monotonic() + START_SECONDS
+    while not socket.exists():
+        if running.done():
+            running.result()
+        if running.done() or time.monotonic() > until:
+            raise InfrastructureError("QEMU does not start", hint="pinrace doctor")
+        time.sleep(0.02)
 
 
 def with_shell(made: Made, folder: Path, talk: Callable[[Guest], None]) -> Once:

@@ -18,7 +18,7 @@ from pinrace.races.replay import words
 from pinrace.races.replay.words import short
 
 VERSION = "pr1"
-_DIGESTS = ("patched", "kernel", "image", "machine", "fingerprint")
+DIGESTS = ("patched", "kernel", "image", "machine", "fingerprint")
 _SEED = re.compile(r"s(\d+)\.(\d+)\.(\d+)")  # seed, icount shift, vCPUs
 # What has to be the same, and how people call it.
 MADE_OF = {
@@ -73,10 +73,15 @@ def seed_word(replay: Replay, smp: int) -> str:
 
 def parse(text: str) -> Token:
     """Return the token; UserError says what is wrong with a text that is none."""
-    token = words.read(VERSION, Token, text, _DIGESTS)
-    if not _SEED.fullmatch(token.seed):
-        raise words.wrong(VERSION, f"'{token.seed}' is no seed as s7.1.2")
+    token = words.read(VERSION, Token, text, DIGESTS)
+    check(VERSION, token)
     return token
+
+
+def check(version: str, token: Token) -> None:
+    """Raise UserError for a seed that is none."""
+    if not _SEED.fullmatch(token.seed):
+        raise words.wrong(version, f"'{token.seed}' is no seed as s7.1.2")
 
 
 def machine_of(machine: Machine) -> dict[str, str]:
