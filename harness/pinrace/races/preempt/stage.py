@@ -15,6 +15,7 @@ from enum import IntEnum
 
 from pinrace.arches import Arch
 from pinrace.errors import InfrastructureError
+from pinrace.races.preempt.irqstacks import IrqStacks
 from pinrace.races.preempt.spec import DONE, SIDES, Hold, Move
 from pinrace.races.preempt.stub import SIGINT, Stub
 from pinrace.races.preempt.symbols import Function, Symbols
@@ -42,11 +43,6 @@ MOST_STOPS = 1000  # of others on the way to one point
 ANOTHER_WAY = "it went another way than in the round before"  # to be played again
 NEAR = 8192  # bytes: half of the smallest kernel stack of a task
 LONGEST = 16  # bytes, of an instruction: what a call returns to is no further
-# Where each CPU has the end of its interrupt stack: a variable for each CPU, of each arch.
-IRQ_STACKS = ("hardirq_stack_ptr", "irq_stack_ptr")
-CPU_OFFSETS = "__per_cpu_offset"
-IRQ_STACK_SIZE = 32768  # bytes at the most: with KASAN; there is nothing behind a smaller one
-WORD = 8  # bytes: kernels have 64 bits
 
 
 class Mark(IntEnum):
@@ -143,7 +139,7 @@ class Stage:
         # and how far down the stack.
         self._ways: dict[tuple[str, str], list[tuple[int, int]]] = {}
         self._home = dict.fromkeys(SIDES.values(), 0)  # by thread, a stack pointer of the side's
-        self._irq_stacks: dict[int, int] = {}  # by thread, what it notes of its interrupt stack
+        self._irq_stacks = IrqStacks(stub, arch, symbols)
         self._strange: dict[str, int] = {}  # by function, entries on nobody's stack
         marker = symbols.address(MARKER)
         if marker is None:
@@ -390,27 +386,7 @@ class Stage:
         own = abs(here - self._home[thread]) < NEAR
         if side == "t":
             return not own
-        return own or self._in_interrupt(thread, here)
-
-    def _in_interrupt(self, thread: int, sp: int) -> bool:
-        """Whether a stack pointer is in a CPU's interrupt stack."""
-        if thread not in self._irq_stacks:
-            self._irq_stacks[thread] = self._irq_stack(thread)
-        noted = self._irq_stacks[thread]
-        beyond = noted - sp if self._debug.irq_stack_from_end else sp - noted
-        return noted != 0 and 0 <= beyond < IRQ_STACK_SIZE
-
-    def _irq_stack(self, thread: int) -> int:
-        """Return what a CPU notes of its interrupt stack, 0 where the kernel has no such note."""
-        offsets = self._symbols.data(CPU_OFFSETS)
-        variable = next(filter(None, map(self._symbols.data, IRQ_STACKS)), None)
-        if offsets is None or variable is None:
-            return 0
-        place = self._word(thread, offsets + WORD * (thread - 1)) + variable
-        return self._word(thread, place % (1 << 64))
-
-    def _word(self, thread: int, address: int) -> int:
-        return int.from_bytes(self._stub.read_memory(thread, address, WORD), "little")
+        return own or self._irq_stacks.has(thread, here)
 
     # ---- running ----
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from pinrace import ui
 from pinrace.arches import ABIS, Abi, get_abi
 from pinrace.engine import build
-from pinrace.engine.request import Request, select
+from pinrace.engine.request import select
 from pinrace.errors import UserError
 from pinrace.kbuild import userspace
 from pinrace.races.race import program
@@ -22,7 +22,7 @@ from pinrace.races.race.ways import Bench
 from pinrace.series.load import apply, load, load_series
 from pinrace.trees.fetch import resolve
 from pinrace.trees.worktree import worktree
-from pinrace.values import Image, Kernel, PatchedTree, Series, Tree
+from pinrace.values import Image, Kernel, PatchedTree, Request, Series, Tree
 
 NONE = "none"  # as --fix: the tree without the race's plant
 

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
 from pinrace.errors import InfrastructureError
 from pinrace.guest.outcome import Ending, GuestRun
 from pinrace.judge import splats
-from pinrace.judge.splats import Rule, Rules
+from pinrace.judge.rules import Rule, Rules
 from pinrace.races.race.folder import Race
 from pinrace.races.replay import run as replays
 from pinrace.values import Splat
@@ -35,12 +36,23 @@ class Loss:
 
 def rules_of(race: Race) -> Rules:
     """Return the rules for consoles, those that the race brings first."""
+    return _with(race.lost.console)
+
+
+@functools.cache
+def _with(patterns: tuple[str, ...]) -> Rules:
     rules = splats.load_rules()
     own = tuple(
-        Rule(id="race", start=re.compile(f"(?P<title>.*?(?:{pattern}).*)"), severity="bug")
-        for pattern in race.lost.console
+        Rule(
+            id="race",
+            start=re.compile(f"(?P<title>.*?(?:{pattern}).*)"),
+            severity="bug",
+            role="line",
+        )
+        for pattern in patterns
     )
-    return rules.model_copy(update={"rule": (*own, *rules.rule)})
+    fields = {name: getattr(rules, name) for name in Rules.model_fields}
+    return Rules(**{**fields, "rule": (*own, *rules.rule)})
 
 
 def reports(race: Race, console: str) -> list[Splat]:
