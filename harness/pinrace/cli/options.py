@@ -124,7 +124,11 @@ def request(args: argparse.Namespace) -> Request:
     if args.kernel and len(arches) != 1:
         raise UserError("--kernel takes the kernel of one arch", hint="add --arch NAME")
     if not re.fullmatch(r"|1|-\d+", args.llvm):
-        raise UserError(f"--llvm takes no '{args.llvm}'", hint="--llvm, or --llvm=-16 for clang-16")
+        name = "$LLVM" if args.llvm == os.environ.get("LLVM") else "--llvm"
+        raise UserError(
+            f"{name} takes no '{args.llvm}' here",
+            hint="--llvm, or --llvm=-16 for clang-16: clang is looked for in PATH",
+        )
     if args.jobs < 0:
         raise UserError("--jobs takes a number of compilers", hint="for example -j 4")
     wanted = tuple(dict.fromkeys(args.flavor or ["plain"]))

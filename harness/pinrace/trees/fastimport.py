@@ -29,6 +29,12 @@ from pinrace.trees.git import repository as object_store
 REGULAR, EXECUTABLE, SYMLINK, COPY = "100644", "100755", "120000", "copy"
 MESSAGE = "A kernel tree as it came\n"
 KERNEL_FILES = ("Makefile", "Kconfig", "kernel/seccomp.c")
+# Bytes and counts.  Linux 7.3 has 95,000 files and 1.7 GiB; its largest file has 25 MiB.
+MEMBER_LIMIT = 512 << 20
+TOTAL_LIMIT = 16 << 30
+FILES_LIMIT = 2_000_000
+NAME_LIMIT = 1 << 20
+_PIECE = 1 << 20
 _REF = "refs/heads/import"
 _BROKEN = (EOFError, lzma.LZMAError, gzip.BadGzipFile, tarfile.TarError, OSError)
 
@@ -39,7 +45,8 @@ class Entry:
 
     path: str
     mode: str
-    content: bytes
+    content: bytes | IO[bytes]  # a stream is read once, before the next entry is asked for
+    size: int = 0  # of a stream, in bytes
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ def import_entries(entries: Iterator[Entry], origin: str) -> Imported:
     draft = Path(tempfile.mkdtemp(prefix=".import-", dir=final.parent))
     try:
         git("init", "--quiet", "--bare", "--object-format=sha1", "--template=", draft)
-        missing = _stream(draft, entries)
+        missing = _stream(draft, entries, origin)
         if missing:
             raise not_a_kernel(origin, missing)
         ids = [
@@ -89,7 +96,7 @@ def not_a_kernel(origin: str, missing: set[str]) -> UserError:
     )
 
 
-def _stream(draft: Path, entries: Iterator[Entry]) -> set[str]:
+def _stream(draft: Path, entries: Iterator[Entry], origin: str) -> set[str]:
     """Feed fast-import; return the kernel's files that did not come."""
     missing = set(KERNEL_FILES)
     # Deltas and strong compression cost minutes and save little: the pack is a cache.
@@ -112,7 +119,7 @@ def _stream(draft: Path, entries: Iterator[Entry]) -> set[str]:
                 process.stdin.write(head.encode())
                 for entry in entries:
                     missing.discard(entry.path)
-                    _write(process.stdin, entry)
+                    _write(process.stdin, entry, origin)
                 process.stdin.write(b"done\n")
                 process.stdin.close()
                 process.wait()
@@ -133,14 +140,29 @@ def _stream(draft: Path, entries: Iterator[Entry]) -> set[str]:
     return missing
 
 
-def _write(stream: IO[bytes], entry: Entry) -> None:
+def _write(stream: IO[bytes], entry: Entry, origin: str) -> None:
     """Write one entry as git-fast-import(1) wants it."""
     if entry.mode == COPY:
-        stream.write(b"C %s %s\n" % (_quote(os.fsdecode(entry.content)), _quote(entry.path)))
+        target = entry.content if isinstance(entry.content, bytes) else entry.content.read()
+        stream.write(b"C %s %s\n" % (_quote(os.fsdecode(target)), _quote(entry.path)))
         return
     stream.write(b"M %s inline %s\n" % (entry.mode.encode(), _quote(entry.path)))
-    stream.write(b"data %d\n" % len(entry.content))
-    stream.write(entry.content)
+    if isinstance(entry.content, bytes):
+        stream.write(b"data %d\n" % len(entry.content))
+        stream.write(entry.content)
+    else:
+        stream.write(b"data %d\n" % entry.size)
+        left = entry.size
+        while left:
+            try:
+                piece = entry.content.read(min(_PIECE, left))
+                if not piece:
+                    raise EOFError(f"{entry.path} ends early")
+            except _BROKEN as exc:
+                what = f"{origin} is damaged or cut short: {exc}"
+                raise UserError(what, hint="fetch it again") from exc
+            stream.write(piece)
+            left -= len(piece)
     stream.write(b"\n")
 
 
@@ -151,10 +173,12 @@ def _quote(path: str) -> bytes:
 
 
 class _Tail(io.RawIOBase):
-    """A stream that remembers its last bytes, to tell an end from a cut."""
+    """A stream that remembers its last bytes, to tell an end from a cut, and has a limit."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: IO[bytes], origin: str) -> None:
         self._stream = stream
+        self._origin = origin
+        self._total = 0
         self.last = b""
 
     def readable(self) -> bool:
@@ -164,8 +188,32 @@ class _Tail(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         """Read that many bytes; fewer only at the end."""
         data = self._stream.read(size)
+        self._total += len(data)
+        if self._total > TOTAL_LIMIT:
+            raise UserError(
+                f"{self._origin} holds more than {TOTAL_LIMIT >> 30} GiB, which is no kernel tree"
+            )
         self.last = (self.last + data[-1024:])[-1024:]
         return data
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose header takes no more memory than a kernel's does."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        """Process a header, the way in that tarfile leaves to subclasses."""
+        names = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE)
+        if self.type in (*names, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE):
+            if self.size > NAME_LIMIT:
+                raise UserError(f"a name or header in it has {self.size} bytes")
+        elif self.type == tarfile.GNUTYPE_SPARSE:
+            raise UserError(f"{self.name!r} is a sparse file of {self.size} bytes")
+        return cast(tarfile.TarInfo, super()._proc_member(archive))  # type: ignore[misc]
+
+    def _proc_gnusparse_00(self, *_: object) -> None:
+        raise UserError(f"{self.name!r} is a sparse file")
+
+    _proc_gnusparse_01 = _proc_gnusparse_10 = _proc_gnusparse_00
 
 
 def read_tar(stream: BinaryIO, origin: str) -> Iterator[Entry]:
@@ -176,23 +224,29 @@ def read_tar(stream: BinaryIO, origin: str) -> Iterator[Entry]:
     """
     buffered = io.BufferedReader(stream) if isinstance(stream, io.RawIOBase) else stream
     try:
-        tail = _Tail(_decompressed(buffered))
-        with tarfile.open(fileobj=tail, mode="r|", bufsize=1 << 20) as archive:
-            top = None
+        tail = _Tail(_decompressed(buffered), origin)
+        with tarfile.open(fileobj=tail, mode="r|", bufsize=_PIECE, tarinfo=_Member) as archive:
+            top, seen = "", set[str]()
             for member in archive:
                 archive.members = []  # type: ignore[attr-defined]  # else it remembers them all
                 first, _, path = member.name.removeprefix("./").rstrip("/").partition("/")
                 top = top or first
-                if first != top or not _harmless(path):
-                    raise UserError(f"{origin} does not hold one kernel tree: {member.name!r}")
+                if first != top or (path and not _harmless(path)):
+                    raise UserError(f"{member.name!r} is no path of one kernel tree")
                 if path and not member.isdir():
-                    yield _entry(archive, member, path, origin)
-        while tail.read(1 << 20):  # to the end, so that checksums are checked
+                    seen.add(path)
+                    if len(seen) > FILES_LIMIT:
+                        raise UserError(f"it has more than {FILES_LIMIT} files")
+                    yield _entry(archive, member, path, top, seen)
+        while tail.read(_PIECE):  # to the end, so that checksums are checked
             pass
         if not top or len(tail.last) < 1024 or tail.last.strip(b"\0"):
             raise EOFError("the end of the archive is missing")
-    except UserError:
-        raise
+    except UserError as exc:
+        what = exc.what if exc.what.startswith(origin) else f"{origin} cannot be taken: {exc.what}"
+        raise UserError(
+            what, hint=exc.hint or "name a tarball of kernel.org or git archive"
+        ) from exc
     except _BROKEN as exc:
         raise UserError(f"{origin} is damaged or cut short: {exc}", hint="fetch it again") from exc
 
@@ -208,21 +262,32 @@ def _decompressed(stream: BinaryIO | io.BufferedReader) -> IO[bytes]:
 
 
 def _harmless(path: str) -> bool:
-    """Whether a path stays in the tree and out of git's own folder."""
-    return not {"..", ".git"} & set(path.split("/"))
+    """Whether a path stays in the tree, and out of git's own folder on every file system."""
+    parts = [part.casefold().rstrip(". ") for part in path.split("/")]
+    plain = all(parts)  # neither "", nor "." nor ".."
+    return plain and not any(part in (".git", "git~1") or part[:5] == ".git:" for part in parts)
 
 
-def _entry(archive: tarfile.TarFile, member: tarfile.TarInfo, path: str, origin: str) -> Entry:
-    """Return one member that is no folder."""
+def _entry(
+    archive: tarfile.TarFile, member: tarfile.TarInfo, path: str, top: str, seen: set[str]
+) -> Entry:
+    """Return one member that is no folder; seen: the paths up to it."""
     if member.issym():
         return Entry(path, SYMLINK, os.fsencode(member.linkname))
     if member.islnk():
-        target = member.linkname.removeprefix("./").partition("/")[2]
+        first, _, target = member.linkname.removeprefix("./").partition("/")
+        if first != top or target == path or target not in seen:
+            raise UserError(f"{member.name!r} is a hard link to {member.linkname!r}, not in it yet")
         return Entry(path, COPY, os.fsencode(target))
     content = archive.extractfile(member) if member.isfile() else None
     if content is None:
-        raise UserError(f"{origin} holds {member.name!r}, which is no file, folder or link")
-    return Entry(path, EXECUTABLE if member.mode & 0o100 else REGULAR, content.read())
+        raise UserError(f"{member.name!r} is no file, folder or link")
+    if member.size > MEMBER_LIMIT:
+        raise UserError(
+            f"{member.name!r} has {member.size} bytes, and a source file at most {MEMBER_LIMIT}"
+        )
+    mode = EXECUTABLE if member.mode & 0o100 else REGULAR
+    return Entry(path, mode, content, member.size)
 
 
 def read_files(folder: Path, paths: list[str]) -> Iterator[Entry]:
@@ -233,5 +298,7 @@ def read_files(folder: Path, paths: list[str]) -> Iterator[Entry]:
             if full.is_symlink():
                 yield Entry(path, SYMLINK, os.fsencode(full.readlink()))
             elif full.is_file():
-                executable = full.stat().st_mode & 0o100
-                yield Entry(path, EXECUTABLE if executable else REGULAR, full.read_bytes())
+                with full.open("rb") as content:
+                    told = os.fstat(content.fileno())
+                    mode = EXECUTABLE if told.st_mode & 0o100 else REGULAR
+                    yield Entry(path, mode, content, told.st_size)

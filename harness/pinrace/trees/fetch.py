@@ -21,6 +21,9 @@ TARBALLS = (".tar", ".tar.xz", ".tar.gz", ".tgz")
 
 Say = Callable[[str], None]
 
+_DEBIAN = re.compile(r"(?:debian:)?(\d+\.\d+)(?:(@newest)|/([a-z][a-z-]*))?")
+_SCP = re.compile(r"([\w.-]+@[\w.-]+):(?!//)(\S+)")
+
 
 def resolve(spec: str, *, say: Say, insecure: bool = False) -> Tree:
     """Return the tree that a spec stands for, fetched and imported when need be.
@@ -33,7 +36,7 @@ def resolve(spec: str, *, say: Say, insecure: bool = False) -> Tree:
     `insecure` takes over the network what nothing vouches for.  Raises UserError for a spec that
     stands for nothing, NotVerifiedError, and InfrastructureError when the archive cannot be used.
     """
-    match = re.fullmatch(r"(?:debian:)?(\d+\.\d+)(?:(@newest)|/([a-z][a-z-]*))?", spec)
+    match = _DEBIAN.fullmatch(spec)
     if match and match[3]:
         return _of_suite(match[1], match[3], say, insecure)
     if match:
@@ -43,6 +46,11 @@ def resolve(spec: str, *, say: Say, insecure: bool = False) -> Tree:
     if remote.URL.match(spec):
         return remote.resolve(spec, say=say, insecure=insecure)
     path = Path(spec).expanduser()
+    if (scp := _SCP.fullmatch(spec)) and not path.exists():
+        raise UserError(
+            f"'{spec}' is an address in the short form of ssh",
+            hint=f"write ssh://{scp[1]}/{scp[2].lstrip('/')}",
+        )
     if path.is_dir():
         return _folder(path.resolve(), say)
     if path.is_file() and path.name.endswith(TARBALLS):
@@ -52,6 +60,11 @@ def resolve(spec: str, *, say: Say, insecure: bool = False) -> Tree:
             f"{path} is no tarball whose name ends in {', '.join(TARBALLS)}", hint=_specs()
         )
     raise UserError(f"there is no tree '{spec}'", hint=_specs())
+
+
+def is_published(spec: str) -> bool:
+    """Whether a spec names a tree of Debian or kernel.org, not an address or a path."""
+    return bool(_DEBIAN.fullmatch(spec)) or kernelorg.named(spec)
 
 
 def _specs() -> str:
@@ -182,7 +195,7 @@ def _folder(folder: Path, say: Say) -> Tree:
     imported, dirty = objects.snapshot(folder, say=say)
     return Tree(
         str(folder),
-        objects.make_version(imported.commit),
+        objects.plain_version(objects.make_version(imported.commit)),
         imported.tree_id,
         imported.commit,
         origin=f"folder {folder}",
@@ -195,7 +208,7 @@ def _tarball(path: Path, say: Say) -> Tree:
     """Resolve a tarball."""
     say(f"{path.name}: no signature is checked")
     imported = objects.import_file(path, store.digest_file(path), say=say)
-    version = objects.make_version(imported.commit)
+    version = objects.plain_version(objects.make_version(imported.commit))
     return Tree(
         str(path),
         version,

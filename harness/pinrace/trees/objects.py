@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
@@ -18,8 +19,10 @@ from typing import BinaryIO, cast
 from pinrace import store
 from pinrace.errors import InfrastructureError, PinraceError, UserError
 from pinrace.procs import PDEATHSIG
+from pinrace.trees import checkout
 from pinrace.trees.fastimport import (
     KERNEL_FILES,
+    MEMBER_LIMIT,
     MESSAGE,
     Entry,
     Imported,
@@ -31,7 +34,6 @@ from pinrace.trees.fastimport import (
 from pinrace.trees.git import (
     AUTHOR,
     COMMITTER,
-    git,
     in_store,
     lookup,
     object_id,
@@ -125,9 +127,9 @@ def snapshot(folder: Path, *, say: Say) -> tuple[Imported, bool]:
     missing = {name for name in KERNEL_FILES if not (folder / name).is_file()}
     if missing:
         raise not_a_kernel(str(folder), missing)
-    checkout = _is_checkout(folder)
-    if checkout:
-        paths, dirty = _checkout_files(folder)
+    found = checkout.look(folder)
+    if found:
+        paths, dirty = found.paths, found.dirty
     else:
         paths, dirty = _all_files(folder), False
         if (folder / ".config").exists() or (folder / "include" / "config").exists():
@@ -135,6 +137,8 @@ def snapshot(folder: Path, *, say: Say) -> tuple[Imported, bool]:
                 f"{folder} was built in place, so what is source is not clear",
                 hint=f"make -C {folder} mrproper, or make it a git checkout",
             )
+    for name in paths:
+        _check_kind(folder, name)
     with store.locked(LOCK, say=say):
         imported = _into_store(folder, paths, say)
         set_ref(f"refs/pinrace/base/{imported.tree_id}", imported.commit)
@@ -178,31 +182,21 @@ def _into_store(folder: Path, paths: list[str], say: Say) -> Imported:
     return Imported(tree_id, commit)
 
 
-def _is_checkout(folder: Path) -> bool:
-    """Whether the folder is the top of a git work tree."""
-    done = git("-C", folder, "rev-parse", "--show-toplevel", check=False, users_config=True)
-    if done.status and (folder / ".git").exists():
-        raise UserError(f"git does not like {folder}: {done.output.strip()}", hint="git status")
-    return done.status == 0 and Path(done.output.rstrip("\n")).resolve() == folder.resolve()
-
-
-def _checkout_files(folder: Path) -> tuple[list[str], bool]:
-    """Return the files of a checkout, and whether its own git calls it changed."""
-    listed = git(
-        "-C",
-        folder,
-        "ls-files",
-        "-z",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-        "--deduplicate",
-        users_config=True,
-    )
-    status = git("-C", folder, "--no-optional-locks", "status", "--porcelain", users_config=True)
-    # A name that ends in "/" is another repository inside this one.
-    names = [name for name in listed.output.split("\0") if name and not name.endswith("/")]
-    return [name for name in names if not (folder / name).is_dir()], bool(status.output.strip())
+def _check_kind(folder: Path, name: str) -> None:
+    """Raise UserError for what git cannot keep, and for a file that is no source."""
+    try:
+        kind = (folder / name).lstat()
+    except OSError:
+        return  # gone meanwhile
+    if not (stat.S_ISREG(kind.st_mode) or stat.S_ISLNK(kind.st_mode)):
+        raise UserError(
+            f"{folder} holds {name}, which is no file, folder or link", hint="move it away"
+        )
+    if kind.st_size > MEMBER_LIMIT:
+        raise UserError(
+            f"{folder} holds {name} of {kind.st_size >> 20} MiB, which is no source",
+            hint="move it away, or make the folder a git checkout that ignores it",
+        )
 
 
 def _all_files(folder: Path) -> list[str]:
@@ -233,7 +227,8 @@ def make_version(commit: str) -> str:
             "the tree's Makefile names no VERSION and PATCHLEVEL", hint="is it a kernel?"
         )
     parts = [fields[name] for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL") if fields[name]]
-    return ".".join(parts) + fields["EXTRAVERSION"]
+    # It names folders, and is in every line: what no version has becomes "_".
+    return re.sub(r"[^\w.+~-]", "_", ".".join(parts) + fields["EXTRAVERSION"], flags=re.A)[:64]
 
 
 def plain_version(text: str) -> str:

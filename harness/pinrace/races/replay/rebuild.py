@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from pinrace import ui
@@ -12,6 +13,7 @@ from pinrace.engine import build
 from pinrace.errors import UserError
 from pinrace.races.replay.words import DIGITS, Words
 from pinrace.series.load import apply, load
+from pinrace.trees import fetch
 from pinrace.trees.fetch import resolve
 from pinrace.values import Request
 
@@ -35,9 +37,15 @@ def add_options(parser: argparse.ArgumentParser, series: str) -> None:
 def rebuild(token: Words, args: argparse.Namespace) -> build.Lab:
     """Return the kernel and the image of a token.
 
-    Raises UserError when the tree with the series is not the token's, before anything is built.
+    Raises UserError when the token names a tree by URL or path and args does not name it, and when
+    the tree with the series is not the token's, before anything is built.
     """
     abi = get_abi(token.abi)
+    if not args.tree and not fetch.is_published(token.tree):
+        raise UserError(
+            f"the token's tree is {token.tree}: building it runs its code on this host",
+            hint=f"if you know whose it is, add --tree {shlex.quote(token.tree)}",
+        )
     tree = resolve(args.tree or token.tree, say=ui.say, insecure=args.insecure)
     series = load(args.series, say=ui.say)
     patched = apply(tree, series, say=ui.say)
