@@ -105,6 +105,11 @@ def _raw(line: str) -> None:
     err.file.flush()
 
 
+def counted(number: int, thing: str) -> str:
+    """Return a number of things in words: 1 cell, 2 cells."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 @contextmanager
 def on_stderr() -> Iterator[None]:
     """Print what goes on to stderr while the context lasts: stdout is something else's."""

@@ -112,7 +112,7 @@ def folder_of(path: Path, files: dict[str, str]) -> Path:
         ("AW: Re: [PATCH v2 1/3] a", (2, 1, 3, True)),
         ("[PATCH v99999999999999999999 1/1] a", (1, 1, 1, False)),
         ("[PATCH v1->v2 1/3] a", (2, 1, 3, False)),
-        ("[PATCH 7/3] a", (1, None, None, False)),
+        ("[PATCH 7/3] a", (1, 7, 3, False)),
         ("a [v2 1/3]", (1, None, None, False)),
         ("", (1, None, None, False)),
     ],
@@ -166,6 +166,15 @@ def test_a_patch_is_there_twice(tree: Tree, tmp_path: Path) -> None:
     other = mail("[PATCH 2/3]", 20, word="otherwise")
     with pytest.raises(UserError, match="differ and are both patch 2"):
         load_box(tmp_path, "".join([*mails, other]))
+
+
+def test_a_patch_behind_the_last_one(tmp_path: Path) -> None:
+    more = [*three(), mail("[PATCH 4/3]", 35)]
+    with pytest.raises(UserError, match=r"more patches than the series has: '\[PATCH 4/3\]"):
+        load_box(tmp_path, "".join(more))
+    place = folder_of(tmp_path / "f", {f"{n}.patch": text for n, text in enumerate(more)})
+    with pytest.raises(UserError, match=r"more patches than the series has: 3\.patch"):
+        load.load_series(place)
 
 
 def test_several_versions_and_series(tree: Tree, tmp_path: Path) -> None:

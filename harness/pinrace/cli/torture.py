@@ -196,7 +196,8 @@ def run(args: argparse.Namespace) -> int:
     )
     work = pool.tasks(lab, cells, machines)
     length = f"{plan.trials} trials" if plan.trials else f"{plan.seconds:.0f} s"
-    ui.say(f"torture {len(work)} cells of {length}, {shape} at once, results in {record.folder}")
+    many = ui.counted(len(work), "cell")
+    ui.say(f"torture {many} of {length}, {shape} at once, results in {record.folder}")
     if args.bench:
         return _bench(work, record, plan, args.repeat)
     with ui.meter("trials" if plan.trials else "seconds") as meter:

@@ -61,7 +61,8 @@ def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
     threads = max(machine.threads for machine in machines.values())
     guests = batch.guests or Budget.of_host().guests_at_once(threads, 512)
     work = pool.tasks(lab, batch.cells, machines)
-    ui.say(f"test    {len(work)} cells, {guests} guests at once, results in {record.folder}")
+    what = f"{ui.counted(len(work), 'cell')}, {ui.counted(guests, 'guest')} at once"
+    ui.say(f"test    {what}, results in {record.folder}")
     return record, _keep(record, _run(work, record, guests, batch))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pinrace.paths import KERNEL, MUTANTS
+from pinrace.trees.fetch import is_published
 from pinrace.values import CaseResult, Cell, PatchedTree, Request, Series, Tree
 
 REPLAY = "replay: "  # begins the note of a cell that holds how to have its very run again
@@ -31,6 +32,7 @@ def replay(token: str, tree: PatchedTree, asked: Request | None = None) -> str:
     named = _series(tree.series)
     words = ["pinrace", "repro", token, *(["--series", named] if named else [])]
     words += [word for option in (asked.extra if asked else ()) for word in ("--config", option)]
+    words += [] if is_published(tree.base.spec) else ["--tree", tree.base.spec]
     words += ["--insecure"] if tree.base.insecure else []
     words += [f"--llvm={asked.llvm}"] if asked and asked.llvm else []
     words += ["--kernel", str(asked.kernel.resolve())] if asked and asked.kernel else []

@@ -211,6 +211,10 @@ def check_places(series: Sequence[tuple[Path, Letter]], folder: Path) -> None:
     numbers = [place.number for _, place in placed]
     total = next(iter(totals), 0) or 0
     missing = [number for number in range(1, total + 1) if number not in numbers]
+    if more := [path.name for path, place in placed if (place.number or 0) > total]:
+        raise UserError(
+            f"{folder} holds more patches than the series has: {more[0]}", hint="move it away"
+        )
     if missing:
         raise UserError(
             f"{missing[0]}/{total} is missing in {folder}",

@@ -31,6 +31,7 @@ _ID = re.compile(r"<([^<>\s]+)>")
 _SCISSORS = re.compile(rb">8|8<|>%|%<")
 _DIFF_LINE = re.compile(rb"^(?:diff --git |\+\+\+ )[^\n]*\n", re.M)
 _WORD = re.compile(rb"=\?([^?\s]{1,60})\?(?=[bBqQ]\?)")
+_TYPE = re.compile(rb"^content-type:[^\n]*(?:\n[ \t][^\n]*)*", re.I | re.M)
 _HEAD = re.compile(rb"\r?\n\r?\n")
 _ENCODED = ("base64", "quoted-printable")
 
@@ -58,8 +59,6 @@ def place_of(subject: str) -> Place:
             number, total = int(found[1]), int(found[2])
     if number is None and (found := _HG_PLACE.search(inside)):
         number, total = int(found[1]), int(found[2])
-    if number is not None and total is not None and number > total:
-        number = total = None
     return Place(version, number, total, reply)
 
 
@@ -217,7 +216,9 @@ class Letter:
         """Whether a header names a charset that nobody knows, at which git would give up."""
         head = _HEAD.split(self.raw.lstrip(b"\r\n"), maxsplit=1)[0]
         named = [match[1] for match in _WORD.finditer(head)]
-        named += re.findall(rb"charset\s*=\s*\"?([^\s\";]+)", head, re.I)
+        parts = self._headers.get_content_maintype() == "multipart"
+        for field in _TYPE.findall(self.raw if parts else head):
+            named += re.findall(rb"charset\s*=\s*\"?([^\s\";]+)", field, re.I)
         names = [name.decode(errors="replace") for name in named]
         return any(_known(name) != name for name in names)
 

@@ -170,8 +170,15 @@ def _complete(
         listed = " and ".join(sorted(str(total) for total in totals))
         raise UserError(f"the mails of {what} are of series of {listed} patches", hint=_ONE)
     total = totals.pop() or 0
-    missing = [number for number in range(1, total + 1) if number not in by_number]
     notes: tuple[str, ...] = ()
+    if more := [one for number, one in by_number.items() if number > total]:
+        if not named:
+            raise UserError(
+                f"{what} holds more patches than the series has: {name_of(more[0])}",
+                hint="take that mail out of the box, or name the message id of the cover letter",
+            )
+        notes = tuple(f"left out, as it is behind the last one: {name_of(one)}" for one in more)
+    missing = [number for number in range(1, total + 1) if number not in by_number]
     if missing:
         older = _rerolled(by_number, others, missing, total)
         if older is None:
@@ -181,6 +188,7 @@ def _complete(
         news = ", ".join(f"{number} (v{one.place.version})" for number, one in by_number.items())
         olds = ", ".join(f"{number} (v{one.place.version})" for number, one in older.items())
         notes = (
+            *notes,
             f"{what} is a reroll of a part: patch {news} is newer, patch {olds} as before;"
             " look whether they fit each other",
         )
