@@ -336,6 +336,17 @@ def test_a_diff_that_is_not_what_the_mail_says(tmp_path: Path) -> None:
     assert any("edited by hand" in line for line in said)
 
 
+@pytest.mark.parametrize("crlf", [False, True])
+def test_flowed_text(tree: Tree, tmp_path: Path, crlf: bool) -> None:
+    head, _, body = mail("[PATCH]", 20).partition("\n\n")
+    stuffed = "\n".join(f" {line}" if line[:1] in " >" else line for line in body.split("\n"))
+    stuffed = stuffed.replace("int changed_20;", "int \nchanged_20;").replace(" --", "--")
+    kind = "Content-Type: text/plain; charset=utf-8; format=flowed"
+    text = f"{head}\n{kind}\n\n{stuffed}".encode()
+    found = load_box(tmp_path, text.replace(b"\n", b"\r\n") if crlf else text)
+    assert changed(tree, found) == [20]
+
+
 def test_html_and_attached_mails(tmp_path: Path) -> None:
     html = mail("[PATCH]", 20, headers="Content-Type: text/html; charset=utf-8\n")
     with pytest.raises(UserError, match="as HTML"):

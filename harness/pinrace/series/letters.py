@@ -128,7 +128,7 @@ class Letter:
         """The type and decoded content of each part, in order."""
         kind = self._headers.get_content_type()
         if not kind.startswith(("multipart/", "message/")) or self.parts_are_gone:
-            return [(kind, _unpacked(self._encoding, self._body))]
+            return [(kind, _content(self._headers, self._body))]
         whole = email.message_from_bytes(self.raw.lstrip(b"\r\n"), policy=policy.compat32)
         return list(_walk(whole))
 
@@ -236,14 +236,18 @@ class Letter:
         """Return the mail with a text as it is, in place of its own."""
         head = _HEAD.split(self.raw.lstrip(b"\r\n"), maxsplit=1)[0].replace(b"\r\n", b"\n")
         fields = re.split(rb"\n(?![ \t])", head)
-        dropped = [b"content-transfer-encoding:", *([b"subject:"] if subject is not None else [])]
-        if self._headers.get_content_maintype() == "multipart" or self._odd_charset:
-            dropped.append(b"content-type:")
+        dropped = [b"content-transfer-encoding:", b"content-type:"]
+        dropped += [b"subject:"] if subject is not None else []
+        charset = re.search(r"charset\s*=\s*\"?([^\s\";]+)", self._header("Content-Type"), re.I)
+        kind = b"Content-Type: text/plain; charset=" + _known(
+            charset[1] if charset else "utf-8"
+        ).encode(errors="replace")
         kept = [f for f in fields if not f.lower().startswith(tuple(dropped))]
         if subject is not None:
             kept.append(b"Subject: " + subject)
         kept = [_WORD.sub(_rename_charset, field) for field in kept]
-        return b"\n".join([*kept, b"Content-Transfer-Encoding: 8bit"]) + b"\n\n" + text
+        kept += [kind, b"Content-Transfer-Encoding: 8bit"]
+        return b"\n".join(kept) + b"\n\n" + text
 
 
 def read(content: bytes) -> list[Letter]:
@@ -283,8 +287,37 @@ def _walk(message: Message) -> Iterator[tuple[str, bytes]]:
                 yield from _walk(part)
         return
     raw = str(payload).encode(errors="surrogateescape")
-    encoding = str(message.get("Content-Transfer-Encoding", "")).strip().lower()
-    yield message.get_content_type(), _unpacked(encoding, raw)
+    yield message.get_content_type(), _content(message, raw)
+
+
+def _content(headers: Message, raw: bytes) -> bytes:
+    """Return a part as its headers say that it is to be read."""
+    encoding = str(headers.get("Content-Transfer-Encoding", "")).strip().lower()
+    plain, kind = _unpacked(encoding, raw), str(headers.get("Content-Type", ""))
+    if re.search(r"format\s*=\s*\"?flowed\b", kind, re.I):
+        return _unflowed(plain, delete=bool(re.search(r"delsp\s*=\s*\"?yes\b", kind, re.I)))
+    return plain
+
+
+def _unflowed(text: bytes, *, delete: bool) -> bytes:
+    """Return a text of RFC 3676 with its lines as they were: stuffing and soft breaks undone.
+
+    delete: the blank before a soft break goes with it.
+    """
+    lines: list[bytes] = []
+    before = b""
+    for line in text.replace(b"\r\n", b"\n").split(b"\n"):
+        if line == b"-- ":
+            lines += [before, line] if before else [line]
+            before = b""
+            continue
+        bare = line.removeprefix(b" ")
+        if bare.endswith(b" "):
+            before += bare[:-1] if delete else bare
+        else:
+            lines.append(before + bare)
+            before = b""
+    return b"\n".join([*lines, before] if before else lines)
 
 
 def _unpacked(encoding: str, raw: bytes) -> bytes:
