@@ -185,6 +185,7 @@ class Mark(StrEnum):
     MISSING = "missing"  # due by a plan or by the numbers, and not seen; or given up
     UNCLEAR = "unclear"  # the output leaves open whether anything is missing
     SILENT = "silent"  # the program prints no KTAP: its exit status is its result
+    UNMATCHED = "unmatched"  # no case was asked for: `-k` picked none
     TODO = "todo"  # a failure behind TAP's TODO, which TAP counts as good
 
 

@@ -12,8 +12,10 @@ import pytest
 
 from pinrace.arches import ABIS, get_arch
 from pinrace.engine import pool
+from pinrace.engine.baseline import run_baseline
 from pinrace.engine.build import Lab
-from pinrace.engine.cell import confirm, judge_cell, run_baseline, run_cell
+from pinrace.engine.cell import judge_cell, run_cell
+from pinrace.engine.confirm import confirm
 from pinrace.guest.machine import get_machine
 from pinrace.judge.symbolize import symbolize
 from pinrace.judge.verdict import Ending, judge
@@ -74,8 +76,8 @@ def test_the_selftests_pass_but_for_what_fails_unpatched(
     assert work.base is not None
     base = run_baseline(cell, work.base)
     outcome = run_cell(cell, work.patched, tmp_path)
-    outcome = confirm(cell, work.patched, outcome, base, tmp_path, stop=None)
-    result = judge_cell(cell, outcome, base, tmp_path, ())
+    outcome = confirm(cell, work.patched, outcome, base, tmp_path, base=work.base)
+    result = judge_cell(cell, outcome, base, tmp_path)
     assert result.verdict is Verdict.PASS, result
     assert any(case.status is CaseStatus.PASS for case in outcome.cases)
 

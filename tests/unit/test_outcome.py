@@ -85,3 +85,36 @@ def test_what_does_not_fit_is_said(parts: list[tuple[str, str]]) -> None:
     runs, wrong = run(*parts)
     assert wrong
     assert [job.name for job in runs] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "status=0\nsignal=9",
+        "status=0\nerror=gone",
+        "status=0\nstatus=1",
+        f"status={'9' * 400}",
+        "status=256",
+        "status=-1",
+        "status=1_0",
+        "status=\u0661",
+        "signal=0x9",
+        "signal=999",
+    ],
+)
+def test_an_odd_end_is_damage(end: str) -> None:
+    (a, _), wrong = run(start("a"), leave("a", end))
+    assert wrong
+    assert (a.status, a.signal) == (None, None) or "more than once" in wrong[0]
+
+
+@pytest.mark.parametrize(
+    "field", ["uptime_ns=" + "9" * 400, "uptime_ns=1", "elf_machine=x", "elf_class=4000"]
+)
+def test_odd_numbers_are_damage(field: str) -> None:
+    name = field.partition("=")[0]
+    kind, text = leave("a", "status=0") if field == "uptime_ns=1" else start("a")
+    lines = [line for line in text.strip().split("\n") if not line.startswith(name)]
+    odd = (kind, "\n".join([*lines, field, ""]))
+    parts = [start("a"), odd] if kind == "exit" else [odd, leave("a", "status=0")]
+    assert run(*parts)[1]

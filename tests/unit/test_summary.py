@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from pinrace.errors import Exit
-from pinrace.runs import summary
+from pinrace.runs import commands, summary
 from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Splat, Verdict
 
 V = Verdict
@@ -72,7 +72,7 @@ def test_columns_that_tell_cells_apart() -> None:
 def test_details_of_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "console.log").write_text("x\n")
-    text = "\n".join(summary.details([failing(tmp_path)]))
+    text = "\n".join(summary.details([failing(tmp_path)], commands.Again()))
     assert "grp/C11: FAIL saw argc 3, approved 2" in text
     assert "grp/old" not in text
     assert "console  console.log\n" in text
@@ -83,7 +83,7 @@ def test_details_point_at_the_first_new_report(tmp_path: Path) -> None:
     (tmp_path / "console.log").write_text("x\n")
     splats = (Splat("warn", "OLD", 3, "", "warn: a"), Splat("kasan", "NEW", 418, "", "kasan: b"))
     result = cell(V.FAIL, splats=splats, known=("warn: a",), folder=tmp_path, flavor="debug")
-    text = "\n".join(summary.details([result]))
+    text = "\n".join(summary.details([result], commands.Again()))
     assert f"{tmp_path}/console.log:418" in text
     assert "OLD" not in text
     assert "--flavor debug" in text

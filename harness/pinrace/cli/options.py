@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pinrace import ui
 from pinrace.arches import ABIS, ARCHES, get_abi
+from pinrace.engine.baseline import DAYS
 from pinrace.engine.request import select
 from pinrace.errors import UserError
 from pinrace.kbuild import kconfig
@@ -96,7 +97,12 @@ def cell_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--suite", action="append", help=f"{', '.join(SUITES)}; may be repeated (default: all)"
     )
-    group.add_argument("-k", dest="only", default="", help="only cases whose name holds this")
+    group.add_argument(
+        "-k",
+        dest="only",
+        default="",
+        help="only cases whose name holds this (a grep pattern)",
+    )
     group.add_argument("--repeat", type=int, default=1, help="run each cell this many times")
     group.add_argument(
         "--guests", type=int, default=0, help="guests at once (default: as many as fit)"
@@ -106,6 +112,19 @@ def cell_options(parser: argparse.ArgumentParser) -> None:
         "--no-baseline",
         action="store_true",
         help="do not run the unpatched tree: every failure counts as new",
+    )
+    group.add_argument(
+        "--baseline-days",
+        type=float,
+        default=DAYS,
+        metavar="N",
+        help="run the unpatched tree again when what is known of it is older; 0: now"
+        " (default: %(default)g)",
+    )
+    group.add_argument(
+        "--accept-uncovered",
+        action="store_true",
+        help="exit 0 although no suite that ran looks at some file that the series changes",
     )
 
 

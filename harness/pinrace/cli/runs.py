@@ -9,7 +9,7 @@ import json
 from pinrace import ui
 from pinrace.errors import Exit
 from pinrace.paths import runs_dir
-from pinrace.runs import journal, summary
+from pinrace.runs import commands, journal, summary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
         results = journal.load(folder)
         manifest = json.loads((folder / journal.MANIFEST).read_text())
         ui.say(f"{folder.name}  {' '.join(manifest['argv'])}")
-        summary.show(results, ui.out)
+        summary.show(results, ui.out, commands.read(manifest))
         return summary.exit_code(results)
     folders = journal.list_runs()
     if not folders:

@@ -11,7 +11,7 @@ from pinrace import ui
 from pinrace.cli import options
 from pinrace.engine import batch, build
 from pinrace.errors import BuildError, Exit, InfrastructureError, UserError
-from pinrace.runs import summary
+from pinrace.runs import commands, summary
 from pinrace.series import status
 from pinrace.series.load import load
 from pinrace.series.status import Fit
@@ -116,6 +116,9 @@ def _rows(
                 guests=args.guests,
                 only=args.only,
                 with_base=not args.no_baseline,
+                days=args.baseline_days,
+                chosen=bool(args.suite),
+                accepted=args.accept_uncovered,
             )
             yield _row(tree, one, todo, args)
 
@@ -132,12 +135,12 @@ def _row(tree: Tree, series: Series, todo: batch.Batch, args: argparse.Namespace
         if not args.test:
             build.prepare(todo.asked, tree, series, with_base=False)
             return replace(row, builds="yes")
-        _, results = batch.run(todo, ["pinrace", *args.words])
+        record, results = batch.run(todo, ["pinrace", *args.words])
     except BuildError as error:
         return replace(row, builds="NO", notes=(*row.notes, str(error)), code=Exit.BUILD)
     except InfrastructureError as error:
         return replace(row, builds="cannot", notes=(*row.notes, str(error)), code=Exit.INFRA)
-    summary.show(results, ui.out)
+    summary.show(results, ui.out, commands.read(record.manifest))
     code = summary.exit_code(results)
     said = f"{_WORDS[code]}: {summary.sentence(results)}"
     return replace(row, builds="yes", tests=said, code=code)

@@ -11,7 +11,7 @@ from pinrace.cli import options
 from pinrace.engine import batch
 from pinrace.guest.machine import Replay
 from pinrace.report.render import write
-from pinrace.runs import summary
+from pinrace.runs import commands, summary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,10 +42,13 @@ def run(args: argparse.Namespace) -> int:
             only=args.only,
             with_base=not args.no_baseline,
             replay=Replay(args.seed) if args.deterministic else None,
+            days=args.baseline_days,
+            chosen=bool(args.suite),
+            accepted=args.accept_uncovered,
         ),
         ["pinrace", *args.words],
     )
-    summary.show(results, ui.out)
+    summary.show(results, ui.out, commands.read(record.manifest))
     code = summary.exit_code(results)
     where = _report(record.folder)
     ui.say(f"exit {int(code)}: see pinrace help exits · results in {where}")

@@ -10,14 +10,18 @@ from threading import Event
 
 from pinrace import ui
 from pinrace.arches import get_arch
-from pinrace.engine import build, pool
+from pinrace.engine import build, coverage, pool
+from pinrace.engine.baseline import DAYS
+from pinrace.errors import Exit, UserError
 from pinrace.guest.machine import Machine, Replay, get_machine
 from pinrace.host.budget import Budget
+from pinrace.judge.blame import touched
 from pinrace.races.replay.run import get_replay_machine
 from pinrace.runs import commands, summary
 from pinrace.runs.journal import Run, tree_facts
 from pinrace.series.fit import NotApplicableError
-from pinrace.values import Cell, CellResult, PatchedTree, Request, Series, Tree, Verdict
+from pinrace.suites.suite import SUITES
+from pinrace.values import Cell, CellResult, Mark, PatchedTree, Request, Series, Tree, Verdict
 from pinrace.visible import one_line
 
 
@@ -34,13 +38,17 @@ class Batch:
     only: str = ""  # cases whose name holds this
     with_base: bool = True  # hold it against the unpatched tree
     replay: Replay | None = None  # on machines that repeat themselves
+    days: float = DAYS  # how old what is known of the unpatched tree may be
+    chosen: bool = True  # its suites were named, and not all there are
+    accepted: bool = False  # that no suite looks at some of what the series changes
 
 
 def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
     """Build what is missing, run the cells, keep the results; argv is the user's command line.
 
     A series that is not meant for the tree gives cells that are skipped with what is lacking.
-    Raises BuildError and InfrastructureError when there is nothing to run cells on.
+    What no suite looks at is a cell of its own.  Raises BuildError and InfrastructureError when
+    there is nothing to run cells on, and UserError when `only` picked no case in any of them.
     """
     try:
         lab = build.prepare(batch.asked, batch.tree, batch.series, with_base=batch.with_base)
@@ -63,7 +71,28 @@ def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
     work = pool.tasks(lab, batch.cells, machines)
     what = f"{ui.counted(len(work), 'cell')}, {ui.counted(guests, 'guest')} at once"
     ui.say(f"test    {what}, results in {record.folder}")
-    return record, _keep(record, _run(work, record, guests, batch))
+    results = _run(work, record, guests, batch)
+    if one := coverage.judge(
+        results,
+        touched(batch.series),
+        SUITES,
+        chosen=batch.chosen or bool(batch.only),
+        accepted=batch.accepted,
+    ):
+        record.cell_end(one)
+        results.append(one)
+    none = bool(batch.only) and all(_unmatched(result) for result in results)
+    _keep(record, results, Exit.USAGE if none else None)
+    if none:
+        suites = ", ".join(dict.fromkeys(cell.suite for cell in batch.cells))
+        hint = "-k takes names, or parts of names, as tables and pages print them"
+        raise UserError(f"no case of {suites} matches '{batch.only}'", hint=hint)
+    return record, results
+
+
+def _unmatched(result: CellResult) -> bool:
+    """Whether no case of a cell was asked for."""
+    return any(case.mark is Mark.UNMATCHED for case in result.cases)
 
 
 def _machine(arch: str, batch: Batch) -> Machine:
@@ -100,12 +129,16 @@ def _again(batch: Batch) -> commands.Again | None:
         only=batch.only,
         with_base=batch.with_base,
         seed=batch.replay.seed if batch.replay else None,
+        more=[
+            *(["--baseline-days", f"{batch.days:g}"] if batch.days != DAYS else []),
+            *(["--accept-uncovered"] if batch.accepted else []),
+        ],
     )
 
 
-def _keep(record: Run, results: list[CellResult]) -> list[CellResult]:
+def _keep(record: Run, results: list[CellResult], code: Exit | None = None) -> list[CellResult]:
     """Write what came of it."""
-    record.finish(results, exit_code=summary.exit_code(results))
+    record.finish(results, exit_code=summary.exit_code(results) if code is None else code)
     return results
 
 
@@ -134,6 +167,7 @@ def _run(work: list[pool.Task], record: Run, guests: int, batch: Batch) -> list[
                 only=batch.only,
                 stop=stop,
                 asked=batch.asked,
+                days=batch.days,
             )
         finally:
             stop.set()

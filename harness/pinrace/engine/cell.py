@@ -1,30 +1,39 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Run a cell in a guest, hold it against the unpatched tree, and judge it."""
+"""Run a cell in a guest, and judge what came of it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 
-from pinrace import store
 from pinrace.arches import ABIS, Abi
 from pinrace.deadline import Deadline
 from pinrace.errors import InfrastructureError
 from pinrace.guest.boot import REPLAY_SLOWER, run_guest
 from pinrace.guest.machine import Machine
 from pinrace.guest.outcome import GuestRun, JobRun
+from pinrace.host import load
+from pinrace.host.load import IDLE, Load
 from pinrace.judge import blame, splats
 from pinrace.judge.symbolize import symbolize_all
 from pinrace.judge.verdict import KSFT_SKIP, Ending, Evidence, judge
 from pinrace.suites import feature, ktap
-from pinrace.suites.suite import ABIPROBE, SUITES, Suite
-from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Image, Kernel, Splat
+from pinrace.suites.suite import ABIPROBE, NO_MATCH, SUITES, Suite
+from pinrace.values import (
+    CaseResult,
+    CaseStatus,
+    Cell,
+    CellResult,
+    Image,
+    Kernel,
+    Mark,
+    Splat,
+)
 
 BOOT_SECONDS = 5.0  # of a guest at native speed, generously; the accelerator scales it
-TRIES = 3  # for a failure of the tree's own suites that the unpatched tree does not show
 _WHOLE_SLACK = 30.0  # host seconds on top of everything, for a host that is busy
 
 
@@ -49,6 +58,9 @@ class Outcome:
     evidence: Evidence
     seconds: float
     notes: tuple[str, ...] = ()
+    host: Load = IDLE  # while it ran
+    rates: dict[str, tuple[int, int]] = field(default_factory=dict)  # of cases: failed in, of runs
+    missed: str = ""  # why what is bad does not speak of the kernel
 
 
 def run_cell(
@@ -71,15 +83,16 @@ def run_cell(
     limit = (BOOT_SECONDS + ABIPROBE.timeout + job.timeout) * scale + _WHOLE_SLACK
     if bench.machine.replay:
         limit *= REPLAY_SLOWER
-    run = run_guest(
-        bench.kernel.boot,
-        bench.image,
-        [ABIPROBE, job],
-        bench.machine,
-        folder,
-        deadline=Deadline.after(min(limit, within)),
-        stop=stop,
-    )
+    with load.watch() as watched:
+        run = run_guest(
+            bench.kernel.boot,
+            bench.image,
+            [ABIPROBE, job],
+            bench.machine,
+            folder,
+            deadline=Deadline.after(min(limit, within)),
+            stop=stop,
+        )
     jobs = {done.name: done for done in run.jobs}
     main = jobs.get(suite.name)
     output = main.output.decode(errors="replace") if main else ""
@@ -87,6 +100,8 @@ def run_cell(
     if main and main.recs:
         (folder / "records.txt").write_text("\n".join(main.recs) + "\n")
     cases = _cases(suite, main, output)
+    if only:
+        cases = _picked(suite, main, cases, only)
     if bench.promised and main and not only and not _absent(suite, main):
         lack = feature.lacking(main.recs, cases, own=suite.brought_by_series)
         cases = (*cases, lack) if lack else cases
@@ -95,7 +110,7 @@ def run_cell(
     evidence = Evidence(
         ending=run.ending,
         reason=run.reason,
-        job_status=KSFT_SKIP if _absent(suite, main) else main.status if main else None,
+        job_status=_status(suite, main),
         job_signal=main.signal if main else None,
         timed_out=bool(main and main.timed_out),
         abi_ok=ok or run.ending is not Ending.DONE,
@@ -103,7 +118,16 @@ def run_cell(
         channel_error="; ".join(run.damage),
         booted=run.boot_seconds is not None,
     )
-    return Outcome(cases, find_splats(run, bench, folder, abi), evidence, run.seconds)
+    found = find_splats(run, bench, folder, abi)
+    host = watched.load(run.cpu_seconds)
+    return Outcome(cases, found, evidence, run.seconds, host=host)
+
+
+def _status(suite: Suite, main: JobRun | None) -> int | None:
+    """Return how the job ended; one that had nothing to do has skipped."""
+    if _absent(suite, main) or (main and suite.picks and main.status == NO_MATCH):
+        return KSFT_SKIP
+    return main.status if main else None
 
 
 def _cases(suite: Suite, main: JobRun | None, output: str) -> tuple[CaseResult, ...]:
@@ -116,6 +140,19 @@ def _cases(suite: Suite, main: JobRun | None, output: str) -> tuple[CaseResult, 
     if main.error:
         return (CaseResult(suite.name, CaseStatus.ERROR, main.error),)
     return ktap.parse(output, ended=main.status is not None).flatten()
+
+
+def _picked(
+    suite: Suite, main: JobRun | None, cases: tuple[CaseResult, ...], only: str
+) -> tuple[CaseResult, ...]:
+    """Return the cases that were asked for; one that is marked when there is none."""
+    if main is None or main.error or not cases:
+        return cases
+    none = main.status == NO_MATCH if suite.picks else not (cases := suite.kept(cases, only))
+    if none:
+        why = f"no case of {suite.name} matches '{only}'"
+        return (CaseResult(suite.name, CaseStatus.SKIP, why, mark=Mark.UNMATCHED),)
+    return cases
 
 
 def _absent(suite: Suite, main: JobRun | None) -> bool:
@@ -173,79 +210,6 @@ def find_splats(run: GuestRun, bench: Bench, folder: Path, abi: Abi) -> tuple[Sp
     )
 
 
-def run_baseline(cell: Cell, bench: Bench, *, only: str = "", stop: Event | None = None) -> Outcome:
-    """Return what the cell gives on the unpatched tree, run once for each kernel and image.
-
-    Kept in the store, so that a series is held against the same words each time.  Raises
-    InfrastructureError when it could not be run.
-    """
-    suite = SUITES[cell.suite]
-    argv = " ".join(suite.job(only).argv)
-    key = store.digest(
-        "baseline-1", bench.kernel.digest, bench.image.digest, argv, _identity(bench.machine)
-    )
-    ran: list[Outcome] = []
-
-    def fill(into: Path) -> None:
-        outcome = run_cell(cell, bench, into, only=only, stop=stop)
-        if outcome.evidence.ending is Ending.KILLED:
-            raise InfrastructureError(f"the unpatched {cell.name} could not be run")
-        ran.append(outcome)
-
-    folder = store.make("baselines", key, fill)
-    if ran:
-        return ran[0]
-    text = (folder / "ktap.txt").read_text()
-    cases = ktap.parse(text).flatten() if text.strip() else ()
-    found = splats.find(splats.read(folder / "console.log"))
-    return Outcome(cases, found, Evidence(Ending.DONE), 0.0)
-
-
-def confirm(
-    cell: Cell, bench: Bench, first: Outcome, base: Outcome, folder: Path, *, stop: Event | None
-) -> Outcome:
-    """Run those cases again that fail, and do not on the unpatched tree.
-
-    Only of suites with time limits of their own, which a slow host misses now and then: what
-    passes on one of a few more tries is noted as flaky, and not blamed on the series.  A kernel
-    that reported something gets no second chance.
-    """
-    before = {case.name for case in base.cases if case.status.bad}
-    new = {case.name for case in first.cases if case.status.bad} - before
-    whole = first.evidence.ending is Ending.DONE and not first.splats
-    if not SUITES[cell.suite].own_limits or not new or not whole:
-        return first
-    passed: dict[str, CaseResult] = {}
-    seconds = first.seconds
-    for number in range(1, TRIES + 1):
-        left = sorted(new - passed.keys())
-        only = "\\|".join(dict.fromkeys(name.rsplit(".", 1)[-1] for name in left))
-        again = run_cell(cell, bench, folder / f"again-{number}", only=only, stop=stop)
-        if again.splats:
-            return replace(first, splats=again.splats)
-        seconds += again.seconds
-        passed |= {c.name: c for c in again.cases if c.name in left and c.status is CaseStatus.PASS}
-        if passed.keys() == new:
-            break
-    if not passed:
-        return first
-    cases = tuple(passed.get(case.name, case) for case in first.cases)
-    evidence = first.evidence
-    if not any(case.status.bad for case in cases) and not evidence.timed_out:
-        evidence = replace(evidence, job_status=0)  # what it said was about these cases
-    note = f"flaky, passed on another try: {', '.join(sorted(passed))}"
-    return replace(first, cases=cases, evidence=evidence, notes=(note,), seconds=seconds)
-
-
-def _identity(machine: Machine) -> str:
-    """What of a machine may change a result."""
-    return (
-        f"{machine.qemu.version} {machine.cpu} {machine.smp} {machine.mem_mb} {machine.accel.name}"
-        + (f" {machine.replay}" if machine.replay else "")
-        + (" turns" if machine.turns else "")
-    )
-
-
 def judge_cell(
     cell: Cell, outcome: Outcome, baseline: Outcome | None, folder: Path, *, lost: str = ""
 ) -> CellResult:
@@ -260,7 +224,9 @@ def judge_cell(
         baseline.cases if baseline else None,
         baseline_splats=baseline.splats if baseline else (),
         baseline_evidence=baseline.evidence if baseline else None,
+        baseline_rates=baseline.rates if baseline else {},
         lost=lost,
+        missed=outcome.missed,
         seconds=outcome.seconds,
         folder=folder,
         notes=outcome.notes,

@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
+from pinrace.engine.baseline import DAYS, run_baseline
 from pinrace.engine.build import Built, Lab
-from pinrace.engine.cell import Bench, Outcome, confirm, judge_cell, run_baseline, run_cell
+from pinrace.engine.cell import Bench, Outcome, judge_cell, run_cell
+from pinrace.engine.confirm import confirm
 from pinrace.errors import said
 from pinrace.guest.machine import Machine
 from pinrace.judge.blame import touched
@@ -72,10 +74,12 @@ def run(
     only: str = "",
     stop: Event | None = None,
     asked: Request | None = None,
+    days: float = DAYS,
 ) -> list[CellResult]:
     """Run all tasks and return their results in the order of the tasks.
 
-    asked: what the kernels were built for, which a command that replays has to say.
+    asked: what the kernels were built for, which a command that replays has to say.  days: how old
+    what is known of the unpatched tree may be.
 
     Each result is in the journal before on_result is called.  A cell that could not be run is a
     MISS with the reason, and the others go on.
@@ -84,7 +88,9 @@ def run(
     for task in work:
         key = _key(task)
         if task.base and key not in baselines:
-            baselines[key] = executor.submit(run_baseline, key, task.base, only=only, stop=stop)
+            baselines[key] = executor.submit(
+                run_baseline, key, task.base, only=only, stop=stop, days=days
+            )
     # Baselines were submitted first, so a worker that waits for one never waits for itself.
     futures = {
         executor.submit(_one, task, record, baselines.get(_key(task)), only, stop): task
@@ -112,10 +118,10 @@ def _one(
     folder = record.cell_start(task.cell)
     outcome = run_cell(task.cell, task.patched, folder, only=only, stop=stop)
     # A machine that replays would only do the same again.
-    if baseline is None or only or baseline.exception() or task.patched.machine.replay:
+    if only or task.patched.machine.replay:
         return outcome
-    base = baseline.result()
-    return confirm(task.cell, task.patched, outcome, base, folder, stop=stop)
+    before = baseline.result() if baseline and not baseline.exception() else None
+    return confirm(task.cell, task.patched, outcome, before, folder, base=task.base, stop=stop)
 
 
 def _judged(

@@ -7,14 +7,14 @@ that were on until the end.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pinrace.judge import blame, ending
+from pinrace.judge import compare, ending
+from pinrace.judge.compare import NAMED, Found
 from pinrace.judge.ending import End, Reading
-from pinrace.judge.match import keyed, pair
-from pinrace.judge.splats import Rules, deaf, load_rules
+from pinrace.judge.splats import Rules, load_rules
 from pinrace.values import (
     CaseResult,
     CaseStatus,
@@ -30,7 +30,6 @@ __all__ = ["KSFT_SKIP", "Ending", "Evidence", "judge"]
 
 # Exit statuses of tools/testing/selftests: kselftest.h, and timeout(1) as runner.sh calls it
 KSFT_FAIL, KSFT_XFAIL, KSFT_SKIP, KSFT_TIMEOUT = 1, 2, 4, 124
-NAMED = 3  # cases that a sentence names before it only counts
 
 
 @dataclass(frozen=True)
@@ -59,22 +58,6 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class _Found:
-    """Cases and splats, held against the unpatched tree.  Cases by their keys (judge.match)."""
-
-    new: dict[str, CaseResult]
-    known: dict[str, CaseResult]
-    fixed: tuple[str, ...]
-    gone: tuple[str, ...]  # pass on the unpatched tree, and are absent
-    skipped: tuple[str, ...]  # pass there, and skip here
-    known_splats: tuple[Splat, ...]
-    elsewhere: tuple[Splat, ...]
-    blind: tuple[Splat, ...]
-    deaf: dict[str, Splat]  # detectors that were off from some report on
-    unexplained: tuple[Splat, ...]
-
-
-@dataclass(frozen=True)
 class _Exit:
     """How a job ended, and whether its cases say why."""
 
@@ -92,7 +75,9 @@ def judge(
     *,
     baseline_splats: Sequence[Splat] = (),
     baseline_evidence: Evidence | None = None,
+    baseline_rates: Mapping[str, tuple[int, int]] | None = None,
     lost: str = "",
+    missed: str = "",
     rules: Rules | None = None,
     seconds: float = 0.0,
     folder: Path | None = None,
@@ -102,8 +87,10 @@ def judge(
 
     baseline is what the same cell gave on the unpatched tree, where it came to its planned end;
     None when that was not run, and then everything bad counts as new.  baseline_evidence: how its
-    job ended; status 0 when it is not given.  lost: why nothing is known of the unpatched tree,
-    although it was to be; then nothing is called new, and what is bad leaves the cell open.
+    job ended; status 0 when it is not given.  baseline_rates: of
+    cases that fail there now and then, in how many of how many runs.  lost: why nothing is known of
+    the unpatched tree, although it was to be; then what is bad leaves the cell open.  missed: why
+    what is bad does not speak of the kernel: the host was too busy.
 
     `new` and `known` of the result name cases, and from the second of a name on "name [2]"; known
     has the fingerprints of known splats too, and of those of other code than the series'.
@@ -113,7 +100,9 @@ def judge(
     if baseline is not None:
         was = baseline_evidence or Evidence(Ending.DONE, job_status=0)
         baseline = _by_status(cell, was, baseline)
-    found = _sort(cases, splats, baseline, baseline_splats, rules)
+    found = compare.compare(
+        cases, splats, baseline, baseline_splats, rates=baseline_rates or {}, rules=rules
+    )
     reading = ending.read(
         evidence.ending,
         evidence.reason,
@@ -125,6 +114,8 @@ def judge(
         rules=rules,
     )
     verdict, reason = _decide(evidence, reading, cases, found, baseline_evidence)
+    if missed and verdict is Verdict.FAIL:
+        verdict, reason = Verdict.MISS, f"{reason}; {missed}"
     if lost and verdict is Verdict.FAIL:
         verdict = Verdict.INCONCLUSIVE
         reason = f"{reason}; nothing is known of the unpatched tree: {lost}"
@@ -144,7 +135,7 @@ def judge(
         fixed=found.fixed,
         seconds=seconds,
         folder=folder,
-        notes=(*notes, *_notes(found)),
+        notes=(*notes, *compare.notes(found)),
     )
 
 
@@ -168,46 +159,11 @@ def _by_status(cell: Cell, evidence: Evidence, cases: Sequence[CaseResult]) -> S
     return (replace(one, mark=Mark.SILENT),)
 
 
-def _sort(
-    cases: Sequence[CaseResult],
-    splats: Sequence[Splat],
-    baseline: Sequence[CaseResult] | None,
-    baseline_splats: Sequence[Splat],
-    rules: Rules,
-) -> _Found:
-    """Tell new from known."""
-    before = baseline or ()
-    pairs = pair(cases, before)
-    of = {theirs: cases[mine] for mine, theirs in pairs.items()}
-    new: dict[str, CaseResult] = {}
-    known: dict[str, CaseResult] = {}
-    for index, (key, case) in enumerate(keyed(cases)):
-        if case.status.bad:
-            had = index in pairs and before[pairs[index]].status.bad
-            (known if had else new)[key] = case
-    good = (CaseStatus.PASS, CaseStatus.XFAIL)
-    was = [(key, case, of.get(index)) for index, (key, case) in enumerate(keyed(before))]
-    passed = [(key, now) for key, case, now in was if case.status is CaseStatus.PASS]
-    seen_before = {splat.fingerprint for splat in baseline_splats}
-    return _Found(
-        new=new,
-        known=known,
-        fixed=tuple(k for k, case, now in was if case.status.bad and now and now.status in good),
-        gone=tuple(key for key, now in passed if now is None),
-        skipped=tuple(key for key, now in passed if now and now.status is CaseStatus.SKIP),
-        known_splats=tuple(s for s in splats if rules.counts(s) and s.fingerprint in seen_before),
-        elsewhere=tuple(s for s in splats if s.elsewhere),
-        blind=tuple(s for s in splats if rules.severity(s.rule) == "blind"),
-        deaf=deaf(splats),
-        unexplained=tuple(s for s in splats if rules.severity(s.rule) == "note"),
-    )
-
-
 def _decide(
     evidence: Evidence,
     reading: Reading,
     cases: Sequence[CaseResult],
-    found: _Found,
+    found: Found,
     before: Evidence | None,
 ) -> tuple[Verdict, str]:
     """Apply the rules, the gravest first."""
@@ -226,7 +182,7 @@ def _decide(
 
 
 def _by_cases(
-    evidence: Evidence, cases: Sequence[CaseResult], found: _Found, before: Evidence | None
+    evidence: Evidence, cases: Sequence[CaseResult], found: Found, before: Evidence | None
 ) -> tuple[Verdict, str]:
     """Judge a guest that came to its end."""
     skips = [case for case in cases if case.status is CaseStatus.SKIP]
@@ -237,6 +193,10 @@ def _by_cases(
     if gave_up:
         # ksft_exit_skip() behind a plan: what was due is skipped with the rest
         bad = {key: case for key, case in bad.items() if case.mark is not Mark.MISSING}
+    if bad and bad.keys() <= found.flaky.keys():
+        rates = ", ".join(f"{k} ({n} of {of})" for k, (n, of) in found.flaky.items() if k in bad)
+        why = f"{_named(list(bad), 'case', 'fails', 'fail')}, on the unpatched tree now and then"
+        return Verdict.INCONCLUSIVE, f"{why}: {rates}"
     if bad:
         by = "" if evidence.exited else f", and the program {came.said}"
         return Verdict.FAIL, f"{_named(list(bad), 'case', 'fails', 'fail')}{by}"
@@ -252,7 +212,7 @@ def _by_cases(
 def _exit(
     evidence: Evidence,
     cases: Sequence[CaseResult],
-    found: _Found,
+    found: Found,
     before: Evidence | None,
     *,
     gave_up: bool,
@@ -280,7 +240,7 @@ def _exit(
     return _Exit(said, explained, same)
 
 
-def _open(found: _Found, *, gave_up: bool) -> tuple[Verdict, str] | None:
+def _open(found: Found, *, gave_up: bool) -> tuple[Verdict, str] | None:
     """Return INCONCLUSIVE where the cases do not tell enough; None where they do."""
     unclear = [case for case in found.new.values() if case.mark is Mark.UNCLEAR]
     lost = (*found.gone, *found.skipped)
@@ -303,7 +263,7 @@ def _open(found: _Found, *, gave_up: bool) -> tuple[Verdict, str] | None:
 
 
 def _good(
-    cases: Sequence[CaseResult], skips: Sequence[CaseResult], found: _Found, *, gave_up: bool
+    cases: Sequence[CaseResult], skips: Sequence[CaseResult], found: Found, *, gave_up: bool
 ) -> tuple[Verdict, str]:
     """Judge cases that speak neither against the kernel nor of being incomplete."""
     good = sum(1 for case in cases if case.status is CaseStatus.PASS or case.mark is Mark.TODO)
@@ -317,30 +277,21 @@ def _good(
         expected = f"no case is good: {xfails} are expected to fail" if xfails else ""
         first = skips[0].reason if skips and not xfails else expected
         return Verdict.SKIP, first or "every case was skipped"
-    if unheard := _unheard(found):
-        return Verdict.INCONCLUSIVE, unheard
+    if deafened := compare.unheard(found):
+        return Verdict.INCONCLUSIVE, deafened
     skipped = f", {len(skips)} skipped" if skips else ""
     return Verdict.PASS, f"{good} {'case is' if good == 1 else 'cases are'} good{skipped}"
 
 
-def _unheard(found: _Found) -> str:
-    """Say which detector was off before the end, so that a clean log means nothing; "" for none."""
-    for name, splat in found.deaf.items():
-        if name != "console":
-            return f"{name} was off from there on: {splat.title}"
-    blind = (*found.blind, *found.deaf.values())
-    return f"the log cannot be trusted: {blind[0].title}" if blind else ""
-
-
-def _all_known(found: _Found) -> tuple[Verdict, str]:
+def _all_known(found: Found) -> tuple[Verdict, str]:
     """Judge cases that all fail, and fail on the unpatched tree too.
 
     Failures that were printed were tested, and are no worse; a status or a fault of the output
     alone, the same on both trees, may be a program that cannot even start.
     """
     printed = [case for case in found.known.values() if case.mark is Mark.NONE]
-    if unheard := _unheard(found):
-        return Verdict.INCONCLUSIVE, unheard
+    if deafened := compare.unheard(found):
+        return Verdict.INCONCLUSIVE, deafened
     if not printed:
         return Verdict.INCONCLUSIVE, "no case is good, and what fails is known"
     return Verdict.PASS, f"no case is good, and none is worse: {len(printed)} known"
@@ -364,26 +315,3 @@ def _named(names: Sequence[str], noun: str, one: str, many: str) -> str:
     if len(names) <= NAMED:
         return f"{noun}s {', '.join(names)} {many}"
     return f"{len(names)} {noun}s {many}: {', '.join(names[:NAMED])}, …"
-
-
-def _notes(found: _Found) -> list[str]:
-    """Return what a reader should know beside the verdict."""
-    notes = []
-    if found.known:
-        notes.append(f"{len(found.known)} known on the unpatched tree: {_few(tuple(found.known))}")
-    notes += [f"known on the unpatched tree: {splat.title}" for splat in found.known_splats]
-    notes += blame.notes(found.elsewhere)
-    if found.fixed:
-        notes.append(f"{len(found.fixed)} fixed: {_few(found.fixed)}")
-    for names, did in ((found.gone, "are absent"), (found.skipped, "skip here")):
-        if names:
-            notes.append(f"{len(names)} pass on the unpatched tree and {did}: {_few(names)}")
-    notes += [f"blind: {splat.title}" for splat in found.blind]
-    notes += [f"{name} off from there on: {splat.title}" for name, splat in found.deaf.items()]
-    notes += [f"nothing explains: {splat.title}" for splat in found.unexplained[:NAMED]]
-    return notes
-
-
-def _few(names: Sequence[str]) -> str:
-    """Return the first names."""
-    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")

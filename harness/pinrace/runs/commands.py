@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from pinrace.paths import KERNEL, MUTANTS
+from pinrace.suites.suite import pattern
 from pinrace.trees.fetch import is_published
-from pinrace.values import CaseResult, Cell, PatchedTree, Request, Series, Tree
+from pinrace.values import CaseResult, Cell, Mark, PatchedTree, Request, Series, Tree
 
 REPLAY = "replay: "  # begins the note of a cell that holds how to have its very run again
 PLAIN = "plain"  # the flavor that goes without saying
 TORTURE = "torture"  # suites that have a command of their own
 BOOT = "boot"
+COVERAGE = "coverage"  # no suite: the cell that says what no suite looked at
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,12 @@ def again(
     only: str,
     with_base: bool,
     seed: int | None = None,
+    more: Sequence[str] = (),
 ) -> Again | None:
-    """Return the options that repeat a request; None when no command line names its series."""
+    """Return the options that repeat a request; None when no command line names its series.
+
+    more: options of `pinrace test` that matter beside these.
+    """
     named = _series(series)
     if named is None:
         return None
@@ -60,8 +66,9 @@ def again(
     build += [f"--llvm={asked.llvm}"] if asked.llvm else []
     test = ["--smp", str(smp)]
     test += ["--deterministic", "--seed", str(seed)] if seed is not None else []
-    test += ["-k", only] if only else []
+    test += _option("-k", only) if only else []
     test += [] if with_base else ["--no-baseline"]
+    test += more
     return Again(tuple(build), tuple(test))
 
 
@@ -75,6 +82,8 @@ def read(manifest: Mapping[str, Any]) -> Again | None:
         return Again() if manifest.get("argv") == ["pinrace", "test"] else None
     try:
         said = manifest["again"]
+        if isinstance(said, Again):
+            return said
         return Again(tuple(map(str, said["build"])), tuple(map(str, said["test"])))
     except (KeyError, TypeError):
         return None
@@ -91,10 +100,17 @@ def rerun(cell: Cell, how: Again, *, only: Sequence[CaseResult] = ()) -> str:
         return shlex.join(["pinrace", "torture", *how.build, *_where(cell), *how.test])
     if cell.suite == BOOT:
         return shlex.join(["pinrace", "boot", *how.build, *_where(cell)])
-    name = only[0].name if len(only) == 1 else "("
-    pick = ["-k", name.rsplit("/", 1)[-1]] if name[:1] not in "(#" else []
+    if cell.suite == COVERAGE:
+        return shlex.join(["pinrace", "test", *how.build, *_where(cell), *how.test])
+    one = only[0] if len(only) == 1 and only[0].mark is Mark.NONE else None
+    pick = _option("-k", pattern(one.name)) if one and one.name[:1] not in "(#" else []
     where = [*_where(cell), "--suite", cell.suite]
     return shlex.join(["pinrace", "test", *how.build, *where, *how.test, *pick])
+
+
+def _option(name: str, value: str) -> list[str]:
+    """Return an option with its value, which may begin with a dash."""
+    return [f"{name}={value}"] if value.startswith("-") else [name, value]
 
 
 def _where(cell: Cell) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
+from pinrace.judge.match import keyed
 from pinrace.values import CaseResult, CaseStatus, CellResult, Verdict
 
 TAIL = 40  # lines of the console, and of a case's diagnostics
@@ -46,20 +47,23 @@ def suite(result: CellResult, properties: Mapping[str, object]) -> TestSuite:
     }
     for name, value in facts.items():
         it.add_property(clean(name), clean(str(value)))
-    for case in result.cases:
-        it.add_testcase(_case(result, case))
-    it.add_testcase(_whole(result))
+    known = set(result.known)
+    # add_testcase() counts all the cases that are there each time
+    for key, case in keyed(result.cases):
+        it.append(_case(result, case, known=key in known))  # type: ignore[no-untyped-call]
+    it.append(_whole(result))  # type: ignore[no-untyped-call]
+    it.update_statistics()  # type: ignore[no-untyped-call]
     it.time = result.seconds
     return it
 
 
-def _case(result: CellResult, case: CaseResult) -> TestCase:
+def _case(result: CellResult, case: CaseResult, *, known: bool) -> TestCase:
     """Return one case; a bad one that the unpatched tree has too is skipped, with that reason."""
     it = TestCase(clean(case.name), clean(result.cell.name))
     message = clean(case.reason or case.status.value)
     if case.status in (CaseStatus.SKIP, CaseStatus.XFAIL):
         it.result = [Skipped(message, case.status.value)]
-    elif case.status.bad and case.name in result.known:
+    elif case.status.bad and known:
         it.result = [Skipped(f"known on the unpatched tree: {message}", case.status.value)]
     elif case.status is CaseStatus.ERROR:
         it.result = [Error(message, case.status.value)]

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pinrace.errors import Exit
+from pinrace.judge.match import keyed
 from pinrace.judge.rules import load_rules
 from pinrace.runs import commands
 from pinrace.suites import ktap
@@ -40,15 +41,20 @@ def exit_code(results: Sequence[CellResult]) -> Exit:
     return Exit.OK
 
 
-def show(results: Sequence[CellResult], console: Console) -> None:
-    """Print the table, then what failed, then the sentence: rich on a terminal, else plain."""
+def show(
+    results: Sequence[CellResult], console: Console, how: commands.Again | None = None
+) -> None:
+    """Print the table, then what failed, then the sentence: rich on a terminal, else plain.
+
+    how: what repeats a cell, from the run's manifest; None when no command line does.
+    """
     if results and console.is_terminal:
         console.print(_rich(results))
     elif results:
         console.print(
             plain("\n".join(table(results))), markup=False, highlight=False, soft_wrap=True
         )
-    after = plain("\n".join([*details(results), sentence(results)]))
+    after = plain("\n".join([*details(results, how), sentence(results)]))
     console.print(after, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -75,7 +81,7 @@ def columns(results: Sequence[CellResult]) -> tuple[str, ...]:
     return ("arch", "abi", *flavor, "suite", *repeat, *fixed)
 
 
-def details(results: Sequence[CellResult]) -> list[str]:
+def details(results: Sequence[CellResult], how: commands.Again | None = None) -> list[str]:
     """Return, for each cell that is not fine, what, where, and the command that repeats it."""
     lines: list[str] = []
     for result in results:
@@ -89,7 +95,8 @@ def details(results: Sequence[CellResult]) -> list[str]:
         lines += [f"  {one_line(splat.title)}" for splat in new_splats(result)[:MOST]]
         if where := _where(result):
             lines.append(f"  console  {where}")
-        lines.append(f"  again    {commands.rerun(result.cell, commands.Again(), only=bad)}")
+        if how:
+            lines.append(f"  again    {commands.rerun(result.cell, how, only=bad)}")
         replays = (note for note in result.notes if note.startswith(commands.REPLAY))
         lines += [f"  replay   {one_line(note.removeprefix(commands.REPLAY))}" for note in replays]
     return [*lines, ""] if lines else []
@@ -119,9 +126,9 @@ def new_splats(result: CellResult) -> list[Splat]:
 
 
 def new_cases(result: CellResult) -> list[CaseResult]:
-    """Return the bad cases that the unpatched tree does not have, each once."""
-    found = {case.name: case for case in result.cases if case.status.bad}
-    return [case for name, case in found.items() if name in result.new]
+    """Return the bad cases that the unpatched tree does not have; names may repeat."""
+    new = set(result.new)
+    return [case for key, case in keyed(result.cases) if case.status.bad and key in new]
 
 
 def _row(result: CellResult) -> dict[str, str]:

@@ -10,51 +10,20 @@ as an ERROR.  Where this reading and kunit.py's differ is written in tests/guest
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from pinrace.suites import ktap_lines
+from pinrace.suites.ktap_document import MAX_MISSING, Budget, Level, Result, fault
 from pinrace.suites.ktap_lines import Kind, Line
 from pinrace.values import CaseResult, CaseStatus, Mark
 
+__all__ = ["MAX_DEPTH", "MAX_MISSING", "Ktap", "Result", "fault", "parse", "says_nothing"]
+
 MAX_DEPTH = 16  # levels; a guest that prints more of them is not believed
-MAX_MISSING = 4096  # missing results that are listed one by one, of a whole output
 
 # What kselftest_harness.h prints around each case, of which the result line says as much
 _CEREMONY = re.compile(r"(?:# )*# *(?:(?:RUN|OK|FAIL) +\S.*|\S+: Test (?:failed|passed))")
 _TIMED_OUT = re.compile(r"(?:# )*# (?P<name>\S+): Test terminated by timeout")
-
-
-@dataclass(frozen=True)
-class Result:
-    """One result line with the results nested in it, or a fault of the output (number None)."""
-
-    number: int | None
-    name: str
-    status: CaseStatus
-    reason: str = ""
-    lines: tuple[str, ...] = ()
-    children: tuple[Result, ...] = ()
-    mark: Mark = Mark.NONE
-
-    def flatten(self, above: str = "", excuse: Result | None = None) -> tuple[CaseResult, ...]:
-        """Return its leaves; itself too when no leaf says why it is bad.
-
-        excuse: the group around it that is skipped, or expected to fail; what is bad in such a
-        group does not count.
-        """
-        path = f"{above}/{self.name}" if above else self.name
-        if excuse is None and self.status in (CaseStatus.SKIP, CaseStatus.XFAIL):
-            excuse = self
-        leaves = tuple(leaf for child in self.children for leaf in child.flatten(path, excuse))
-        explained = self.status is CaseStatus.FAIL and any(leaf.status.bad for leaf in leaves)
-        if leaves and (explained or not self.status.bad):
-            return leaves
-        if excuse is not None and self.status.bad:
-            reason = excuse.reason or self.reason
-            own = CaseResult(path, excuse.status, reason, self.lines, excuse.mark)
-        else:
-            own = CaseResult(path, self.status, self.reason, self.lines, self.mark)
-        return (*leaves, own)
 
 
 @dataclass(frozen=True)
@@ -91,128 +60,14 @@ def says_nothing(line: str) -> bool:
     return not line.strip("# \t") or _CEREMONY.fullmatch(line) is not None
 
 
-def fault(
-    name: str, reason: str, lines: tuple[str, ...] = (), *, mark: Mark = Mark.MISSING
-) -> Result:
-    """Return the ERROR that stands for something wrong with the output itself."""
-    return Result(None, f"({name})", CaseStatus.ERROR, reason, lines, mark=mark)
-
-
-@dataclass
-class _Budget:
-    """How many missing results may still be listed one by one."""
-
-    left: int = MAX_MISSING
-
-    def missing(self, plan: int, seen: set[int]) -> list[Result]:
-        """Return an ERROR for each number up to plan that was not seen."""
-        due = plan - sum(1 for number in seen if 0 < number <= plan)
-        if due > self.left:
-            return [fault("missing", f"{due} of {plan} planned results were not seen")]
-        self.left -= due
-        why = "planned, and not seen"
-        numbers = (n for n in range(1, plan + 1) if n not in seen) if due else iter(())
-        return [Result(n, f"#{n}", CaseStatus.ERROR, why, mark=Mark.MISSING) for n in numbers]
-
-
-@dataclass
-class _Level:
-    """A level of nesting that is still open, and the document in it."""
-
-    indent: str
-    version: bool = False  # the document has a version or Subtest line
-    plan: int | None = None
-    note: str = ""  # the comment of its plan
-    name: str = ""  # from "# Subtest:"
-    inner: str | None = None  # the same of the subtest to come, from a line at this column
-    results: list[Result] = field(default_factory=list)  # of the document
-    places: list[int | None] = field(default_factory=list)  # their numbers; None for a fault
-    last: int = 0  # the greatest number
-    earlier: list[Result] = field(default_factory=list)  # those of documents before
-    counted: bool = True  # no result lacked its number
-    totals: int | None = None
-    twice: bool = False  # its version line came again behind its plan
-    bailed: bool = False
-    head: list[str] = field(default_factory=list)  # lines before it: its parent's
-    runs: bool = False  # runner.sh has said which program it runs, whose lines begin with "# "
-    brace: int | None = None  # which result's subtest is open, behind its "{"
-
-    def add(self, result: Result, number: int | None) -> None:
-        """Take a result; one without a number has the next one."""
-        self.counted = self.counted and number is not None
-        place = self.last + 1 if number is None else number
-        self.last = max(self.last, place)
-        self.results.append(result)
-        self.places.append(place)
-
-    def blame(self, wrong: Result) -> None:
-        """Take a fault of the output."""
-        self.results.append(wrong)
-        self.places.append(None)
-
-    @property
-    def seen(self) -> set[int]:
-        """The numbers that have come."""
-        return {place for place in self.places if place is not None}
-
-    @property
-    def complete(self) -> bool:
-        """Whether all that its plan names has come."""
-        return self.plan is not None and 0 < self.plan <= len(self.results)
-
-    def end(self, budget: _Budget, *, top: bool) -> None:
-        """End the document: say what is wrong with it, and be ready for another one."""
-        due = self.last if self.plan is None else self.plan
-        found = self._placed() + budget.missing(due, self.seen)
-        if self.plan == 0 and not found and self.note:
-            said = ktap_lines.said(f"# {self.note}", good=True)
-            why = said.reason if said.status is CaseStatus.SKIP else self.note
-            found.append(Result(None, "(all)", CaseStatus.SKIP, why))
-        elif top and not found and not self.bailed:
-            none = "a plan of no results, and no reason for it"
-            none = "a version line and no results" if self.plan is None else none
-            found.append(fault("results", none, mark=Mark.UNCLEAR))
-        elif top and self.plan is None and not self.bailed and self.totals != len(self.seen):
-            why = "no plan line: nobody knows how many results are due"
-            found.append(fault("plan", why, mark=Mark.UNCLEAR))
-        if self.twice:
-            why = "version and plan twice: of one program that forked, or of one without results"
-            found.append(fault("plan", why, mark=Mark.UNCLEAR))
-        self.earlier += found
-        self.results, self.places, self.last = [], [], 0
-        self.plan, self.note, self.totals = None, "", None
-        self.version, self.counted, self.twice, self.bailed = False, True, False, False
-
-    def _placed(self) -> list[Result]:
-        """Return the results, those whose numbers have no place in the document as ERRORs."""
-        seen: set[int] = set()
-        found = []
-        for result, number in zip(self.results, self.places, strict=True):
-            why = ""
-            if number in seen:
-                why = f"a second result number {number}"
-            elif number == 0:
-                why = "result number 0"
-            elif number is not None and self.plan is not None and number > self.plan:
-                why = f"result number {number} of a plan of {self.plan}"
-            if number is not None:
-                seen.add(number)
-            if why and not result.status.bad:
-                why = f"{why} ({result.status.value})"
-                found.append(replace(result, status=CaseStatus.ERROR, reason=why))
-            else:
-                found.append(result)
-        return found
-
-
 class _Reader:
     """Takes lines, and builds the tree."""
 
     def __init__(self) -> None:
-        self.open: list[_Level] = []
+        self.open: list[Level] = []
         self.done: list[Result] = []
         self.pending: list[str] = []  # lines since the latest result
-        self.budget = _Budget()
+        self.budget = Budget()
         self.before: str | None = None  # a Subtest line before any level
         self.yaml: str | None = None  # the indentation of the block that is open
         self.block: list[str] = []  # its lines
@@ -279,12 +134,12 @@ class _Reader:
             orphan = Result(None, name, CaseStatus.ERROR, why, lines, results, Mark.MISSING)
             self.open[-1].blame(orphan)
 
-    def _push(self, indent: str, *, version: bool, name: str = "") -> _Level | None:
+    def _push(self, indent: str, *, version: bool, name: str = "") -> Level | None:
         """Open a level inside of the innermost one."""
         if len(self.open) >= MAX_DEPTH:
             self.deep = True
             return None
-        level = _Level(indent, version, name=name)
+        level = Level(indent, version, name=name)
         if self.open:
             level.head, self.pending = self.pending, []
         self.open.append(level)

@@ -3,25 +3,46 @@
 
 from __future__ import annotations
 
+import fnmatch
+import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pinrace.errors import UserError
-from pinrace.values import Job
+from pinrace.values import CaseResult, Job
 
 PROGRAMS = "/pinrace/bin"
 SELFTESTS = "/pinrace/selftests"
+SELFTEST_SOURCES = "tools/testing/selftests/"
 
 # Runs before every suite: what a supervisor sees of this ABI's programs.
 ABIPROBE = Job("abiprobe", (f"{PROGRAMS}/abiprobe",), timeout=5)
 
-# kselftest_harness.h lists its cases on stderr, the name last in each row.
+NO_MATCH = 78  # exit status of a job that was to pick cases, and found none
+
+# kselftest_harness.h lists its cases on stderr: a block for each fixture, whose first row names it,
+# with the variants and the tests in columns of their own.  Their names are those of the results.
+_NAMES = (
+    "function put(i, j) {{ for (i = 1; i <= T; i++) if (V) for (j = 1; j <= V; j++)"
+    ' print f "." v[j] "." t[i]; else for (i = 1; i <= T; i++) print f "." t[i]; T = V = 0 }}'
+    " /^# FIXTURE/ || /^-----/ {{ put(); next }}"
+    ' {{ at = 22; if (substr($0, 1, 1) != " ") {{ put(); f = $1;'
+    " if (length(f) > 20) at = length(f) + 2 }}"
+    ' n = at + 26; if (substr($0, at, 1) != " ") {{ split(substr($0, at), w, " "); v[++V] = w[1];'
+    " if (length(w[1]) > 25) n = at + length(w[1]) + 1 }}"
+    ' rest = substr($0, n); sub(/ *$/, "", rest); if (rest != "") t[++T] = rest }}'
+    " END {{ put() }}"
+)
 _PICK = (
-    "names=$({program} -l 2>&1 | sed 's/ *$//; s/.* //' | grep -i -e {only});"
-    ' [ "$names" ] || {{ echo "1..0 # SKIP no case of {name} matches"; exit 4; }};'
-    ' for n in $names; do set -- "$@" -t "$n"; done;'
+    f"names=$({{program}} -l 2>&1 | awk '{_NAMES}' | grep -i -e {{only}});"
+    f' [ "$names" ] || exit {NO_MATCH};'
+    ' for n in $names; do set -- "$@" -r "$n"; done;'
     ' exec {program} "$@"'
 )
+_SPECIAL = re.compile(r"[\\\[*^$]")  # in a basic regular expression
+_BASIC = re.compile(r"(?<!\\)[+?(){}|]")  # in a Python one, and not in a basic one
+_AGAIN = re.compile(r" \[[0-9]+\]$")
 
 
 @dataclass(frozen=True)
@@ -31,6 +52,9 @@ class Suite:
     timeout: seconds on a machine of native speed.
     brought_by_series: the unpatched tree does not have it, so that nothing of it is known there.
     own_limits: its cases have time limits of their own, which a slow host misses now and then.
+    picks: its program is kselftest_harness's, which runs single cases; of others all are run.
+    about_files: patterns, as fnmatch has them, of the kernel's files that it looks at.
+    tests: the same of the selftests' sources that it is built of.
     """
 
     name: str
@@ -39,14 +63,55 @@ class Suite:
     about: str
     brought_by_series: bool = False
     own_limits: bool = False
+    picks: bool = False
+    about_files: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+
+    def covers(self, path: str) -> bool:
+        """Whether it looks at that file of a tree."""
+        patterns = self.tests if path.startswith(SELFTEST_SOURCES) else self.about_files
+        return any(fnmatch.fnmatchcase(path, each) for each in patterns)
 
     def job(self, only: str = "") -> Job:
         """Return the job that runs it; `only` keeps the cases whose name holds that text."""
-        if not only:
+        if not only or not self.picks:
             return Job(self.name, (self.program,), self.timeout)
-        pick = _PICK.format(program=self.program, only=shlex.quote(only), name=self.name)
+        pick = _PICK.format(program=self.program, only=shlex.quote(only))
         return Job(self.name, ("/bin/sh", "-c", pick), self.timeout)
 
+    def only(self, cases: Sequence[str]) -> str:
+        """Return the text with which job() and kept() keep these cases."""
+        return "\\|".join(dict.fromkeys(pattern(name) for name in cases))
+
+    def kept(self, cases: Sequence[CaseResult], only: str) -> tuple[CaseResult, ...]:
+        """Return the cases that `only` means, by their whole names or by parts of them."""
+        return tuple(case for case in cases if matches(case.name, only))
+
+
+def pattern(name: str) -> str:
+    """Return what `-k` takes for a case as tables and pages name it.
+
+    Of a path, the last part is what its program knows; "name [2]" is the second of its name.
+    """
+    last = _AGAIN.sub("", name).rsplit("/", 1)[-1]
+    return _SPECIAL.sub(lambda m: f"\\{m[0]}", last)
+
+
+def matches(name: str, only: str) -> bool:
+    """Whether a case's name, or a part of it, is what `-k` asks for, as grep -i has it."""
+    wanted = re.split(r"\\\|", only)
+    return any(_found(name, each) or _found(name, each.rsplit("/", 1)[-1]) for each in wanted)
+
+
+def _found(name: str, wanted: str) -> bool:
+    """Whether a name holds a basic regular expression, or that text."""
+    try:
+        return bool(re.search(_BASIC.sub(r"\\\g<0>", wanted), name, re.I))
+    except re.error:
+        return wanted.lower() in name.lower()
+
+
+_SECCOMP = ("*/seccomp*.[ch]",)
 
 SUITES: dict[str, Suite] = {
     suite.name: suite
@@ -56,12 +121,14 @@ SUITES: dict[str, Suite] = {
             f"{PROGRAMS}/pinsmoke",
             timeout=20,
             about="the race is lost unpinned and closed pinned",
+            about_files=_SECCOMP,
         ),
         Suite(
             "gates",
             f"{PROGRAMS}/gates",
             timeout=30,
             about="every argument, with the kernel stopped in the midst of its read of it",
+            about_files=_SECCOMP,
         ),
         Suite(
             "pin_args",
@@ -69,6 +136,9 @@ SUITES: dict[str, Suite] = {
             timeout=60,
             about="the series' own selftest, a test or more for each statement",
             brought_by_series=True,
+            picks=True,
+            about_files=_SECCOMP,
+            tests=(f"{SELFTEST_SOURCES}seccomp/*pin_args*",),
         ),
         Suite(
             "seccomp_bpf",
@@ -76,6 +146,9 @@ SUITES: dict[str, Suite] = {
             timeout=120,
             about="the tree's own seccomp selftest: what the series must not break",
             own_limits=True,
+            picks=True,
+            about_files=_SECCOMP,
+            tests=(f"{SELFTEST_SOURCES}seccomp/seccomp_bpf.c",),
         ),
     )
 }
