@@ -58,6 +58,7 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     inherit: bool = True,
+    shown: Sequence[str] = (),
     stdin: bytes | Path | None = None,
     log_to: Path | None = None,
     on_line: Callable[[str], None] | None = None,
@@ -70,19 +71,20 @@ def run(
 
     env is added to this process's environment, or without inherit is all of it.  stdin is bytes
     or a file; without it the program reads nothing.  log_to gets the output as well, line by line
-    as it comes, after the command line itself; on_line sees every line.  Raises
-    InfrastructureError when the program is missing, outlives the deadline (its whole group is
-    killed), or, with check, fails; `what` says in the error what it was for.  The group dies with
-    the calling thread.
+    as it comes, after the command line itself, or `shown` in its place; on_line sees every line.
+    Raises InfrastructureError when the program is missing, outlives the deadline (its whole group
+    is killed), or, with check, fails; `what` says in the error what it was for.  The group dies
+    with the calling thread.
     """
     words = [str(a) for a in argv]
     log.info("%s", show(words, cwd=cwd, env=env))
+    line = show(shown or words, cwd=cwd, env=env)
     what = what or words[0]
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
         sink = stack.enter_context(log_to.open("a")) if log_to else None
         if sink:
-            sink.write(f"$ {show(words, cwd=cwd, env=env)}\n")
+            sink.write(f"$ {line}\n")
             sink.flush()
         source = stack.enter_context(stdin.open("rb")) if isinstance(stdin, Path) else None
         reads = source or (subprocess.PIPE if stdin is not None else subprocess.DEVNULL)

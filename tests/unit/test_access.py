@@ -18,7 +18,7 @@ from pinrace.arches import ARCHES
 from pinrace.cli import main, ssh
 from pinrace.errors import InfrastructureError, UserError
 from pinrace.host import tools
-from pinrace.values import Kernel
+from pinrace.values import Kernel, PatchedTree, Series, Tree
 
 # As QEMU 7.2 prints it, with a connection open.
 USERNET = """\
@@ -119,6 +119,7 @@ def test_what_a_program_is_linked_to(tmp_path: Path) -> None:
     assert programs._inside(root, "/lib64/ld.so") == root / "lib/x/ld.so"
 
 
+PLAIN = PatchedTree(Tree("x", "7.3", "t", "c", "here", "ok"), None, "t", "c")
 KERNEL = "CONFIG_DEBUG_INFO=y\n# CONFIG_DEBUG_INFO_REDUCED is not set\n"
 
 
@@ -134,9 +135,20 @@ KERNEL = "CONFIG_DEBUG_INFO=y\n# CONFIG_DEBUG_INFO_REDUCED is not set\n"
 def test_whether_the_trees_scripts_can_work(config: str, why: str, tmp_path: Path) -> None:
     kernel = Kernel("k", "arm64", "plain", "t", "7.3.4", tmp_path)
     kernel.config.write_text(config)
-    assert why in gdb.no_scripts(kernel)
-    assert bool(why) == bool(gdb.no_scripts(kernel))
-    assert "elsewhere" in gdb.no_scripts(dataclasses.replace(kernel, tree_id="prebuilt-x"))
+    assert why in gdb.no_scripts(kernel, PLAIN)
+    assert bool(why) == bool(gdb.no_scripts(kernel, PLAIN))
+    assert "elsewhere" in gdb.no_scripts(dataclasses.replace(kernel, tree_id="prebuilt-x"), PLAIN)
+
+
+def test_a_strangers_scripts_do_not_run_in_gdb(tmp_path: Path) -> None:
+    kernel = Kernel("k", "arm64", "plain", "t", "7.3.4", tmp_path)
+    kernel.config.write_text(KERNEL)
+    patch = tmp_path / "0001-x.patch"
+    patch.write_text("a stranger's\n")
+    series = dataclasses.replace(PLAIN, series=Series("x", "d", (patch,)))
+    insecure = dataclasses.replace(PLAIN, base=dataclasses.replace(PLAIN.base, insecure=True))
+    for tree in (series, insecure):
+        assert "stranger" in gdb.no_scripts(kernel, tree)
 
 
 def test_the_users_words_come_last(tmp_path: Path) -> None:

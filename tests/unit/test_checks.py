@@ -80,7 +80,7 @@ def test_a_tool_that_does_not_work_is_no_clean_one(tmp_path: Path) -> None:
     for said in ("exit 1", "echo 'Error: Cannot find file kernel/seccomp.c'"):
         src = tree_with("kernel-doc", said, tmp_path)
         with pytest.raises(InfrastructureError, match=r"kernel-doc could not check kernel/seccomp"):
-            list(checks.kernel_doc(LINES, src))
+            list(checks.kernel_doc(LINES, src, lambda file: b""))
 
 
 def test_remarks_on_the_selftest_do_not_fail() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pinrace.kbuild import configured
+from pinrace.kbuild.objects import Objects
 from pinrace.trees.git import AUTHOR, COMMITTER, git
 
 ASKED = "asked"
@@ -22,24 +23,25 @@ def commit(src: Path, name: str, text: str) -> None:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> tuple[Path, Path]:
+def place(tmp_path: Path) -> tuple[Path, Objects]:
     """Return a tree, and a folder that is configured for it."""
-    src, obj = tmp_path / "src", tmp_path / "obj"
+    src, path = tmp_path / "src", tmp_path / "obj"
     src.mkdir()
-    obj.mkdir()
+    obj = Objects(path, path, src, keeps=True)
+    obj.prepare()
     git("init", "--quiet", cwd=src)
     commit(src, "kernel/seccomp.c", "one\n")
-    (obj / ".config").write_text("CONFIG_SECCOMP=y\n")
-    configured.note(src, obj, ASKED)
+    (obj.path / ".config").write_text("CONFIG_SECCOMP=y\n")
+    configured.note(obj, ASKED)
     return src, obj
 
 
-def test_a_change_of_code_needs_no_new_configuration(place: tuple[Path, Path]) -> None:
+def test_a_change_of_code_needs_no_new_configuration(place: tuple[Path, Objects]) -> None:
     src, obj = place
-    assert configured.holds(src, obj, ASKED)
+    assert configured.holds(obj, ASKED)
     commit(src, "kernel/seccomp.c", "two\n")
-    assert configured.holds(src, obj, ASKED)
-    assert not configured.holds(src, obj, "asked for something else")
+    assert configured.holds(obj, ASKED)
+    assert not configured.holds(obj, "asked for something else")
 
 
 @pytest.mark.parametrize(
@@ -55,38 +57,38 @@ def test_a_change_of_code_needs_no_new_configuration(place: tuple[Path, Path]) -
         "kernel/configs/tiny.config",
     ],
 )
-def test_what_kconfig_reads_does(place: tuple[Path, Path], name: str) -> None:
+def test_what_kconfig_reads_does(place: tuple[Path, Objects], name: str) -> None:
     src, obj = place
     commit(src, name, "other\n")
-    assert not configured.holds(src, obj, ASKED)
+    assert not configured.holds(obj, ASKED)
 
 
-def test_a_config_that_someone_changed_or_lost_is_made_again(place: tuple[Path, Path]) -> None:
-    src, obj = place
-    (obj / ".config").write_text("CONFIG_SECCOMP=n\n")
-    assert not configured.holds(src, obj, ASKED)
-    (obj / ".config").unlink()
-    assert not configured.holds(src, obj, ASKED)
+def test_a_config_that_someone_changed_or_lost_is_made_again(place: tuple[Path, Objects]) -> None:
+    _, obj = place
+    (obj.path / ".config").write_text("CONFIG_SECCOMP=n\n")
+    assert not configured.holds(obj, ASKED)
+    (obj.path / ".config").unlink()
+    assert not configured.holds(obj, ASKED)
 
 
 def test_a_commit_that_is_gone_or_a_note_that_is_damaged_proves_nothing(
-    place: tuple[Path, Path],
+    place: tuple[Path, Objects],
 ) -> None:
-    src, obj = place
-    note = obj / configured.NAME
+    _, obj = place
+    note = obj.state / configured.NAME
     text = note.read_text()
     note.write_text(text.replace('"commit": "', '"commit": "f'))
-    assert not configured.holds(src, obj, ASKED)
+    assert not configured.holds(obj, ASKED)
     note.write_text("{")
-    assert not configured.holds(src, obj, ASKED)
+    assert not configured.holds(obj, ASKED)
     note.unlink()
-    assert not configured.holds(src, obj, ASKED)
+    assert not configured.holds(obj, ASKED)
 
 
-def test_a_script_that_is_moved_away_is_missed(place: tuple[Path, Path]) -> None:
+def test_a_script_that_is_moved_away_is_missed(place: tuple[Path, Objects]) -> None:
     src, obj = place
     commit(src, "scripts/check.py", "one\n" * 20)
-    configured.note(src, obj, ASKED)
+    configured.note(obj, ASKED)
     git("mv", "scripts/check.py", "kernel/check.py", cwd=src)
     commit(src, "kernel/seccomp.c", "two\n")
-    assert not configured.holds(src, obj, ASKED)
+    assert not configured.holds(obj, ASKED)

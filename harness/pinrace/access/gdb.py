@@ -22,10 +22,11 @@ from pinrace.guest.machine import Machine
 from pinrace.host import sandbox, tools
 from pinrace.kbuild import kconfig
 from pinrace.kbuild import kernel as kbuild
-from pinrace.kbuild.toolchain import BUILT_IN, build_env
+from pinrace.kbuild.objects import is_shipped
+from pinrace.kbuild.toolchain import BUILT_IN, REPRODUCIBLE
 from pinrace.paths import cache_dir
 from pinrace.trees.worktree import worktree
-from pinrace.values import Image, Job, Kernel
+from pinrace.values import Image, Job, Kernel, PatchedTree
 
 # Time stands still for a guest in a debugger, and not for us.
 PATIENT = Limits(boot=FOR_EVER, step=FOR_EVER, panic=FOR_EVER)
@@ -46,8 +47,13 @@ def find_gdb(arch: Arch) -> Path:
     return Path(found)
 
 
-def no_scripts(kernel: Kernel) -> str:
-    """Return why the tree's scripts cannot work on this kernel; "" when they can."""
+def no_scripts(kernel: Kernel, tree: PatchedTree) -> str:
+    """Return why the tree's scripts cannot be used on this kernel; "" when they can.
+
+    gdb runs them on the host, outside of any sandbox.
+    """
+    if tree.base.insecure or (tree.series and not is_shipped(tree.series)):
+        return "they are a stranger's, and gdb would run them on this host"
     if kernel.tree_id.startswith("prebuilt"):
         return "the kernel was built elsewhere"
     options = kconfig.parse(kernel.config.read_text())
@@ -75,9 +81,12 @@ def scripts(kernel: Kernel, wanted: kbuild.Plan) -> Path:
         log.unlink(missing_ok=True)
         with worktree(wanted.tree.base) as place:
             place.checkout(wanted.tree.commit)
-            argv = ["make", "-C", str(place.path), f"O={obj}", *wanted.chain.make_vars]
+            # No compiler's cache: what little it compiles is thrown away.
+            chain = [word.replace("=ccache ", "=") for word in wanted.chain.make_vars]
+            argv = ["make", "-C", str(place.path), f"O={obj}", *chain]
             argv += [f"-j{wanted.options.parallel}", "scripts_gdb"]
-            sandbox.run(argv, env=build_env(), log_to=log, what="make scripts_gdb")
+            seen = (*sandbox.reads(place.path), *sandbox.writes(obj))
+            sandbox.run(argv, binds=seen, env=REPRODUCIBLE, log_to=log, what="make scripts_gdb")
             # Copies, where make leaves links into the work tree.
             kept = draft / "scripts/gdb/linux"
             kept.mkdir(parents=True)

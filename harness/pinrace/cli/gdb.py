@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         lab = build.prepare(asked, *options.request_tree(args), with_base=False)
         kernel = lab.patched.kernels[arch.name, asked.flavors[0]]
         loader = None
-        if why := gdb.no_scripts(kernel):
+        if why := gdb.no_scripts(kernel, lab.patched.tree):
             ui.say(f"without the tree's gdb scripts: {why}")
         else:
             chosen = kbuild.BuildOptions(asked.flavors[0], asked.extra, asked.llvm, asked.jobs)

@@ -12,6 +12,7 @@ from pinrace.errors import Exit, UserError
 from pinrace.kbuild import checks, kernel
 from pinrace.kbuild.checks import Remark
 from pinrace.series.apply import apply
+from pinrace.trees.git import read_object, repository
 from pinrace.trees.worktree import worktree
 
 
@@ -41,12 +42,19 @@ def run(args: argparse.Namespace) -> int:
     lines = checks.added_lines(patched)
     found: list[Remark] = []
     with worktree(tree, say=ui.say) as place:
-        place.checkout(patched.commit)
+        # The checkers are the base tree's: a series is not judged by scripts that it brings.
+        place.checkout(tree.commit)
         found += checks.checkpatch(wanted.patches, place.path)
-        found += checks.kernel_doc(lines, place.path)
+        found += checks.kernel_doc(
+            lines,
+            place.path,
+            lambda file: read_object(repository(), "blob", f"{patched.commit}:{file}"),
+        )
+        checker = checks.find_sparse(place.path)
+        place.checkout(patched.commit)
         sparse = []
         for plan in plans:
-            said, count = checks.sparse(plan, place, lines)
+            said, count = checks.sparse(plan, place, lines, checker)
             found += said
             sparse.append(f"{count} objects of {plan.label}")
     return report(found, sparse)

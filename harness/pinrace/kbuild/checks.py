@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pinrace.errors import InfrastructureError
 from pinrace.host import sandbox
 from pinrace.kbuild import kconfig
-from pinrace.kbuild.kernel import Plan, make_line, obj_folder
-from pinrace.kbuild.toolchain import build_env
-from pinrace.paths import cache_dir
+from pinrace.kbuild.kernel import Plan, make, make_line, obj_folder
 from pinrace.trees.git import in_store
 from pinrace.trees.worktree import Worktree
 from pinrace.values import PatchedTree
@@ -65,14 +64,25 @@ def added_lines(tree: PatchedTree) -> Lines:
     return {file: frozenset(lines) for file, lines in found.items() if lines}
 
 
-def checkpatch(patches: Iterable[Path], src: Path) -> Iterator[Remark]:
-    """Yield what scripts/checkpatch.pl --strict says of each patch.
+def checkpatch(patches: Iterable[Path], base: Path) -> Iterator[Remark]:
+    """Yield what the base tree's scripts/checkpatch.pl --strict says of each patch.
 
-    Raises InfrastructureError when it comes to no end.
+    base is a checkout without the series, which could bring a checker of its own.  Raises
+    InfrastructureError when it comes to no end.
     """
     for patch in patches:
-        argv = [*_CHECKPATCH, str(patch.absolute())]
-        done = sandbox.run(argv, cwd=src, check=False, what="checkpatch.pl")
+        place = patch.absolute()
+        argv = [*_CHECKPATCH, str(place)]
+        # The store has no history to look commits up in.
+        env = {"GIT_DIR": "/nonexistent"}
+        done = sandbox.run(
+            argv,
+            binds=sandbox.reads(base, place),
+            cwd=base,
+            env=env,
+            check=False,
+            what="checkpatch.pl",
+        )
         if not _LAST_WORD.search(done.output):
             raise _broken("checkpatch.pl", patch.name, done.output)
         files = re.findall(r"^\+\+\+ b/(\S+)", patch.read_text(errors="replace"), re.MULTILINE)
@@ -96,37 +106,51 @@ def remarks_of_checkpatch(patch: str, output: str) -> Iterator[Remark]:
             text = ""
 
 
-def kernel_doc(lines: Lines, src: Path) -> Iterator[Remark]:
-    """Yield what scripts/kernel-doc says of the sources that the series touches.
+def kernel_doc(lines: Lines, base: Path, read: Callable[[str], bytes]) -> Iterator[Remark]:
+    """Yield what the base tree's scripts/kernel-doc says of the sources that the series touches.
 
-    Raises InfrastructureError when it does not read them all.
+    base is as for checkpatch(), and read gives a file as the series leaves it.  Raises
+    InfrastructureError when it does not read them all.
     """
     files = [f for f in lines if f.endswith((".c", ".h")) and not f.startswith("tools/")]
-    if files:
-        argv = ["scripts/kernel-doc", "-none", "-Wall", *files]
-        done = sandbox.run(argv, cwd=src, check=False, what="kernel-doc")
+    if not files:
+        return
+    with tempfile.TemporaryDirectory(prefix="pinrace-doc-") as folder:
+        for file in files:
+            copy = Path(folder) / file
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(read(file))
+        argv: list[str | Path] = [base / "scripts/kernel-doc", "-none", "-Wall", *files]
+        here = Path(folder)
+        done = sandbox.run(
+            argv, binds=sandbox.reads(base, here), cwd=here, check=False, what="kernel-doc"
+        )
         if done.status or _UNREAD.search(done.output):
             raise _broken("kernel-doc", " ".join(files), done.output)
         yield from remarks("kernel-doc", done.output, DOC, lines)
 
 
-def sparse(wanted: Plan, place: Worktree, lines: Lines) -> tuple[list[Remark], int]:
+def sparse(wanted: Plan, place: Worktree, lines: Lines, checker: str) -> tuple[list[Remark], int]:
     """Return what sparse says of the sources that the series touches and a kernel is built of.
 
-    And how many they are.  Raises InfrastructureError when there is no sparse, none that the tree
-    takes, or one that does not look at them all.
+    And how many they are.  checker is what find_sparse() returned.  Raises InfrastructureError
+    when sparse does not look at them all.
     """
     obj = obj_folder(place, wanted)
-    log = cache_dir() / "logs" / f"sparse-{wanted.key}.log"
-    log.parent.mkdir(exist_ok=True)
+    obj.prepare()
+    log = obj.log
     log.unlink(missing_ok=True)
-    kconfig.configure(place.path, obj, wanted.want, wanted.chain, log)
+    kconfig.configure(obj, wanted.want, wanted.chain)
+    if not obj.has("vmlinux"):  # which files are part of it is not known before
+        make(wanted, obj)
     objects = [f"{f[:-2]}.o" for f in lines if f.endswith(".c") and not f.startswith("tools/")]
-    built = [name for name in objects if (obj / name).exists()]
+    built = [name for name in objects if obj.has(name)]
     if not built:
         return [], 0
-    argv = [*make_line(wanted, place, obj), "C=2", f"CHECK={_checker(place.path)}", *built]
-    done = sandbox.run(argv, env=build_env(), log_to=log, check=False, what="make C=2")
+    argv = [*make_line(wanted, obj), "C=2", f"CHECK={checker}", *built]
+    done = sandbox.run(
+        argv, binds=obj.binds, env=obj.env(), log_to=log, check=False, what="make C=2"
+    )
     checked = re.findall(r"^\s+CHECK\s", done.output, re.MULTILINE)
     if done.status or len(checked) < len(built):
         hint = "look there; then the same command again"
@@ -153,14 +177,14 @@ def _broken(tool: str, what: str, output: str) -> InfrastructureError:
     return InfrastructureError(f"{tool} could not check {what}:\n{said}", hint="pinrace doctor")
 
 
-def _checker(src: Path) -> str:
-    """Return the CHECK= that the tree takes."""
+def find_sparse(base: Path) -> str:
+    """Return the CHECK= that the base tree takes; InfrastructureError without any."""
     if not shutil.which("sparse"):
         raise InfrastructureError("sparse is not installed", hint="apt-get install sparse")
     for command in ("sparse", f"sparse {_TEACH}"):
         script: Sequence[str] = ("scripts/checker-valid.sh", *command.split())
-        if not (src / script[0]).exists():
+        if not (base / script[0]).exists():
             return command
-        if sandbox.run(script, cwd=src, check=False, what=script[0]).output.split() == ["1"]:
+        if sandbox.run(script, cwd=base, check=False, what=script[0]).output.split() == ["1"]:
             return command
     raise InfrastructureError("the tree takes no sparse that is installed", hint="a newer one?")

@@ -7,11 +7,12 @@ To have the tree's scripts make one takes as long as to compile what a small pat
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
 from pinrace import store
+from pinrace.host import sandbox
+from pinrace.kbuild.objects import Objects
 from pinrace.kbuild.toolchain import Toolchain
 from pinrace.trees.git import git, object_id
 
@@ -33,11 +34,12 @@ def asked(text: str, chain: Toolchain) -> str:
     return store.digest("configured-1", text, chain.identity, *chain.make_vars)
 
 
-def holds(src: Path, obj: Path, wanted: str) -> bool:
-    """Whether obj/.config is what the tree that is checked out in src would be configured to."""
+def holds(obj: Objects, wanted: str) -> bool:
+    """Whether the folder's .config is what its work tree would be configured to."""
+    src = obj.src
     try:
-        last = Configured.model_validate_json((obj / NAME).read_bytes())
-        same = last.config == store.digest_file(obj / ".config")
+        last = Configured.model_validate_json((obj.state / NAME).read_bytes())
+        same = last.config == store.digest_file(sandbox.output(obj.path, ".config"))
     except (FileNotFoundError, ValidationError):
         return False
     if not same or last.wanted != wanted:
@@ -46,9 +48,9 @@ def holds(src: Path, obj: Path, wanted: str) -> bool:
     return not changed.status and not any(map(_READ.search, changed.output.splitlines()))
 
 
-def note(src: Path, obj: Path, wanted: str) -> None:
-    """Note that obj/.config is that of the tree that is checked out in src."""
-    commit = object_id(git("rev-parse", "HEAD", cwd=src).output)
-    config = store.digest_file(obj / ".config")
+def note(obj: Objects, wanted: str) -> None:
+    """Note that the folder's .config is that of its work tree."""
+    commit = object_id(git("rev-parse", "HEAD", cwd=obj.src).output)
+    config = store.digest_file(sandbox.output(obj.path, ".config"))
     made = Configured(commit=commit, wanted=wanted, config=config)
-    store.write_json(obj / NAME, made.model_dump())
+    store.write_json(obj.state / NAME, made.model_dump())

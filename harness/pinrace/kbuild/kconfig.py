@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from pinrace import procs
 from pinrace.arches import Arch
 from pinrace.errors import BuildError, InfrastructureError, UserError
 from pinrace.host import sandbox
 from pinrace.kbuild import configured
-from pinrace.kbuild.toolchain import Toolchain, build_env
+from pinrace.kbuild.objects import Objects
+from pinrace.kbuild.toolchain import Toolchain
 from pinrace.paths import CONFIGS
 
 _OPTION = re.compile(r"^(CONFIG_\w+)=(.*)$")
@@ -86,41 +88,74 @@ def wanted(arch: Arch, flavor: str, extra: Iterable[str] = ()) -> Wanted:
     return Wanted(tuple(CONFIGS / f"{part}.config" for part in parts), tuple(lines))
 
 
-def configure(src: Path, obj: Path, want: Wanted, chain: Toolchain, log: Path) -> None:
-    """Write obj/.config by the own scripts of the tree in src, a clean checkout.
+def configure(obj: Objects, want: Wanted, chain: Toolchain) -> None:
+    """Write .config by the own scripts of the work tree, a clean checkout.
 
     A .config that is the same as before keeps its time, so that make rebuilds nothing for it.
     Raises BuildError when an option asked for is not granted, and InfrastructureError when the
     tree takes no configuration from this compiler.
     """
-    obj.mkdir(parents=True, exist_ok=True)
+    src, log = obj.src, obj.log
     asked = configured.asked(want.text, chain)
-    if configured.holds(src, obj, asked):
+    if configured.holds(obj, asked):
         return
-    draft = obj / "pinrace.config"
-    make = ["make", "-C", str(src), f"O={obj}", *chain.make_vars]
-    env = build_env()
-    target = {**env, "KCONFIG_CONFIG": str(draft)}
-    began = sandbox.run([*make, "tinyconfig"], env=target, log_to=log, check=False, what="make")
-    if began.status:
-        raise InfrastructureError(refusal(began.output), log=log, hint=_NO_START)
-    more = obj / "pinrace.extra.config"
+    draft = obj.inside / DRAFT
+    make = ["make", "-C", str(src), f"O={obj.inside}", *chain.make_vars]
+    more = obj.state / "extra.config"
     more.write_text("".join(f"{line}\n" for line in want.extra))
+    env = {**obj.env(), "KCONFIG_CONFIG": str(draft)}
+    seen = (*obj.binds, *sandbox.reads(*want.fragments, more))
+    (obj.path / DRAFT).unlink(missing_ok=True)
+
+    def run(argv: Sequence[str | Path], what: str, *, check: bool = True) -> procs.Completed:
+        return sandbox.run(
+            argv, binds=seen, cwd=obj.inside, env=env, log_to=log, check=check, what=what
+        )
+
+    began = run([*make, "tinyconfig"], "make tinyconfig", check=False)
+    if began.status:
+        _raise_no_start(began.output, chain, obj)
     script = src / "scripts/kconfig/merge_config.sh"
-    merge: list[str | Path] = [script, "-m", "-O", obj, draft, *want.fragments, more]
-    sandbox.run(merge, cwd=src, env=target, log_to=log, what="merge_config.sh")
-    sandbox.run([*make, "olddefconfig"], env=target, log_to=log, what="make olddefconfig")
-    text = draft.read_text()
+    run([script, "-m", "-O", obj.inside, draft, *want.fragments, more], "merge_config.sh")
+    run([*make, "olddefconfig"], "make olddefconfig")
+    text = sandbox.output(obj.path, DRAFT).read_text()
     refused = missing(want, parse(text))
     if refused:
         raise BuildError(explain(src, want, parse(text), refused), log=log, hint=_HINT)
-    final = obj / ".config"
-    if not final.exists() or final.read_text() != text:
+    final = obj.path / ".config"
+    if not obj.has(".config") or sandbox.output(obj.path, ".config").read_text() != text:
+        final.unlink(missing_ok=True)
         final.write_text(text)
-    configured.note(src, obj, asked)
+    configured.note(obj, asked)
 
 
+DRAFT = "pinrace.config"
 _NO_START = "another compiler, perhaps: --llvm=-19 for clang-19"
+
+
+def _raise_no_start(output: str, chain: Toolchain, obj: Objects) -> NoReturn:
+    """Say why a tree's Kconfig did not start: the compiler's wrapper, or its own words."""
+    compiler = next(word[3:] for word in chain.make_vars if word.startswith("CC=")).split()
+    probe: list[str | Path] = [
+        *compiler,
+        "-x",
+        "c",
+        "-c",
+        "-o",
+        obj.inside / "pinrace.probe.o",
+        "-",
+    ]
+    tried = sandbox.run(
+        probe, binds=obj.binds, env=obj.env(), stdin=b"int x;\n", check=False, what=compiler[0]
+    )
+    if tried.status:
+        said = tried.output.strip().splitlines()
+        raise InfrastructureError(
+            f"'{' '.join(compiler)}' compiles nothing: {said[-1] if said else tried.status}",
+            log=obj.log,
+            hint="see to CCACHE_DIR, TMPDIR and the room on their disks",
+        )
+    raise InfrastructureError(refusal(output), log=obj.log, hint=_NO_START)
 
 
 def refusal(output: str) -> str:

@@ -22,7 +22,8 @@ from pinrace.arches import Arch, get_arch
 from pinrace.errors import BuildError, InfrastructureError, UserError
 from pinrace.host import sandbox
 from pinrace.kbuild import kconfig, warnings
-from pinrace.kbuild.toolchain import Toolchain, build_env, llvm_tool, portable, toolchain
+from pinrace.kbuild.objects import STATS, Objects, objects
+from pinrace.kbuild.toolchain import Toolchain, llvm_tool, portable, toolchain
 from pinrace.trees.worktree import Worktree, worktree
 from pinrace.values import Kernel, PatchedTree
 
@@ -101,38 +102,35 @@ def build(wanted: Plan, *, progress: Progress = lambda done, total: None) -> Ker
     return _load(folder)
 
 
-def obj_folder(place: Worktree, wanted: Plan) -> Path:
-    """Return the warm object folder beside a worktree."""
+def obj_folder(place: Worktree, wanted: Plan) -> Objects:
+    """Return the object folder beside a work tree."""
     llvm = wanted.options.llvm
     compiler = f"-llvm{llvm.lstrip('1')}" if llvm else ""
-    return place.path.parent / f"{wanted.arch.name}-{wanted.options.flavor}{compiler}"
+    name = f"{wanted.arch.name}-{wanted.options.flavor}{compiler}"
+    return objects(place.path, name, wanted.tree)
 
 
-def make_line(wanted: Plan, place: Worktree, obj: Path) -> list[str]:
+def make_line(wanted: Plan, obj: Objects) -> list[str]:
     """Return make's command line without its targets."""
-    where = ("make", "-C", str(place.path), f"O={obj}")
+    where = ("make", "-C", str(obj.src), f"O={obj.inside}")
     return [
-        *(*where, *wanted.chain.make_vars, *portable(obj.parent)),
+        *(*where, *wanted.chain.make_vars, *portable(obj.src.parent)),
         f"-j{wanted.options.parallel}",
     ]
 
 
 def _fill(into: Path, wanted: Plan, place: Worktree, progress: Progress) -> None:
     """Configure and make in the warm folder, then copy what is kept."""
-    obj = obj_folder(place, wanted)
-    obj.mkdir(parents=True, exist_ok=True)
-    log = obj / "pinrace.log"
-    log.unlink(missing_ok=True)
-    stats = obj / _STATS
-    stats.unlink(missing_ok=True)
     began = time.monotonic()
+    obj = obj_folder(place, wanted)
+    obj.prepare()
+    obj.log.unlink(missing_ok=True)
     place.checkout(wanted.tree.commit)
-    kconfig.configure(place.path, obj, wanted.want, wanted.chain, log)
+    kconfig.configure(obj, wanted.want, wanted.chain)
     configured = time.monotonic()
-    argv = [*make_line(wanted, place, obj), "vmlinux", wanted.arch.boot_target]
-    lines = _make(argv, wanted, log, progress)
+    argv, lines = make(wanted, obj, progress)
     _keep(into, obj, wanted)
-    (into / "build.log").write_text(log.read_text())
+    (into / "build.log").write_text(obj.log.read_text())
     metadata = {
         "arch": wanted.arch.name,
         "flavor": wanted.options.flavor,
@@ -141,30 +139,36 @@ def _fill(into: Path, wanted: Plan, place: Worktree, progress: Progress) -> None
         "tree_id": wanted.tree.tree_id,
         "base_tree_id": wanted.tree.base.tree_id,
         "series": wanted.tree.series.digest if wanted.tree.series else None,
-        "release": (obj / "include/config/kernel.release").read_text().strip(),
+        "release": _release(obj),
         "compiler": wanted.chain.identity,
-        "make": procs.show(argv, env=build_env()),
-        "built_in": str(obj.parent),
+        "make": procs.show(argv, env=obj.env()),
+        "sandbox": sandbox.said(),
+        "built_in": str(obj.src.parent),
         "seconds_configure": round(configured - began, 1),
         "seconds_make": round(time.monotonic() - configured, 1),
         "compiled": sum(1 for line in lines if _COMPILED.match(line)),
-        "ccache": _ccache(stats),
-        "warnings": warnings.collect(obj / "pinrace.warnings.json", lines),
+        "ccache": _ccache(obj),
+        "warnings": warnings.collect(obj.state / "pinrace.warnings.json", lines),
         "pinrace": __version__,
     }
     store.write_json(into / "metadata.json", metadata)
 
 
-_STATS = "pinrace.ccache"  # what ccache did, one word a line
 _COMPILED = re.compile(r"^\s+(?:CC|AS)\s")
 
 
-def _make(argv: list[str], wanted: Plan, log: Path, progress: Progress) -> list[str]:
-    """Run make with progress; its failure is a BuildError with the first errors in it."""
-    count = log.with_name("pinrace.objects")
-    env = build_env(log.with_name(_STATS))
+def make(
+    wanted: Plan, obj: Objects, progress: Progress = lambda done, total: None
+) -> tuple[list[str], list[str]]:
+    """Make a configured kernel, with progress; return make's command line and what it printed.
+
+    Its failure is a BuildError with the first errors in it.
+    """
+    argv = [*make_line(wanted, obj), "vmlinux", wanted.arch.boot_target]
+    count, log = obj.state / "pinrace.objects", obj.log
+    (obj.path / STATS).unlink(missing_ok=True)
     # How many objects a change touches is not known before make has found out.
-    again = log.with_name("vmlinux").exists()
+    again = obj.has("vmlinux")
     expected = int(count.read_text()) if count.exists() and not again else 0
     done = 0
 
@@ -174,11 +178,19 @@ def _make(argv: list[str], wanted: Plan, log: Path, progress: Progress) -> list[
             done += 1
             progress(done, expected)
 
-    ended = sandbox.run(argv, env=env, log_to=log, on_line=on_line, check=False, what="make")
+    ended = sandbox.run(
+        argv,
+        binds=obj.binds,
+        env=obj.env(stats=True),
+        log_to=log,
+        on_line=on_line,
+        check=False,
+        what="make",
+    )
     if ended.status:
         _raise_failed(ended.output, log, wanted)
     count.write_text(str(max(done, expected)))
-    return ended.output.splitlines()
+    return argv, ended.output.splitlines()
 
 
 def _raise_failed(output: str, log: Path, wanted: Plan) -> None:
@@ -205,25 +217,38 @@ def _raise_failed(output: str, log: Path, wanted: Plan) -> None:
     )
 
 
-def _keep(into: Path, obj: Path, wanted: Plan) -> None:
-    """Copy the artefacts under their fixed names."""
+def _keep(into: Path, obj: Objects, wanted: Plan) -> None:
+    """Copy the artefacts under their fixed names; none of them may be anything but a file."""
     arch = wanted.arch
-    shutil.copyfile(obj / "vmlinux", into / "vmlinux")
-    shutil.copyfile(obj / ".config", into / "config")
-    shutil.copyfile(obj / "System.map", into / "System.map")
-    shutil.copyfile(obj / arch.boot_path, into / Path(arch.boot_path).name)
+    boot = Path(arch.boot_path).name
+    for name, kept in (
+        *(("vmlinux", "vmlinux"), (".config", "config"), ("System.map", "System.map")),
+        (arch.boot_path, boot),
+    ):
+        try:
+            shutil.copyfile(sandbox.output(obj.path, name), into / kept)
+        except FileNotFoundError:
+            raise BuildError(f"the build of {wanted.label} made no {name}", log=obj.log) from None
     if arch.boots_vmlinux:
         prefix = next((v[14:] for v in wanted.chain.make_vars if v.startswith("CROSS_")), "")
         llvm = wanted.options.llvm
         strip = llvm_tool("llvm-objcopy", llvm) if llvm else f"{prefix}objcopy"
-        procs.run([strip, "--strip-debug", into / "vmlinux", into / "boot"], what="objcopy")
+        argv: list[str | Path] = [strip, "--strip-debug", into / "vmlinux", into / "boot"]
+        sandbox.run(argv, binds=sandbox.writes(into), what="objcopy")
     else:
-        (into / "boot").symlink_to(Path(arch.boot_path).name)
+        (into / "boot").symlink_to(boot)
 
 
-def _ccache(stats: Path) -> dict[str, int]:
+def _release(obj: Objects) -> str:
+    """Return what the kernel calls itself."""
+    path = sandbox.output(obj.path, "include/config/kernel.release")
+    return path.read_text(errors="replace")[:256].strip()
+
+
+def _ccache(obj: Objects) -> dict[str, int]:
     """Count ccache's results; its log has a line for the file and then one a result."""
-    lines = stats.read_text().splitlines() if stats.exists() else []
+    there = obj.has(STATS)
+    lines = sandbox.output(obj.path, STATS).read_text().splitlines() if there else []
     return {
         "hits": sum(line in ("direct_cache_hit", "preprocessed_cache_hit") for line in lines),
         "misses": lines.count("cache_miss"),

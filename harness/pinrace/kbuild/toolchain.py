@@ -11,6 +11,7 @@ from pathlib import Path
 from pinrace import procs
 from pinrace.arches import Arch
 from pinrace.errors import InfrastructureError
+from pinrace.host import sandbox
 from pinrace.paths import cache_dir
 
 # Same bytes from the same source, whenever and wherever it is built
@@ -45,12 +46,9 @@ def toolchain(arch: Arch, *, llvm: str = "") -> Toolchain:
     """
     cross = "" if os.uname().machine == arch.host_machine else arch.cross
     compiler = llvm_tool("clang", llvm) if llvm else f"{cross}gcc"
-    if not shutil.which(compiler):
-        suffix = llvm_tool("", llvm)
-        wanted = f"clang{suffix} lld{suffix} llvm{suffix}" if llvm else " ".join(arch.packages)
-        raise InfrastructureError(
-            f"{compiler} is not installed", hint=f"apt-get install {wanted}, or pinrace doctor"
-        )
+    suffix = llvm_tool("", llvm)
+    wanted = f"clang{suffix} lld{suffix} llvm{suffix}" if llvm else " ".join(arch.packages)
+    sandbox.find(compiler, hint=f"apt-get install {wanted}, or pinrace doctor")
     identity = procs.run([compiler, "--version"], what=compiler).output.splitlines()[0]
     command = f"ccache {compiler}" if shutil.which("ccache") else compiler
     make_vars = [f"ARCH={arch.kernel_arch}", f"CC={command}"]
@@ -69,16 +67,45 @@ def portable(folder: Path) -> list[str]:
     return [f"KCFLAGS={option}", f"KAFLAGS={option}"]
 
 
-def build_env(stats: Path | None = None) -> dict[str, str]:
+def build_env(stats: Path | None = None, *, keep: bool = True) -> dict[str, str]:
     """Return what a build adds to the environment; stats is ccache's log of hits and misses.
 
     ccache sees paths relative to the build folder and that folder as BUILT_IN, so that every
-    worktree shares its results.
+    worktree shares its results.  Without `keep` it takes results and keeps none, so that others
+    never get what a stranger's code had it compile.
     """
     env = dict(REPRODUCIBLE)
-    env["CCACHE_DIR"] = os.environ.get("CCACHE_DIR", str(cache_dir() / "ccache"))
+    env["CCACHE_DIR"] = str(_ccache())
     env["CCACHE_BASEDIR"] = str(cache_dir())
     env["CCACHE_MAXSIZE"] = os.environ.get("CCACHE_MAXSIZE", "10G")
     if stats:
         env["CCACHE_STATSLOG"] = str(stats)
+    if not keep:
+        env |= {"CCACHE_READONLY": "1", "CCACHE_NOSTATS": "1"}
+        if sandbox.contained():
+            env["CCACHE_TEMPDIR"] = sandbox.TMP
     return env
+
+
+def ccache_binds(*, keep: bool = True) -> tuple[sandbox.Bind, ...]:
+    """Return ccache's folder as a build sees it; read-only without `keep`.
+
+    Raises InfrastructureError when it cannot be made or written.
+    """
+    folder = _ccache()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        usable = os.access(folder, os.W_OK)
+    except OSError:
+        usable = False
+    if not usable:
+        raise InfrastructureError(
+            f"ccache's folder {folder} cannot be written",
+            hint="set CCACHE_DIR to a folder of your own, or unset it",
+        )
+    return sandbox.writes(folder) if keep else sandbox.reads(folder)
+
+
+def _ccache() -> Path:
+    """Return ccache's folder."""
+    return Path(os.environ.get("CCACHE_DIR", cache_dir() / "ccache")).absolute()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -93,14 +93,17 @@ def headers(source: Source, tree_id: str, headers_arch: str) -> Path:
 
     def fill(draft: Path) -> None:
         log = _log_path(f"headers-{key}")
+        build = draft / "build"
+        build.mkdir()
         with source() as tree:
             _make(
-                ["-C", tree, f"ARCH={headers_arch}", f"O={draft / 'build'}", "-j2", "headers"],
+                ["-C", tree, f"ARCH={headers_arch}", f"O={build}", "-j2", "headers"],
+                (*sandbox.reads(tree), *sandbox.writes(build)),
                 log,
                 f"the headers for {headers_arch} do not build",
             )
-        (draft / "build/usr/include").rename(draft / "include")
-        shutil.rmtree(draft / "build")
+        (build / "usr/include").rename(draft / "include")
+        shutil.rmtree(build)
 
     return store.make("headers", key, fill) / "include"
 
@@ -167,7 +170,9 @@ def _compile(program: Program, abi: Abi, include: Path, out: Path, *, debug: boo
     ]
     log = _log_path(f"{program.name}-{abi.name}")
     log.unlink(missing_ok=True)
-    done = procs.run(argv, cwd=ROOTFS, log_to=log, check=False, what=str(argv[0]))
+    # The headers are the tree's.
+    binds = (*sandbox.reads(ROOTFS, include), *sandbox.writes(out.parent))
+    done = sandbox.run(argv, binds=binds, cwd=ROOTFS, log_to=log, check=False, what=str(argv[0]))
     if done.status:
         errors = (line for line in done.output.splitlines() if "error:" in line)
         raise InfrastructureError(
@@ -204,6 +209,7 @@ def build_selftests(source: Source, tree_id: str, abi: Abi) -> Path:
                     f"USERCFLAGS=-idirafter {root / 'usr/include'} -L{libraries}",
                     "USERLDFLAGS=-static",
                 ],
+                (*sandbox.reads(tree, include, root), *sandbox.writes(build)),
                 log,
                 f"the seccomp selftests do not build for {abi.name}",
             )
@@ -219,17 +225,22 @@ def _keep_programs(build: Path, into: Path, abi: Abi, log: Path) -> None:
     """Move the executables there, each checked."""
     into.mkdir()
     for path in sorted(build.iterdir()):
-        if path.is_file() and path.stat().st_mode & 0o100 and is_elf(path):
+        if (
+            path.is_file()
+            and not path.is_symlink()
+            and path.stat().st_mode & 0o100
+            and is_elf(path)
+        ):
             check_program(path, abi)
             path.rename(into / path.name)
     if not any(into.iterdir()):
         raise BuildError(f"the seccomp selftests for {abi.name} gave no program", log=log)
 
 
-def _make(words: list[str | Path], log: Path, what: str) -> str:
+def _make(words: list[str | Path], binds: Iterable[sandbox.Bind], log: Path, what: str) -> str:
     """Run make and return what it printed; BuildError when it fails."""
     log.unlink(missing_ok=True)
-    done = sandbox.run(["make", *words], log_to=log, check=False, what="make")
+    done = sandbox.run(["make", *words], binds=binds, log_to=log, check=False, what="make")
     if done.status:
         raise BuildError(what, log=log, hint="the log's last lines say what is wrong")
     return done.output

@@ -34,6 +34,7 @@ def noticeable(vmlinux: Path, arch: Arch, function: Function) -> frozenset[int]:
         bounds = [f"--start-address={low:#x}", f"--stop-address={high:#x}"]
         shown = sandbox.run(
             [f"{arch.cross}objdump", "-d", "--no-show-raw-insn", *bounds, vmlinux],
+            binds=sandbox.reads(vmlinux),
             deadline=Deadline.after(SECONDS),
             what="objdump",
             hint="pinrace doctor",
