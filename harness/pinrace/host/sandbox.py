@@ -21,6 +21,7 @@ from pinrace.host import containment
 from pinrace.host.containment import TMP, Bind, Containment, Kind, reads, writes
 
 __all__ = [
+    "TMP",
     "Bind",
     "contained",
     "environment",

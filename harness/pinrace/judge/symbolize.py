@@ -9,7 +9,6 @@ stdin: no word of a guest reaches a command line, a shell or a script.
 from __future__ import annotations
 
 import bisect
-import os
 import re
 import struct
 from collections.abc import Callable, Iterable, Sequence
@@ -19,9 +18,9 @@ from typing import Any
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
-from pinrace import procs
 from pinrace.deadline import Deadline
 from pinrace.errors import InfrastructureError
+from pinrace.host import sandbox
 
 MOST = 20  # reports of a run that get source lines
 LIMIT = 180.0  # seconds for all of them; addr2line reads DWARF for each function of a trace
@@ -163,10 +162,9 @@ def _numbers(texts: Iterable[str], table: _Table) -> list[int]:
 
 def _places(numbers: list[int], vmlinux: Path, cross: str, limit: float) -> dict[int, str]:
     """Ask addr2line for files and lines, those of what is inlined there included."""
-    done = procs.run(
+    done = sandbox.run(
         [f"{cross}addr2line", "-a", "-i", "-e", vmlinux],
-        env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
-        inherit=False,
+        binds=sandbox.reads(vmlinux),
         stdin="".join(f"{number:#x}\n" for number in numbers).encode(),
         deadline=Deadline.after(limit),
         what="looking up a kernel's source lines",
