@@ -89,7 +89,7 @@ def changed(tree: Tree, series: Series) -> list[int]:
 def folder_of(path: Path, files: dict[str, str]) -> Path:
     path.mkdir()
     for name, text in files.items():
-        (path / name).parent.mkdir(exist_ok=True)
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
         (path / name).write_text(text)
     return path
 
@@ -396,7 +396,8 @@ def test_folders(tree: Tree, tmp_path: Path) -> None:
     assert found.patches[0].parent == tmp_path / "v2"  # git takes them as they are
     whole = {"all.patch": "".join(mails)}
     assert load.load_series(folder_of(tmp_path / "whole", whole)).count == "3 patches"
-    mixed = {"0001-a.patch": mails[0], "0002-b.diff": mails[1], "0003-c.patch": mails[2]}
+    mixed = {"0001-a.patch": mails[0], "0002-b.diff": mails[1], "0003-c.PATCH": mails[2]}
+    mixed |= {"0001-a.patch~": "left by an editor", "0002-b.patch.orig": "", "README": ""}
     assert changed(tree, load.load_series(folder_of(tmp_path / "mixed", mixed))) == [10, 20, 30]
 
 
@@ -411,6 +412,9 @@ def test_folders(tree: Tree, tmp_path: Path) -> None:
         ({"a.patch": 1, "b.patch": 2, "c.patch": 3, "d.mbox": 3}, "also holds d.mbox"),
         ({"0001-a.patch": 1, "v2-0001-a.patch": 1}, "several versions"),
         ({"a.patch": 1, "b.patch": 0}, "b.patch is empty"),
+        ({"9-a.patch": 1, "10-b.patch": 2, "11-c.patch": 3}, "11-c.patch comes before 9-a.patch"),
+        ({"0001-a.patch": 1, "0002-b.txt": 2}, "also holds 0002-b.txt"),
+        ({"0001-a.patch": 1, "0002-b.patch.gz": 2}, "also holds 0002-b.patch.gz"),
     ],
 )
 def test_folders_that_are_no_series(tmp_path: Path, files: dict[str, int], why: str) -> None:

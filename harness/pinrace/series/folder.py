@@ -17,6 +17,7 @@ from pinrace.series.letters import Letter
 PATCHES = (".patch", ".diff")
 MAILS = (".eml", ".mbox", ".mbx", ".msg", ".mail")
 QUILT = "series"
+_LEFT = ("~", ".orig", ".rej", ".bak", ".swp", ".tmp")
 
 _MAKE = "git format-patch makes what is wanted"
 _NAME = re.compile(r"(?:v(\d{1,4})-)?(\d{4})-")
@@ -70,18 +71,15 @@ def listed(folder: Path) -> Listed:
     """
     if (folder / QUILT).is_file():
         return _quilt(folder)
-    files = sorted(p for p in folder.iterdir() if p.suffix in PATCHES and p.name[0] != ".")
+    files = sorted(p for p in folder.iterdir() if _is_patch(p) and p.name[0] != ".")
     if not files:
-        if (folder / "patches" / QUILT).is_file():
-            return _quilt(folder / "patches")
+        for below in ("patches", "debian/patches"):
+            if (folder / below / QUILT).is_file():
+                return _quilt(folder / below)
         others = sorted(p.name for p in folder.iterdir() if p.is_dir() and _has_patches(p))
         hint = f"name one of its folders: {', '.join(others[:5])}" if others else _MAKE
         raise UserError(f"the folder {folder} has no *.patch", hint=hint)
-    beside = sorted(
-        p.name
-        for p in folder.iterdir()
-        if p.name.lower().endswith((*MAILS, ".patch.gz", ".patch.xz", ".diff.gz", ".patch.txt"))
-    )
+    beside = sorted(p.name for p in folder.iterdir() if p not in files and _may_be_patch(p))
     if beside:
         raise UserError(
             f"the folder {folder} also holds {beside[0]}, which is no *.patch, so it would be left"
@@ -92,9 +90,23 @@ def listed(folder: Path) -> Listed:
     return Listed(tuple(files))
 
 
+def _is_patch(path: Path) -> bool:
+    """Whether a file is named as patches are."""
+    return path.suffix.lower() in PATCHES
+
+
+def _may_be_patch(path: Path) -> bool:
+    """Whether a file that is not named as patches are may be one; what editors leave is none."""
+    name = path.name.lower()
+    if name[0] == "." or name.endswith(_LEFT) or path.is_dir():
+        return False
+    packed = any(f"{suffix}." in name for suffix in PATCHES)
+    return name.endswith(MAILS) or packed or bool(_NAME.match(name))
+
+
 def _has_patches(folder: Path) -> bool:
     """Whether a folder holds patch files."""
-    return any(path.suffix in PATCHES for path in folder.iterdir())
+    return any(_is_patch(path) for path in folder.iterdir())
 
 
 def _check_names(folder: Path, files: Sequence[Path]) -> None:
@@ -119,6 +131,15 @@ def _check_names(folder: Path, files: Sequence[Path]) -> None:
             f"{folder} holds several versions of a series: {names}",
             hint="keep one version in the folder",
         )
+    counted = [path for path in files if re.match(r"\d+", path.name)]
+    for one, two in itertools.pairwise(counted):
+        if int(_digits(one)) > int(_digits(two)):
+            raise UserError(
+                f"in {folder}, {one.name} comes before {two.name} by its name",
+                hint="give the numbers the same width: 0001-…, or write a file named series",
+            )
+    if not any(path.name[0] == "0" or path.name[0] == "v" for path in seen.values()):
+        return  # a year, or a number of a bug
     numbers = sorted(number for number in seen if number)
     missing = sorted(set(range(1, numbers[-1] + 1)) - set(numbers)) if numbers else []
     if missing:
@@ -129,6 +150,12 @@ def _check_names(folder: Path, files: Sequence[Path]) -> None:
             else f"in {folder} the numbers begin with {numbers[0]:04}: {missing[0]:04} is missing",
             hint="add it, or write what the series is into a file named series, a name a line",
         )
+
+
+def _digits(path: Path) -> str:
+    """Return the number that a name begins with."""
+    match = re.match(r"\d+", path.name)
+    return match[0] if match else "0"
 
 
 def _quilt(folder: Path) -> Listed:
@@ -161,7 +188,7 @@ def _quilt(folder: Path) -> Listed:
         files.append(path)
     if not files:
         raise UserError(f"{where} lists no patch", hint="write the patches into it, a name a line")
-    off = sorted(p.name for p in folder.iterdir() if p.suffix in PATCHES and p not in files)
+    off = sorted(p.name for p in folder.iterdir() if _is_patch(p) and p not in files)
     notes = (f"not in its file series, so left out: {', '.join(off[:10])}",) if off else ()
     return Listed(tuple(files), notes, by_list=True)
 

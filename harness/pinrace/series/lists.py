@@ -177,10 +177,11 @@ def _b4(cwd: Path, *argv: str, offline: bool) -> Completed:
     flags = ["--no-interactive", "--no-stdin", *(["--offline-mode"] if offline else [])]
     settings = ("b4.attestation-policy=softfail", "b4.attestation-checkmarks=simple")
     unset = [word for name in LOCAL_VARIABLES for word in ("-u", name)]
-    home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
+    home = os.environ.get("HOME", "/nonexistent")
+    given = Path(os.environ.get("XDG_DATA_HOME") or f"{home}/.local/share")
     data = cwd / "data"
     data.mkdir()
-    (data / "patatt").symlink_to(home / "patatt")  # the keys that the user trusts
+    (data / "patatt").symlink_to(given / "patatt")  # the keys that the user trusts
     return run(
         [
             *("env", *unset, sys.executable, "-m", "b4.command", *flags),

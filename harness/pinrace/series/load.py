@@ -154,8 +154,9 @@ def _read(path: Path) -> _Loaded:
     spec = path.name if path.parent == KERNEL else str(path)
     if not path.is_dir():
         content = box.read(path)
-        if _is_plain(content, letters.read(content)):
-            return _in_place(_plain(path.stem), (path,), letters.read(content), spec)
+        found = letters.read(content)
+        if _is_plain(content, found) and not found[0].signed:
+            return _in_place(_plain(path.stem), (path,), found, spec)
         return _of_mailbox(content, path, spec)
     if folder.is_mails(path):
         return _of_mailbox(folder.mails(path), path, spec)
