@@ -15,6 +15,7 @@ import pytest
 from trees_common import kernel_folder, no_say, tarball
 
 from pinrace.errors import BuildError, UserError
+from pinrace.judge.blame import touched
 from pinrace.series import box, letters, load
 from pinrace.trees.fetch import resolve
 from pinrace.trees.git import show_file
@@ -251,6 +252,7 @@ def test_encoded_texts(tree: Tree, tmp_path: Path, name: str, crlf: bool) -> Non
     how = base64.encodebytes if name == "base64" else quoted
     found = load_box(tmp_path, encoded(how, name, crlf))
     assert changed(tree, found) == [10, 20, 30]
+    assert touched(found) == {"kernel/seccomp.c"}  # who reads the files sees the diff
 
 
 @pytest.mark.parametrize(

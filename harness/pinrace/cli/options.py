@@ -36,7 +36,7 @@ def tree_options(parser: argparse.ArgumentParser) -> None:
         "--series",
         default=str(DEFAULT_SERIES),
         help="a folder of patches, an mbox, a message id or its URL at lore.kernel.org, and"
-        " +NAME for a patch of kernel/mutants on top; 'none' for the tree as it is"
+        " +NAME for a patch of kernel/mutants or +FILE for any on top; 'none' for the tree as it is"
         " (default: pin-args)",
     )
 

@@ -31,6 +31,7 @@ _ID = re.compile(r"<([^<>\s]+)>")
 _SCISSORS = re.compile(rb">8|8<|>%|%<")
 _DIFF_LINE = re.compile(rb"^(?:diff --git |\+\+\+ )[^\n]*\n", re.M)
 _WORD = re.compile(rb"=\?([^?\s]{1,60})\?(?=[bBqQ]\?)")
+_FLOWED = re.compile(r"format\s*=\s*\"?flowed\b", re.I)
 _TYPE = re.compile(rb"^content-type:[^\n]*(?:\n[ \t][^\n]*)*", re.I | re.M)
 _HEAD = re.compile(rb"\r?\n\r?\n")
 _ENCODED = ("base64", "quoted-printable")
@@ -206,10 +207,17 @@ class Letter:
 
     @cached_property
     def _needs_recoding(self) -> bool:
-        """Whether git would read another text than this one, or none."""
-        encoded = self._encoding in _ENCODED or self._headers.get_content_maintype() == "multipart"
-        has_cr = encoded and any(b"\r\n" in part for _, part in self._leaves)
-        return has_cr or self.parts_are_gone or self._odd_charset
+        """Whether its text does not stand in it as it is.
+
+        Others read the diff in the file, too: which files it changes, what it defines.
+        """
+        parts = self._headers.get_content_maintype() == "multipart"
+        return parts or self._encoding in _ENCODED or self._flowed or self._odd_charset
+
+    @property
+    def _flowed(self) -> bool:
+        """Whether its lines are broken and stuffed."""
+        return bool(_FLOWED.search(self._header("Content-Type")))
 
     @cached_property
     def _odd_charset(self) -> bool:
@@ -232,16 +240,20 @@ class Letter:
             body = body.replace(b"\r\n", b"\n")
         return box.as_file(head.replace(b"\r", b"") + b"\n\n" + body)
 
+    @property
+    def _charset(self) -> bytes:
+        """The charset of the first text in it, one that is known."""
+        types = b"\n".join(_TYPE.findall(self.raw))
+        named = re.search(rb"charset\s*=\s*\"?([^\s\";]+)", types, re.I)
+        return _known(named[1].decode(errors="replace") if named else "utf-8").encode()
+
     def _recoded(self, text: bytes, subject: bytes | None = None) -> bytes:
         """Return the mail with a text as it is, in place of its own."""
         head = _HEAD.split(self.raw.lstrip(b"\r\n"), maxsplit=1)[0].replace(b"\r\n", b"\n")
         fields = re.split(rb"\n(?![ \t])", head)
         dropped = [b"content-transfer-encoding:", b"content-type:"]
         dropped += [b"subject:"] if subject is not None else []
-        charset = re.search(r"charset\s*=\s*\"?([^\s\";]+)", self._header("Content-Type"), re.I)
-        kind = b"Content-Type: text/plain; charset=" + _known(
-            charset[1] if charset else "utf-8"
-        ).encode(errors="replace")
+        kind = b"Content-Type: text/plain; charset=" + self._charset
         kept = [f for f in fields if not f.lower().startswith(tuple(dropped))]
         if subject is not None:
             kept.append(b"Subject: " + subject)
@@ -294,7 +306,7 @@ def _content(headers: Message, raw: bytes) -> bytes:
     """Return a part as its headers say that it is to be read."""
     encoding = str(headers.get("Content-Transfer-Encoding", "")).strip().lower()
     plain, kind = _unpacked(encoding, raw), str(headers.get("Content-Type", ""))
-    if re.search(r"format\s*=\s*\"?flowed\b", kind, re.I):
+    if _FLOWED.search(kind):
         return _unflowed(plain, delete=bool(re.search(r"delsp\s*=\s*\"?yes\b", kind, re.I)))
     return plain
 
