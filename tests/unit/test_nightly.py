@@ -3,19 +3,23 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from pinrace.errors import Exit, InfrastructureError
 from pinrace.matrix.file import Leg
 from pinrace.matrix.journal import CellLine, LegResult
-from pinrace.nightly import changes, github, history, trend
+from pinrace.nightly import changes, github, history, leave, night, trend
 from pinrace.nightly.changes import Change, Kind
 from pinrace.nightly.history import Said, Spot
-from pinrace.values import Verdict
+from pinrace.runs.journal import Run
+from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Verdict
 
 LEG = Leg("debian:7.3", "pin-args", "x86_64", "plain", ("x86_64", "i386"), ("smoke",))
 SPOT = Spot("debian:7.3", "pin-args", "x86_64", "plain", "i386", "smoke")
@@ -106,7 +110,7 @@ def test_a_spot_that_is_no_longer_run_is_not_spoken_of() -> None:
 def test_the_exit_code_is_about_what_is_new(
     verdicts: list[Verdict | tuple[Verdict, str]], code: Exit
 ) -> None:
-    assert changes.exit_code([row(verdicts)]) == code
+    assert changes.exit_code_of_news([row(verdicts)]) == code
 
 
 def test_nights_are_kept_and_read_back(tmp_path: Path) -> None:
@@ -171,3 +175,75 @@ def test_github_is_told_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert line.startswith("::error title=new failure%3A debian%3A7.3 pin-args i386")
     assert line.endswith("::why")
     assert summary.read_text() == "## Night\n"
+
+
+@pytest.mark.parametrize(
+    ("results", "code"),
+    [
+        ([leg(P), leg(S)], Exit.OK),
+        ([leg(P), leg(F)], Exit.KERNEL),
+        ([leg(F, "build"), leg(M)], Exit.BUILD),
+        ([leg(P), leg(M)], Exit.INFRA),
+        ([leg(Verdict.INCONCLUSIVE)], Exit.INFRA),
+        ([], Exit.INFRA),
+    ],
+)
+def test_the_code_of_a_whole_night_counts_old_failures(
+    results: list[LegResult], code: Exit
+) -> None:
+    assert changes.exit_code_of_all(results) == code
+
+
+def test_a_history_of_before_the_facts_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / history.FILE
+    with history.opened(path) as db:
+        history.add(db, "m", "2026-11-01T03:00", [leg(P)])
+        db.execute("DROP TABLE fact")
+        db.execute("PRAGMA user_version = 1")
+    with history.opened(path) as db:
+        assert history.facts(db, "m") == {}
+        history.add_facts(db, 1, {"series s": "a"})
+        assert history.nights(db, "m", 5) == [(1, "2026-11-01T03:00")]
+        assert history.facts(db, "m") == {"series s": "a"}
+        assert history.facts(db, "another") == {}
+
+
+def test_what_moved_is_what_a_night_ran_with_and_the_last_did_not() -> None:
+    had = {"series s": "a", "QEMU arm64": "7.2"}
+    have = {"series s": "b", "QEMU arm64": "7.2", "pinrace": "1"}
+    assert night._changed(had, have) == ("series s: a → b",)
+
+
+@pytest.fixture
+def left(tmp_path: Path) -> Path:
+    """The folder of a night with one leg that ran a cell, and one that did not build."""
+    with Run.create(["pinrace"], root=tmp_path, tree={}) as run:
+        cell = Cell("x86_64", "i386", "plain", "smoke")
+        run.cell_end(CellResult(cell, F, "case a fails", (CaseResult("a", CaseStatus.FAIL),)))
+        run.end(Exit.KERNEL)
+    ran = replace(leg(F), run=run.id)
+    broken = replace(leg(F, "build"), run="", reason="does not build: <b>&")
+    moved, found = ["debian:7.3: 1 → 2"], [row([P, F]), row([P, P])]
+    night7 = leave.Left(7, F, 1, "## Night 7\n", moved, found, [ran, broken])
+    return leave.write(tmp_path, "m", night7)
+
+
+def test_a_night_leaves_one_folder_for_people_and_programs(left: Path) -> None:
+    assert (left.parent / "latest").resolve() == left
+    facts = json.loads((left / "summary.json").read_text())
+    assert (facts["night"], facts["verdict"], facts["exit_code"]) == (7, "FAIL", 1)
+    assert [change["kind"] for change in facts["changes"]] == ["new failure"]
+    suites = ElementTree.parse(left / "junit.xml").getroot()  # noqa: S314 (ours)
+    assert [(s.get("tests"), s.get("failures"), s.get("errors")) for s in suites] == [
+        ("2", "2", "0"),
+        ("1", "0", "1"),
+    ]
+    page = (left / "index.html").read_text()
+    assert "does not build: &lt;b&gt;&amp;" in page
+    assert "<b>" not in page
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_a_badge_has_a_word_and_not_only_a_colour(verdict: Verdict) -> None:
+    image = ElementTree.fromstring(leave.badge(verdict))  # noqa: S314 (ours)
+    assert len("".join(image.itertext())) > len("pinrace")

@@ -65,7 +65,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "boot": (("pinrace boot --arch arm64", "one kernel"),),
     "run": (("pinrace run configs/matrix/full.toml", "all trees and flavors of that file"),),
-    "nightly": (("pinrace nightly configs/nightly.toml", "what cron or a timer calls"),),
+    "nightly": (
+        ("pinrace nightly configs/nightly.toml", "what cron or a timer calls"),
+        ("pinrace nightly --only-new --notify 'mail -s pinrace me'", "for a pager"),
+    ),
     "contract": (("pinrace contract --abi x86_64", "the statements, on one ABI"),),
     "mutants": (("pinrace mutants --abi x86_64", "every mutant, on one ABI"),),
     "price": (("pinrace price --arch x86_64", "one arch"),),
@@ -92,7 +95,11 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "determinism": (("pinrace determinism --abi x86_64", "one ABI"),),
     "repro": (("pinrace repro TOKEN --times 20", "twenty replays, fingerprints compared"),),
     "searchbench": (("pinrace searchbench --seeds 3 --budget 15", "a small measurement"),),
-    "runs": (("pinrace runs", "a line each"), ("pinrace runs latest", "the latest, whole")),
+    "runs": (
+        ("pinrace runs", "a line each"),
+        ("pinrace runs latest", "the latest, whole"),
+        ("pinrace runs --prune --keep 30", "keep 30 that passed and 90 that did not"),
+    ),
     "report": (("pinrace report latest", "write the page again"),),
     "submit": (
         ("pinrace submit --kcidb -o report.json", "the latest run, in a file"),

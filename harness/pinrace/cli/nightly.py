@@ -4,13 +4,18 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
-from pinrace import ui
+from pinrace import procs, ui
 from pinrace.cli.options import insecure_option
+from pinrace.deadline import Deadline
+from pinrace.errors import Exit, InfrastructureError
 from pinrace.matrix import file
 from pinrace.nightly import changes, github, night
 from pinrace.paths import CONFIGS
+
+NOTIFY_SECONDS = 60.0  # for the command to take the summary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,17 +29,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     insecure_option(parser)
     parser.add_argument(
-        "--again", action="store_true", help="also run cells that already passed on the same input"
+        "--again", action="store_true", help="also run legs that passed on the same input"
+    )
+    parser.add_argument(
+        "--only-new",
+        action="store_true",
+        help="exit 1, 3 or 4 for what is new alone (default: as `pinrace help exits` has it)",
+    )
+    parser.add_argument(
+        "--notify", metavar="CMD", help="give the summary to this command when something new fails"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run, compare and tell; the exit code is about what is new."""
+    """Run, compare and tell."""
     matrix = file.load(args.matrix)
     words = ["pinrace", *args.words]
     tonight = night.run(matrix, words, again=args.again, insecure=args.insecure)
     night.show(tonight)
     ui.annotate(github.tell(tonight.changes, tonight.summary))
-    code = changes.exit_code(tonight.changes)
+    news = changes.exit_code_of_news(tonight.changes)
+    code = news if args.only_new else changes.exit_code_of_all(tonight.results)
+    night.leave(tonight, code)
+    if args.notify and news is not Exit.OK:
+        code = _notify(args.notify, tonight.summary) or code
     ui.say(f"night {tonight.number}: exit {int(code)}")
     return code
+
+
+def _notify(command: str, summary: str) -> Exit | None:
+    """Give the summary to a command's standard input; return 4 when it fails."""
+    try:
+        limit = Deadline.after(NOTIFY_SECONDS)
+        procs.run(shlex.split(command), stdin=summary.encode(), deadline=limit, what="--notify")
+    except InfrastructureError as error:
+        ui.complain(error)
+        return Exit.INFRA
+    return None

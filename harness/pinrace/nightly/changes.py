@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pinrace.errors import Exit
+from pinrace.matrix.journal import LegResult
 from pinrace.nightly.history import Said, Spot
 from pinrace.values import Verdict
 
@@ -120,7 +121,18 @@ def _since(before: Sequence[Said]) -> str:
     return first.began[:10]
 
 
-def exit_code(changes: Sequence[Change]) -> Exit:
+def exit_code_of_all(results: Sequence[LegResult]) -> Exit:
+    """Return what `pinrace help exits` has for a night as a whole, old failures included."""
+    failed = {one.stage for one in results if one.verdict is Verdict.FAIL}
+    if "run" in failed:
+        return Exit.KERNEL
+    if failed:
+        return Exit.BUILD
+    proven = {one.verdict for one in results} <= {Verdict.PASS, Verdict.SKIP}
+    return Exit.OK if results and proven else Exit.INFRA
+
+
+def exit_code_of_news(changes: Sequence[Change]) -> Exit:
     """Return 1 for a new failure, 3 for what no longer applies or builds, 4 for what did not run.
 
     What failed before, and what is flaky, is no reason to be woken.

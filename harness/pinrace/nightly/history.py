@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from pinrace.matrix.journal import LegResult
 from pinrace.values import Verdict
 
 FILE = "history.sqlite"
-VERSION = 1  # of the tables below, kept as user_version
+VERSION = 2  # of the tables below, kept as user_version
 WHOLE = "(leg)"  # the ABI and suite of a leg of which no cell ran
 
 _TABLES = """
@@ -39,6 +39,14 @@ CREATE TABLE result (
     run TEXT NOT NULL
 );
 CREATE INDEX result_night ON result (night);
+"""
+# Since version 2: what a night ran with, so that the next one can say what moved.
+_FACTS = """
+CREATE TABLE fact (
+    night INTEGER NOT NULL REFERENCES night (id) ON DELETE CASCADE,
+    what TEXT NOT NULL,
+    value TEXT NOT NULL
+)
 """
 
 
@@ -98,8 +106,11 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     """Make the tables, or see that they are ours."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version == 0:
-        for statement in _TABLES.split(";"):
+        for statement in (*_TABLES.split(";"), _FACTS):
             connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+    elif version == 1:
+        connection.execute(_FACTS)
         connection.execute(f"PRAGMA user_version = {VERSION}")
     elif version != VERSION:
         raise InfrastructureError(
@@ -175,6 +186,21 @@ def past(connection: sqlite3.Connection, matrix: str, limit: int) -> dict[Spot, 
             said = Said(night, Verdict(row[7]), stage, reason, version, key, run, began)
             found.setdefault(Spot(*row[1:7]), []).append(said)
     return found
+
+
+def add_facts(connection: sqlite3.Connection, night: int, facts: Mapping[str, str]) -> None:
+    """Keep what a night ran with, such as the digest of a series or the version of QEMU."""
+    rows = [(night, what, value) for what, value in facts.items()]
+    connection.executemany("INSERT INTO fact VALUES (?, ?, ?)", rows)
+
+
+def facts(connection: sqlite3.Connection, matrix: str) -> dict[str, str]:
+    """Return what the nights before ran with; the latest word on each counts."""
+    words = (
+        "SELECT what, value FROM fact JOIN night ON night.id = fact.night"
+        " WHERE matrix = ? ORDER BY night.id"
+    )
+    return {str(row[0]): str(row[1]) for row in connection.execute(words, (matrix,))}
 
 
 def versions(connection: sqlite3.Connection, matrix: str) -> dict[str, str]:

@@ -3,21 +3,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
-from pinrace import ui
+from pinrace import store, ui
 from pinrace.errors import PinraceError
 from pinrace.matrix import run as runs
 from pinrace.matrix import table
 from pinrace.matrix.file import MatrixFile
 from pinrace.matrix.journal import LegResult
 from pinrace.nightly import changes, history, trend
+from pinrace.nightly import leave as leaves
 from pinrace.nightly.changes import Change, Kind
-from pinrace.paths import runs_dir
+from pinrace.paths import CONFIGS, runs_dir
 from pinrace.report.model import History
 from pinrace.report.render import write
+from pinrace.runs.journal import MANIFEST, describe_project
 from pinrace.values import Verdict
 from pinrace.visible import markdown, one_line
 
@@ -28,7 +33,8 @@ class Night:
 
     number: int
     began: str
-    moved: tuple[str, ...]  # a line for each tree that is not what it was
+    matrix: str
+    moved: tuple[str, ...]  # a line for each tree, series or tool that is not what it was
     results: tuple[LegResult, ...]
     changes: tuple[Change, ...]
 
@@ -39,7 +45,7 @@ class Night:
         news = [change for change in self.changes if change.kind is not Kind.SAME]
         told = [f"- **{c.kind}**: {markdown(c.line.split(': ', 1)[1])}" for c in news]
         moved = [f"- moved: {markdown(line)}" for line in self.moved]
-        return "\n".join([*head, *(told or ["Nothing is new."]), *moved, "", ""]) + (
+        return "\n".join([*head, *moved, *(told or ["Nothing is new."]), "", ""]) + (
             table.markdown(self.results, {})
         )
 
@@ -62,14 +68,18 @@ def run(
     path = runs_dir() / history.FILE
     with history.opened(path) as connection:
         before = history.versions(connection, matrix.name)
+        had = history.facts(connection, matrix.name)
+        have = _facts(results)
         number = history.add(connection, matrix.name, began, results)
+        history.add_facts(connection, number, have)
         past = history.past(connection, matrix.name, changes.WINDOW)
         nights = history.nights(connection, matrix.name, changes.WINDOW)
     found = changes.compare(past, number)
     for result in results:
         if result.run:
             _page(result, trend.of_leg(result.leg, nights, past, found))
-    return Night(number, began, _moved(before, results), tuple(results), tuple(found))
+    moved = (*_moved(before, results), *_changed(had, have))
+    return Night(number, began, matrix.name, moved, tuple(results), tuple(found))
 
 
 def _page(result: LegResult, past: History) -> None:
@@ -90,8 +100,67 @@ def _moved(before: dict[str, str], results: Sequence[LegResult]) -> tuple[str, .
     )
 
 
+def _facts(results: Sequence[LegResult]) -> dict[str, str]:
+    """Return what a night ran with, besides its trees."""
+    found = {"pinrace": describe_project(), "configuration": _configuration()}
+    for result in results:
+        if not result.run:
+            continue
+        manifest = _manifest(runs_dir() / result.run)
+        tree = manifest.get("tree") or {}
+        if tree.get("series_digest"):
+            found[f"series {result.leg.series}"] = str(tree["series_digest"])[:16]
+        for arch, machine in (manifest.get("machines") or {}).items():
+            found[f"QEMU {arch}"] = str(machine.get("qemu", "unknown"))
+    return found
+
+
+def _manifest(run: Path) -> dict[str, Any]:
+    """Return a run's manifest; an empty one when it was pruned or is damaged."""
+    try:
+        found = json.loads((run / MANIFEST).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _configuration() -> str:
+    """Return a digest of the fragments that kernels are configured with."""
+    fragments = sorted(CONFIGS.rglob("*.config"))
+    return store.digest(*(path.read_bytes() for path in fragments))[:16]
+
+
+def _changed(had: Mapping[str, str], have: Mapping[str, str]) -> tuple[str, ...]:
+    """Say what a night ran with that the nights before did not; a first night says nothing."""
+    return tuple(
+        f"{what}: {had[what]} → {value}"
+        for what, value in have.items()
+        if what in had and had[what] != value
+    )
+
+
+def leave(night: Night, code: int) -> Path | None:
+    """Write the night's folder and say where it is; whatever goes wrong, the night stands."""
+    try:
+        left = leaves.Left(
+            night.number,
+            runs.gravest([one.verdict for one in night.results]),
+            code,
+            night.summary,
+            night.moved,
+            night.changes,
+            night.results,
+        )
+        folder = leaves.write(runs_dir(), night.matrix, left)
+    except (PinraceError, OSError, ValueError) as error:
+        ui.say(f"no folder of this night: {str(error).splitlines()[0]}")
+        return None
+    ui.say(f"night   {folder}")
+    return folder
+
+
 def show(night: Night) -> None:
-    """Say what is new, and no more than that."""
+    """Say what moved and what is new."""
     ui.say(table.markdown(night.results, {}))
     for line in night.moved:
         ui.say(f"moved   {one_line(line)}")

@@ -95,7 +95,7 @@ class Run:
         (folder / CELLS).mkdir()
         write_json(folder / MANIFEST, _plain(manifest))
         run.event("run-start", id=folder.name, argv=list(argv))
-        _link(root / LATEST, folder.name)
+        link(root / LATEST, folder.name)
         return run
 
     @property
@@ -285,8 +285,8 @@ def _new_folder(root: Path, stem: str) -> Path:
             return folder
 
 
-def _link(link: Path, target: str) -> None:
-    """Point a link elsewhere, in one step."""
+def link(link: Path, target: str) -> None:
+    """Point a link elsewhere, in one step: nobody ever sees it missing."""
     draft = link.with_name(f".{link.name}.{os.getpid()}.{threading.get_ident()}")
     draft.unlink(missing_ok=True)
     draft.symlink_to(target)
