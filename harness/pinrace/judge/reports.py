@@ -21,6 +21,7 @@ _WHO = re.compile(r"CPU: \d+ PID: \d+ ")
 _ON_CPU = re.compile(r"(?:CPU: |CPU#|NMI backtrace for cpu |LOCKUP on cpu )(\d+)\b")
 _CPU_LINE = re.compile(r"CPU: (\d+) (?:UID: \d+ )?PID: \d+ ")
 _HEAD_LINES = 30  # of a report, within which its first stack begins
+_SKEW = 1.0  # seconds that the clocks of two CPUs may differ
 _ASKING = 8  # reports that may wait for the stacks of other CPUs at once
 _STARTS_INIT = ("Run ", "  with ", "    ", "Failed to ", "Starting init")
 _ATTACHED = re.compile(r"NMI backtrace for cpu \d+|Backtrace for cpu \d+")
@@ -205,7 +206,7 @@ class Cutter:
         return (
             report is not None
             and line.number - report.last.number <= self._rules.near
-            and 0 <= _silence(report.last, line) <= self._gap(report)
+            and -_SKEW <= _silence(report.last, line) <= self._gap(report)
         )
 
     def _attach(self, stream: _Stream, line: Line) -> bool:
@@ -278,13 +279,14 @@ class Cutter:
             return stream.open[-1] if stream.open else None
         top = stream.open[-1]
         on = _ON_CPU.search(line.text[:WIDTH])
-        if on and (rule or _CPU_LINE.match(line.text)):
-            same = [r for r in stream.open if r.cpu == on[1]]
-            if same:
-                return self._fed(stream, same[-1])
         if rule:
             waiting = [r for r in stream.open if _takes(r, rule)]
-            return self._fed(stream, min(waiting, key=lambda r: r.fed)) if waiting else top
+            same = [r for r in waiting if on and r.cpu == on[1]] or waiting
+            return self._fed(stream, min(same, key=lambda r: r.fed)) if same else top
+        if on and _CPU_LINE.match(line.text):
+            begun = [r for r in stream.open if r.part < 0]
+            same = [r for r in begun if r.cpu == on[1]] or begun
+            return self._fed(stream, min(same, key=lambda r: r.fed)) if same else top
         part = _part(line.text)
         step = 0 if part in _REPEATED else 1
         can = [r for r in stream.open if r.part <= part - step] if part >= 0 else []
