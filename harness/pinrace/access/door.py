@@ -6,7 +6,6 @@ to it.
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from pinrace.errors import InfrastructureError
 from pinrace.guest.channel import Record
 from pinrace.guest.machine import Machine
 from pinrace.guest.outcome import GuestRun
+from pinrace.host import sockets
 from pinrace.image.cpio import Entry
 from pinrace.paths import ROOTFS
 from pinrace.values import Image, Job
@@ -74,8 +74,8 @@ def open_door(boot: Path, image: Image, machine: Machine, folder: Path) -> Itera
     keys = make_keys()
     arch = get_arch(machine.arch)
     job = Job("serve", (f"{programs.PLACE}/serve",), FOR_EVER)
-    with tempfile.TemporaryDirectory(prefix="pinrace-") as private:
-        socket = Path(private) / "qmp"
+    with sockets.folder() as private:
+        socket = private / "qmp"
         machine = replace(machine, qemu_args=(*machine.qemu_args, *_network(socket)))
         files = _files(arch, keys)
         with LiveGuest(boot, image, [job], machine, folder, files=files) as live:
@@ -83,7 +83,7 @@ def open_door(boot: Path, image: Image, machine: Machine, folder: Path) -> Itera
             live.wait_until(_listens, "the guest does not listen", Deadline.after(limit))
             port = qmp.forwarded_port(socket)
             account = Account(port, keys, _LOGIN_SECONDS * machine.accel.scale)
-            yield Door(live, account, keys.write_config(Path(private), port))
+            yield Door(live, account, keys.write_config(private, port))
 
 
 def _network(socket: Path) -> tuple[str, ...]:

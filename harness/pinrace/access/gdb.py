@@ -6,7 +6,6 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from pinrace.deadline import Deadline
 from pinrace.errors import InfrastructureError
 from pinrace.guest.boot import Limits
 from pinrace.guest.machine import Machine
-from pinrace.host import sandbox, tools
+from pinrace.host import sandbox, sockets, tools
 from pinrace.kbuild import kconfig
 from pinrace.kbuild import kernel as kbuild
 from pinrace.kbuild.objects import is_shipped
@@ -116,8 +115,8 @@ def debug(
     """
     gdb = find_gdb(get_arch(machine.arch))
     job = Job("run", ("/bin/sh", "-c", script or IDLE), FOR_EVER)
-    with tempfile.TemporaryDirectory(prefix="pinrace-") as private:
-        stub, control = Path(private) / "gdb", Path(private) / "qmp"
+    with sockets.folder() as private:
+        stub, control = private / "gdb", private / "qmp"
         path = str(stub).replace(",", ",,")
         more = ["-gdb", f"unix:path={path},server=on,wait=off", *qmp.options(control)]
         machine = replace(

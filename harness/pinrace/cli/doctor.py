@@ -13,8 +13,9 @@ import psutil
 from pinrace import procs, ui
 from pinrace.arches import ARCHES
 from pinrace.errors import Exit, InfrastructureError
-from pinrace.host import tools
+from pinrace.host import containment, sandbox, tools
 from pinrace.host.accel import probe
+from pinrace.host.containment import Kind
 from pinrace.host.qemu import get_qemu
 from pinrace.paths import cache_dir
 
@@ -58,7 +59,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _as_root() -> str:
-    return "" if os.geteuid() == 0 else "sudo "
+    if os.geteuid() == 0:
+        return ""
+    return "sudo " if shutil.which("sudo") else "as root: "
 
 
 def install(packages: tuple[str, ...]) -> None:
@@ -67,6 +70,10 @@ def install(packages: tuple[str, ...]) -> None:
     root: list[str] = []
     if os.geteuid() != 0:
         root = ["sudo", "-n"]
+        if not shutil.which("sudo"):
+            raise InfrastructureError(
+                "packages are missing, and only root may install them", hint=f"as root: {line}"
+            )
         if procs.run([*root, "true"], check=False, what="sudo").status:
             raise InfrastructureError(
                 "packages are missing, and only root may install them", hint=f"sudo {line}"
@@ -91,6 +98,24 @@ def _report_tools(lacking: tuple[tools.Tool, ...]) -> None:
             ui.say(f"without {tool.name:<32} for {tool.why}   ({line})")
 
 
+def _report_sandbox() -> None:
+    """What contains the code of trees and series, and whether guests get a terminal."""
+    how = sandbox.state() if sandbox.is_off() else containment.probe(forget=True)
+    word = "ok" if how.kind is Kind.BUBBLEWRAP else "warn"
+    note = f": {how.reason}" if how.reason else ""
+    if how.kind is Kind.NONE:
+        note += "; trees and series are built as you (pinrace help trust)"
+    ui.say(f"{word:<7} builds run in {how}{note}")
+    try:
+        for end in os.openpty():
+            os.close(end)
+    except OSError as exc:
+        raise InfrastructureError(
+            f"guests get no terminal: {exc.strerror}",
+            hint="mount a devpts on /dev/pts, or give the container one",
+        ) from exc
+
+
 def _report_host() -> None:
     """QEMU, accelerators, memory and disk, each with ok or warn."""
     for arch in ARCHES.values():
@@ -101,6 +126,7 @@ def _report_host() -> None:
         ui.say(
             f"{'ok' if accel.name == 'kvm' else 'warn':<7} {arch.name} runs on {accel.name}{note}"
         )
+    _report_sandbox()
     free = shutil.disk_usage(cache_dir()).free / 1e9
     word = "ok" if free >= _DISK_GB else "warn"
     ui.say(f"{word:<7} {free:.0f} GB free for {cache_dir()} (a fresh run takes about {_DISK_GB})")

@@ -105,6 +105,11 @@ def parser(only: str = "", *, listed: bool = False) -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="keep results below this folder (default: $PINRACE_RUNS, or runs)",
     )
+    everywhere.add_argument(
+        "--no-sandbox",
+        action="store_true",
+        help="build without a sandbox: a tree and a series then run as you (`pinrace help trust`)",
+    )
     hidden = {} if listed else {"help": argparse.SUPPRESS}
     commands = top.add_subparsers(
         dest="command", required=True, metavar="COMMAND", prog="pinrace", **hidden
@@ -132,7 +137,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.runs_folder:
         os.environ["PINRACE_RUNS"] = str(args.runs_folder)
     from pinrace import ui
+    from pinrace.host import sandbox
 
+    if args.no_sandbox:
+        sandbox.switch_off()
     ui.set_up(args.verbose)
     signal.signal(signal.SIGTERM, _terminate)
     os.umask(os.umask(0o022) | 0o022)  # nobody else writes to what a cache or a run holds

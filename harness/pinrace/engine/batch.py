@@ -60,6 +60,7 @@ def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
         tree=tree_facts(lab.patched.tree),
         machines={name: _facts(machine) for name, machine in machines.items()},
         compared=lab.base is not None,
+        built=build.how_built(lab),
         cells=batch.cells,
         again=_again(batch),
     )

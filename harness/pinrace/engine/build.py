@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pinrace import store, ui
 from pinrace.arches import ARCHES, get_abi
+from pinrace.host import sandbox
 from pinrace.image.initramfs import FILE_NAME, guest_image
 from pinrace.kbuild import kernel as kbuild
 from pinrace.kbuild import warnings
@@ -54,6 +55,8 @@ def prepare(
         f"pinrace · {tree.label} ({tree.origin}, {tree.trust}) · "
         f"series {named} · tree {patched_tree.tree_id[:12]}"
     )
+    if not asked.kernel:
+        ui.say(f"builds  in {sandbox.said()}")
     base = None
     if with_base and patched_tree.tree_id != tree.tree_id and not asked.kernel:
         # First, so that what the series touches is all that is compiled again.
@@ -149,6 +152,16 @@ def _known_image(tree: PatchedTree, abi_name: str) -> Image | None:
     folder = store.find("images", digest)
     arch = get_abi(abi_name).arch
     return Image(digest, arch, abi_name, folder / FILE_NAME) if folder else None
+
+
+def how_built(lab: Lab) -> dict[str, str]:
+    """Return what contained the build of each kernel, for results: "bubblewrap 0.8.0"."""
+    found = {}
+    for what, made in (("", lab.patched), ("unpatched ", lab.base)):
+        for (arch, flavor), kernel in made.kernels.items() if made else ():
+            said = kbuild.metadata(kernel).get("sandbox", "not known: built elsewhere or before")
+            found[f"{what}{arch} {flavor}"] = said
+    return found
 
 
 def new_warnings(patched: Built, base: Built | None) -> tuple[str, ...]:

@@ -25,6 +25,8 @@ from pinrace.races.replay.token import Token
 from pinrace.runs import commands
 from pinrace.runs.journal import Run
 from pinrace.suites.feature import brought_by
+from pinrace.suites.suite import SELFTEST_SOURCES, SUITES
+from pinrace.trees.git import lookup
 from pinrace.trees.worktree import build_folder
 from pinrace.values import Cell, CellResult, PatchedTree, Request, Verdict
 
@@ -162,10 +164,27 @@ def _held(
         except Exception as error:
             lost = said(error).splitlines()[0]
     result = judge_cell(task.cell, outcome, base, folder, lost=lost)
+    if note := _judges_itself(task):
+        result = replace(result, notes=(*result.notes, note))
     if result.verdict is not Verdict.FAIL or not task.patched.machine.replay or only:
         return result
     command = commands.replay(str(_token(task, folder)), task.tree, asked)
     return replace(result, notes=(*result.notes, f"{commands.REPLAY}{command}"))
+
+
+def _judges_itself(task: Task) -> str:
+    """Return a note where the series changes tests that judge it, and that were there before."""
+    suite = SUITES.get(task.cell.suite)
+    if suite is None or suite.brought_by_series:
+        return ""
+    mine = [
+        path
+        for path in sorted(task.patched.changed)
+        if path.startswith(SELFTEST_SOURCES)
+        and suite.covers(path)
+        and lookup(f"{task.tree.base.commit}:{path}")
+    ]
+    return f"the series changes tests that judge it: {', '.join(mine)}" if mine else ""
 
 
 def _token(task: Task, folder: Path) -> Token:

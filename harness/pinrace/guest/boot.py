@@ -68,9 +68,12 @@ def run_guest(
     folder.mkdir(parents=True, exist_ok=True)
     arch = get_arch(machine.arch)
     plan = jobs_plan(arch, jobs, machine.accel.scale, remain=remain is not None)
-    initrd = overlay(image, {PLAN_PATH: plan}, folder / "initrd", files)
+    place = folder / "initrd"
+    place.touch(mode=0o600)  # it may hold the key of this guest
+    initrd = overlay(image, {PLAN_PATH: plan}, place, files)
     console, channel = folder / "console.log", folder / "channel.bin"
     words = argv(machine, boot, initrd, console_log=console, channel=channel)
+    words += machine.qemu.confined
     (folder / "qemu.txt").write_text(procs.show(words) + "\n")
     session = _Session(jobs, machine, limits, deadline, on_record)
     session.remains = remain is not None

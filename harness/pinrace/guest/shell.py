@@ -28,7 +28,7 @@ def interactive(boot: Path, image: Image, machine: Machine, folder: Path) -> int
     """
     folder.mkdir(parents=True, exist_ok=True)
     initrd = overlay(image, {PLAN_PATH: shell_plan(get_arch(machine.arch))}, folder / "initrd")
-    words = argv(machine, boot, initrd)
+    words = [*argv(machine, boot, initrd), *machine.qemu.confined]
     (folder / "qemu.txt").write_text(procs.show(words) + "\n")
     procs.log.info("%s", procs.show(words))
     print(f"{machine.arch}: {HELP}", file=sys.stderr)

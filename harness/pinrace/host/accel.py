@@ -119,6 +119,7 @@ def _run_rom(arch: Arch, qemu: Qemu, accel: str, deadline: Deadline) -> tuple[li
             *("-no-reboot", "-machine", arch.machine, "-accel", accel),
             *("-cpu", choose_cpu(arch, qemu, accel), "-m", "64M", "-bios", str(rom)),
             *("-chardev", "stdio,id=con,signal=off", "-serial", "chardev:con"),
+            *qemu.confined,
         ]
         procs.log.info("%s", procs.show(argv))
         process = subprocess.Popen(

@@ -29,6 +29,18 @@ class Qemu(BaseModel):
     machines: frozenset[str]
     cpus: frozenset[str]
     devices: frozenset[str]
+    sandbox: bool = False  # whether it has seccomp's filters for itself
+
+    @property
+    def confined(self) -> tuple[str, ...]:
+        """Options that take from QEMU what no guest here needs: programs, users, priorities.
+
+        They change nothing that a guest sees, and are no part of what a token names.
+        """
+        return ("-sandbox", SANDBOX) if self.sandbox else ()
+
+
+SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
 
 def get_qemu(arch: Arch) -> Qemu:
@@ -111,7 +123,7 @@ def _first_words(text: str) -> list[str]:
 def _probed(path: Path) -> Qemu:
     """Return the probe's result, from the cache when this very file was asked before."""
     stat = path.stat()
-    key = store.digest("qemu-1", str(path), str(stat.st_mtime_ns), str(stat.st_size))
+    key = store.digest("qemu-2", str(path), str(stat.st_mtime_ns), str(stat.st_size))
     memo = cache_dir() / "host" / f"qemu-{key}.json"
     memo.parent.mkdir(exist_ok=True)
     with store.locked(f"host-qemu-{key}"):
@@ -131,7 +143,7 @@ def _probe(path: Path) -> Qemu:
             [path, *words],
             deadline=Deadline.after(PROBE_SECONDS),
             what=f"{path} {' '.join(words)}",
-            hint="pinrace doctor",
+            hint="install QEMU whole, all its packages of one version",
         ).output
 
     build = ask("-version")
@@ -143,9 +155,22 @@ def _probe(path: Path) -> Qemu:
         machines=parse_machines(ask("-machine", "help")),
         cpus=parse_cpus(ask("-cpu", "help")),
         devices=parse_devices(ask("-device", "help")),
+        sandbox=_has_sandbox(path),
     )
     if not (version and qemu.machines and qemu.cpus and qemu.devices):
         raise InfrastructureError(
             f"{path} does not answer as QEMU does: '{qemu.build}'", hint="pinrace doctor"
         )
     return qemu
+
+
+def _has_sandbox(path: Path) -> bool:
+    """Whether a QEMU starts with its filters: a machine without a CPU, told to quit."""
+    words = ("-nodefaults", "-no-user-config", "-display", "none", "-machine", "none")
+    return not procs.run(
+        [path, *words, "-sandbox", SANDBOX, "-monitor", "stdio"],
+        stdin=b"quit\n",
+        deadline=Deadline.after(PROBE_SECONDS),
+        check=False,
+        what=f"{path} -sandbox",
+    ).status

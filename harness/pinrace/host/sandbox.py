@@ -50,6 +50,11 @@ def switch_off() -> None:
     _off = True
 
 
+def is_off() -> bool:
+    """Whether --no-sandbox was given."""
+    return _off
+
+
 def state() -> Containment:
     """Return what programs are contained with."""
     return _OFF if _off else containment.probe()

@@ -83,7 +83,8 @@ def gdbs(arch: Arch) -> tuple[str, ...]:
 def optional() -> tuple[Tool, ...]:
     """Return what single commands need: its absence stops nothing else."""
     checker = _command("sparse", "sparse", "pinrace series check")
-    return (*(_debugger(arch) for arch in ARCHES.values()), checker)
+    sandbox = _command("bwrap", "bubblewrap", "a sandbox around builds")
+    return (*(_debugger(arch) for arch in ARCHES.values()), checker, sandbox)
 
 
 def _debugger(arch: Arch) -> Tool:

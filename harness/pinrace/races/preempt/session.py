@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from pinrace.guest.boot import run_guest
 from pinrace.guest.channel import Record
 from pinrace.guest.machine import REPLAY_CMDLINE, Machine, Replay, get_machine
 from pinrace.guest.outcome import GuestRun
+from pinrace.host import sockets
 from pinrace.image.cpio import Entry
 from pinrace.races.preempt.stage import Stage
 from pinrace.races.preempt.stub import Stub
@@ -94,8 +94,8 @@ def run_script(
     for a scenario that there is not.
     """
     for boot in range(1, BOOTS + 1):
-        with tempfile.TemporaryDirectory(prefix="pinrace-") as place:
-            player = _Player(Path(place) / "gdb", lab, script)
+        with sockets.folder() as place:
+            player = _Player(place / "gdb", lab, script)
             run = _boot(lab, scenario, player, folder, seconds)
         if player.playing:
             if player.error:
