@@ -101,12 +101,18 @@ def run(
         )
     if done.status == 127 and "setpriv: failed to execute" in done.output:
         raise InfrastructureError(f"{what}: '{words[0]}' is not installed", hint="pinrace doctor")
-    if check and done.status:
+    if check:
+        succeeded(done, what, log_to=log_to, hint=hint)
+    return done
+
+
+def succeeded(done: Completed, what: str, *, log_to: Path | None = None, hint: str = "") -> None:
+    """Raise InfrastructureError, with the end of what it printed, for a program that failed."""
+    if done.status:
         tail = "" if log_to else "\n" + "\n".join(done.output.splitlines()[-12:])
         raise InfrastructureError(
             f"{what} failed with status {done.status}{tail}", log=log_to, hint=hint
         )
-    return done
 
 
 def _start(

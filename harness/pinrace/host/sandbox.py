@@ -121,7 +121,7 @@ def run(
             log_to=log_to,
             on_line=on_line,
             deadline=deadline,
-            check=check,
+            check=False,
             what=what or words[0],
             hint=hint,
         )
@@ -131,6 +131,8 @@ def run(
             log=log_to,
             hint="pinrace doctor; --no-sandbox does without, for code that you trust",
         )
+    if check:
+        procs.succeeded(done, what or words[0], log_to=log_to, hint=hint)
     return done
 
 
