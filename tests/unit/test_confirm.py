@@ -87,7 +87,7 @@ def test_a_time_limit_on_a_host_that_stays_busy_is_a_miss(runs: Callable[..., An
     assert said is Verdict.MISS
     assert "too busy" in why
     assert "4.0 tasks a CPU" in why
-    assert "2 of 3 on the unpatched kernel beside it" in why
+    assert "the same in 2 of 3 of the unpatched kernel" in why
 
 
 def test_one_that_passes_on_another_try_is_flaky_with_its_rate(runs: Callable[..., Any]) -> None:
@@ -116,12 +116,22 @@ def test_another_failure_gets_no_excuse(runs: Callable[..., Any]) -> None:
     assert verdict(LATE_BUSY, None)[0] is Verdict.FAIL
 
 
+def test_beside_another_failure_the_late_one_is_not_counted(runs: Callable[..., Any]) -> None:
+    other = CaseResult("g.b", CaseStatus.FAIL)
+    both = outcome(GOOD, LATE, other, host=BUSY)
+    runs([both] * 3, [both] * 3)
+    told = confirm.confirm(CELL, BENCH, both, outcome(GOOD), Path("f"), base=BENCH)
+    result = judge_cell(CELL, told, outcome(GOOD), Path("f"))
+    assert (result.verdict, result.new) == (Verdict.FAIL, ("g.b",))
+    assert any(note.startswith("not counted: the host was too busy") for note in result.notes)
+
+
 def test_a_stall_and_a_hang_on_a_busy_host(runs: Callable[..., Any]) -> None:
     stall = Splat("rcu-stall", "rcu: INFO: stall", 3, "", "rcu-stall: x")
     first = outcome(GOOD, splats=(stall,), host=BUSY)
     runs([outcome(GOOD)], [outcome(GOOD)])
     said, why = verdict(first, outcome(GOOD), cell=SMOKE)
-    assert (said, "1 of 2 runs" in why) == (Verdict.MISS, True)
+    assert (said, "in 1 of 2 runs" in why) == (Verdict.MISS, True)
     hang = {"ending": Ending.HANG, "reason": "still running", "job_status": None}
     cut = CaseResult("(results)", CaseStatus.ERROR, "", mark=Mark.SILENT)
     hung = outcome(cut, host=BUSY, evidence=hang)

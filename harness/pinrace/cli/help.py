@@ -55,12 +55,17 @@ The tree's own lx- commands need --config DEBUG_INFO_REDUCED=n, which is another
 4    could not run: a tool, the host, QEMU or pinrace itself; no word on the kernel
 130  interrupted; what was finished is kept""",
     "verdicts": """\
-PASS          it ran, and nothing is worse than on the unpatched tree
-FAIL          the kernel did wrong: a new failing case, a splat, a panic, a hang
-INCONCLUSIVE  it ran, and proves nothing
-MISS          it could not be run: the harness's or the host's trouble, never the kernel's
-SKIP          it does not apply to this tree, arch or ABI
-The same cells run on the unpatched tree; what fails there too is `known`, not `new`.""",
+PASS          a case is good, every planned one was seen, the exit status is explained, every
+              detector was on, and nothing is worse than on the unpatched tree
+FAIL          the kernel did wrong: a new failing case, a report, a panic, a hang, an exit status
+              that no case explains
+INCONCLUSIVE  it ran, and nothing can be said: a deaf detector, cases that are gone or skipped,
+              results that may be missing, or nothing known of the unpatched tree
+MISS          it could not be run, or its results are damaged, or the host was too busy
+SKIP          it does not apply to this tree, arch or ABI; every case was skipped
+The same cells run on the unpatched tree; what fails there too, again and again, is `known`, not
+`new`.  It is kept for --baseline-days.  A cell `coverage` names what no suite that ran looks at.
+docs/verdicts.md says what each rests on, and what it cannot see.""",
     "trees": """\
 debian:7.3    Debian's linux-source-7.3; also 7.2, 6.12, 6.1.  apt checks the signatures; the
               exact version is pinned in configs/trees.lock.toml; debian:7.3@newest is what the

@@ -60,7 +60,8 @@ class Outcome:
     notes: tuple[str, ...] = ()
     host: Load = IDLE  # while it ran
     rates: dict[str, tuple[int, int]] = field(default_factory=dict)  # of cases: failed in, of runs
-    missed: str = ""  # why what is bad does not speak of the kernel
+    late: tuple[str, ...] = ()  # cases that a host without time made fail, by key
+    missed: str = ""  # why these do not speak of the kernel; without any, why nothing does
 
 
 def run_cell(
@@ -226,6 +227,7 @@ def judge_cell(
         baseline_evidence=baseline.evidence if baseline else None,
         baseline_rates=baseline.rates if baseline else {},
         lost=lost,
+        late=outcome.late,
         missed=outcome.missed,
         seconds=outcome.seconds,
         folder=folder,

@@ -27,15 +27,22 @@ STALLS = frozenset({"soft-lockup", "hard-lockup", "hung-task", "rcu-stall", "wor
 
 @dataclass
 class _Tries:
-    """What further runs came to."""
+    """What the first run and further ones came to."""
 
-    runs: int = 0
+    loads: list[Load]
+    runs: int = 1
     good: Counter[str] = field(default_factory=Counter)  # cases, by key
     cases: dict[str, CaseResult] = field(default_factory=dict)  # where they passed
+    quiet: set[str] = field(default_factory=set)  # cases that failed on a host that was not busy
     ended: int = 0  # runs that were as they should be
-    quiet: bool = False  # in a run on a host that was not busy, it failed again
-    base_bad: int = 0  # runs of the unpatched kernel in which the same happened
-    loads: list[Load] = field(default_factory=list)
+    hung: bool = False  # one that was not, on a host that was not busy
+    beside: int = 0  # runs of the unpatched kernel
+    beside_bad: int = 0  # those in which the same happened
+
+    @property
+    def busiest(self) -> Load:
+        """What was measured at the worst."""
+        return max(self.loads, key=lambda load: load.runnable)
 
 
 def confirm(
@@ -53,16 +60,18 @@ def confirm(
     That is: cases of suites with time limits of their own; and on a busy host whatever a lack of
     time explains, be it time limits, stalls that the kernel reports, or a guest that hangs.  A case
     that passes on another try is flaky, with its rate.  What fails each time on a host that stays
-    busy is its `missed`: it is not the kernel's, and not known.  A kernel that reported anything
-    else gets no second chance.
+    busy is `late`, not the kernel's, and not known.  A kernel that reported anything else gets
+    no second chance.
     """
     new = _new(first, before)
-    slow = _only_slow(first, before, new) and first.host.busy
-    own = SUITES[cell.suite].own_limits and bool(new) and _whole(first)
+    busy = first.host.busy
+    slow = busy and _only_slow(first, before, new)
+    late = {k for k, case in new.items() if busy and case.status is CaseStatus.TIMEOUT}
+    own = bool(new) and _whole(first) and (SUITES[cell.suite].own_limits or bool(late))
     if not (slow or own):
         return first
     only = SUITES[cell.suite].only([case.name for case in new.values()]) if _whole(first) else ""
-    tries = _Tries(loads=[first.host])
+    tries = _Tries([first.host])
     seconds = first.seconds
     for number in range(1, TRIES + 1):
         again = run_cell(cell, bench, folder / f"again-{number}", only=only, stop=stop)
@@ -70,13 +79,17 @@ def confirm(
         if not _stalls(again.splats):
             return replace(first, splats=again.splats, seconds=seconds)
         _note(tries, again, new)
-        if slow and base:
+        if (slow or late) and base:
             beside = run_cell(cell, base, folder / f"beside-{number}", only=only, stop=stop)
             seconds += beside.seconds
-            tries.base_bad += not _fine(beside, new)
+            tries.beside += 1
+            tries.beside_bad += not _fine(beside, late or new)
         if tries.good.keys() >= new.keys() and tries.ended:
             break
-    return _told(replace(first, seconds=seconds), new, tries, slow=slow)
+    first = replace(first, seconds=seconds)
+    if slow and not _whole(first):
+        return _guest_told(first, tries)
+    return _cases_told(first, new, late, tries)
 
 
 def _new(first: Outcome, before: Outcome | None) -> dict[str, CaseResult]:
@@ -132,36 +145,48 @@ def _note(tries: _Tries, again: Outcome, new: Collection[str]) -> None:
         if key in new and case.status is CaseStatus.PASS:
             tries.good[key] += 1
             tries.cases[key] = case
+        elif key in new and not again.host.busy:
+            tries.quiet.add(key)
     fine = _fine(again, new)
     tries.ended += fine
-    tries.quiet = tries.quiet or not (fine or again.host.busy)
+    tries.hung = tries.hung or not (fine or again.host.busy)
 
 
-def _told(first: Outcome, new: dict[str, CaseResult], tries: _Tries, *, slow: bool) -> Outcome:
-    """Return the outcome with what the further runs say of it."""
-    runs = tries.runs + 1
-    flaky = [f"{key} ({tries.good[key]} of {runs})" for key in new if key in tries.good]
+def _guest_told(first: Outcome, tries: _Tries) -> Outcome:
+    """Return the outcome of a guest that hung or stalled on a busy host."""
+    if tries.hung and not tries.ended:
+        return first
+    bad = tries.runs - tries.ended
+    return replace(first, missed=_why(tries, f"so it was in {bad} of {tries.runs} runs"))
+
+
+def _cases_told(
+    first: Outcome, new: dict[str, CaseResult], late: Collection[str], tries: _Tries
+) -> Outcome:
+    """Return the outcome with what the further runs say of its cases."""
+    flaky = [f"{key} ({tries.good[key]} of {tries.runs})" for key in new if key in tries.good]
     notes = (f"flaky, passed on another try: {', '.join(flaky)}",) if flaky else ()
     cases = tuple(tries.cases.get(key, case) for key, case in keyed(first.cases))
-    evidence, splats = first.evidence, first.splats
-    healed = not any(case.status.bad and key in new for key, case in keyed(cases))
-    if slow and tries.ended and not _whole(first):
-        times = f"{runs - tries.ended} of {runs} runs"
-        why = f"on a busy host ({max(tries.loads, key=lambda load: load.runnable)})"
-        said = first.evidence.reason or first.splats[0].title
-        return replace(first, missed=f"{said}, in {times} {why}")
-    if flaky and healed and not evidence.timed_out and not any(c.status.bad for c in cases):
+    evidence = first.evidence
+    if flaky and not evidence.timed_out and not any(case.status.bad for case in cases):
         evidence = replace(evidence, job_status=0)  # what it said was about these cases
+    left = tuple(key for key in new if key in late and key not in tries.good.keys() | tries.quiet)
     missed = ""
-    if slow and not healed and not tries.quiet:
-        busiest = max(tries.loads, key=lambda load: load.runnable)
-        beside = f", {tries.base_bad} of {tries.runs} on the unpatched kernel beside it"
-        missed = f"the host was too busy: {busiest}; failed in all {runs} runs{beside}"
+    if left:
+        missed = _why(tries, f"{', '.join(left)} ran into a time limit in all {tries.runs} runs")
     return replace(
         first,
         cases=cases,
         evidence=evidence,
-        splats=splats,
         notes=(*first.notes, *notes),
+        late=left,
         missed=missed,
     )
+
+
+def _why(tries: _Tries, what: str) -> str:
+    """Return the sentence of a host that was too busy."""
+    beside = ""
+    if tries.beside:
+        beside = f", and the same in {tries.beside_bad} of {tries.beside} of the unpatched kernel"
+    return f"the host was too busy ({tries.busiest}): {what}{beside}"

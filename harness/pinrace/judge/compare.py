@@ -20,6 +20,7 @@ class Found:
 
     new: dict[str, CaseResult]
     known: dict[str, CaseResult]
+    late: dict[str, CaseResult]  # bad, for want of time on a busy host
     flaky: dict[str, tuple[int, int]]  # of the new ones, those that fail now and then without
     fixed: tuple[str, ...]
     gone: tuple[str, ...]  # pass on the unpatched tree, and are absent
@@ -62,6 +63,7 @@ def compare(
     return Found(
         new=new,
         known=known,
+        late={},
         flaky=flaky,
         fixed=tuple(k for k, case, now in was if case.status.bad and now and now.status in good),
         gone=tuple(key for key, now in passed if now is None),

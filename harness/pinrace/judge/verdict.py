@@ -7,7 +7,7 @@ that were on until the end.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -77,6 +77,7 @@ def judge(
     baseline_evidence: Evidence | None = None,
     baseline_rates: Mapping[str, tuple[int, int]] | None = None,
     lost: str = "",
+    late: Collection[str] = (),
     missed: str = "",
     rules: Rules | None = None,
     seconds: float = 0.0,
@@ -89,8 +90,9 @@ def judge(
     None when that was not run, and then everything bad counts as new.  baseline_evidence: how its
     job ended; status 0 when it is not given.  baseline_rates: of
     cases that fail there now and then, in how many of how many runs.  lost: why nothing is known of
-    the unpatched tree, although it was to be; then what is bad leaves the cell open.  missed: why
-    what is bad does not speak of the kernel: the host was too busy.
+    the unpatched tree, although it was to be; then what is bad leaves the cell open.  late:
+    cases, by key, that do not speak of the kernel, as the host was too busy; missed says so, and
+    without any of them that of the whole guest.
 
     `new` and `known` of the result name cases, and from the second of a name on "name [2]"; known
     has the fingerprints of known splats too, and of those of other code than the series'.
@@ -113,8 +115,17 @@ def judge(
         boots=baseline is not None,
         rules=rules,
     )
+    found = replace(
+        found,
+        new={key: case for key, case in found.new.items() if key not in late},
+        late={key: case for key, case in found.new.items() if key in late},
+    )
     verdict, reason = _decide(evidence, reading, cases, found, baseline_evidence)
-    if missed and verdict is Verdict.FAIL:
+    if found.late and verdict is not Verdict.FAIL:
+        verdict, reason = Verdict.MISS, missed
+    elif missed and found.late:
+        notes = (*notes, f"not counted: {missed}")
+    elif missed and verdict is Verdict.FAIL:
         verdict, reason = Verdict.MISS, f"{reason}; {missed}"
     if lost and verdict is Verdict.FAIL:
         verdict = Verdict.INCONCLUSIVE
@@ -234,6 +245,7 @@ def _exit(
     explained = (
         status == 0
         or gave_up
+        or (bool(found.late) and status == KSFT_FAIL)
         or bool(found.known and (status == KSFT_FAIL or (same and status < 128)))
         or (status == KSFT_XFAIL and xfails)
     )
