@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -125,12 +126,18 @@ class Job:
     """One program to run in a guest.
 
     timeout: seconds on a machine of native speed; scaled by the accelerator.
+    cwd: where it starts ("": /tmp); a relative program is looked up there.
+    direct: its ELF header must be that of the cell's ABI; it is no script.
+    records: it gets a descriptor for records, which a program that counts its own may not expect.
     """
 
     name: str
     argv: tuple[str, ...]
     timeout: float
     env: tuple[tuple[str, str], ...] = ()
+    cwd: str = ""
+    direct: bool = True
+    records: bool = True
 
 
 @dataclass(frozen=True)
@@ -146,7 +153,8 @@ class Cell:
     @property
     def name(self) -> str:
         """Also the name of its folder."""
-        parts = [self.arch, self.abi, self.flavor, self.suite]
+        suite = re.sub(r"[^A-Za-z0-9_.+-]+", "-", self.suite).strip("-")
+        parts = [self.arch, self.abi, self.flavor, suite]
         return "-".join(parts) + (f"-r{self.repeat}" if self.repeat > 1 else "")
 
 

@@ -16,6 +16,8 @@
 
 struct job {
 	const char *name;
+	const char *cwd;		/* NULL: /tmp */
+	bool quiet;			/* it gets no descriptor for records */
 	unsigned int timeout;		/* seconds */
 	char *argv[MAX_WORDS + 1];	/* NULL-terminated, as is envp */
 	char *envp[MAX_WORDS + 1];

@@ -90,13 +90,21 @@ static bool read_exactly(int fd, void *buf, size_t len)
 	return read(fd, buf, len) == (ssize_t)len;
 }
 
+static const char *job_folder(const struct job *job)
+{
+	return job->cwd ? job->cwd : "/tmp";
+}
+
 static void send_start(const struct job *job)
 {
 	unsigned char ident[EI_NIDENT];
 	uint16_t type_machine[2] = { 0, 0 };	/* e_type, e_machine: guests are LE */
-	int fd = open(job->argv[0], O_RDONLY | O_CLOEXEC);
+	int place = open(job_folder(job), O_PATH | O_CLOEXEC);
+	int fd = openat(place, job->argv[0], O_RDONLY | O_CLOEXEC);
 	int machine = 0, class = 0;
 
+	if (place >= 0)
+		close(place);
 	if (fd >= 0 && read_exactly(fd, ident, sizeof(ident)) &&
 	    !memcmp(ident, ELFMAG, SELFMAG) &&
 	    read_exactly(fd, type_machine, sizeof(type_machine))) {
@@ -122,7 +130,9 @@ static void child(const struct job *job, int ends[NR_PIPES], int report)
 	null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (report < 0 || null < 0 || (null > 0 && dup2(null, 0) < 0) ||
 	    fcntl(0, F_SETFD, 0) || dup2(ends[OUT], 1) < 0 ||
-	    dup2(ends[OUT], 2) < 0 || dup2(ends[REC], RECORDS_FD) < 0 || chdir("/tmp"))
+	    dup2(ends[OUT], 2) < 0 || chdir(job_folder(job)))
+		goto failed;
+	if (!job->quiet && dup2(ends[REC], RECORDS_FD) < 0)
 		goto failed;
 	signal(SIGCHLD, SIG_DFL);
 	sigemptyset(&none);

@@ -6,6 +6,8 @@
  *   console TTY
  *   shell			or any number of
  *   job NAME TIMEOUT_SECONDS
+ *   cwd FOLDER			where it starts; a relative program is looked up there
+ *   quiet			it gets no descriptor for records
  *   env KEY=VALUE
  *   arg WORD
  *   end
@@ -91,6 +93,10 @@ static bool take_line(struct plan *plan, bool *in_job, char *line)
 			return strchr(value, '=') && add_word(job->envp, &job->envc, value);
 		if (!strcmp(line, "arg"))
 			return add_word(job->argv, &job->argc, value ? value : "");
+		if (!strcmp(line, "cwd") && value && !job->cwd)
+			return (job->cwd = value);
+		if (!strcmp(line, "quiet") && !value)
+			return (job->quiet = true);
 		*in_job = false;
 		return !strcmp(line, "end") && !value && job->argc > 0;
 	}

@@ -18,6 +18,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "contract": "which statements of the contract a series keeps, on every ABI",
         "mutants": "break each promise of the series, and see which test sees it",
         "price": "instructions a system call, with the series and without",
+        "exec": "run one command in a guest with the series, and exit as it did",
+        "try": "run a program with the series and without, on every ABI",
         "shell": "an interactive guest with the series in this terminal",
         "ssh": "log into a guest with the series, or run a command in it",
         "gdb": "debug a guest's kernel",
@@ -34,6 +36,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "results": {
         "runs": "list earlier runs, or show one again",
+        "compare": "hold two runs against each other, case by case",
         "report": "write a page of HTML about a run",
         "submit": "hand a run's results to a service, as KCIDB 5.3",
     },
@@ -72,6 +75,14 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "contract": (("pinrace contract --abi x86_64", "the statements, on one ABI"),),
     "mutants": (("pinrace mutants --abi x86_64", "every mutant, on one ABI"),),
     "price": (("pinrace price --arch x86_64", "one arch"),),
+    "exec": (
+        ("pinrace exec -- uname -a", "one command"),
+        ("pinrace exec --put a.out --for 5m -- /root/a.out", "a program of yours"),
+    ),
+    "try": (
+        ("pinrace try prog.c", "compiled for each ABI, run on both trees"),
+        ("pinrace try --series none --abi i386 prog.c -- -v", "with an argument, on one tree"),
+    ),
     "shell": (("pinrace shell --arch arm64", "Ctrl-A X ends it"),),
     "ssh": (
         ("pinrace ssh -- uname -a", "one command"),
@@ -100,6 +111,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("pinrace runs latest", "the latest, whole"),
         ("pinrace runs --prune --keep 30", "keep 30 that passed and 90 that did not"),
     ),
+    "compare": (("pinrace compare 2026-01-05-101500 latest", "what got worse, what better"),),
     "report": (("pinrace report latest", "write the page again"),),
     "submit": (
         ("pinrace submit --kcidb -o report.json", "the latest run, in a file"),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from pinrace import ui
@@ -13,11 +14,15 @@ from pinrace.arches import ABIS, ARCHES, get_abi
 from pinrace.engine.baseline import DAYS
 from pinrace.engine.request import select
 from pinrace.errors import UserError
+from pinrace.guest.machine import Machine
 from pinrace.kbuild import kconfig
 from pinrace.paths import KERNEL
-from pinrace.suites.suite import SUITES, get_suite
+from pinrace.suites import ltp, registry
+from pinrace.suites.registry import get_suite
+from pinrace.suites.suite import SUITES
 from pinrace.values import Cell, Request, Series, Tree
 
+LEAST_MEMORY = 128  # MiB that a guest boots with
 DEFAULT_TREE = "debian:7.3"
 DEFAULT_SERIES = KERNEL / "pin-args"
 
@@ -95,7 +100,19 @@ def cell_options(parser: argparse.ArgumentParser) -> None:
     """What decides which cells run."""
     group = parser.add_argument_group("cells")
     group.add_argument(
-        "--suite", action="append", help=f"{', '.join(SUITES)}; may be repeated (default: all)"
+        "--suite",
+        action="append",
+        help=f"{', '.join(SUITES)}, or of the tree's own selftests kselftest:COLLECTION,"
+        " kselftest:COLLECTION/TEST, kselftest:auto for those about what the series touches;"
+        " of KUnit kunit:NAME, kunit:all; of LTP ltp:syscalls/futex (with --ltp);"
+        " of your own FILE.toml, or `series` for those in the series' series.toml;"
+        f" may be repeated (default: {', '.join(SUITES)})",
+    )
+    group.add_argument(
+        "--ltp",
+        type=Path,
+        metavar="FOLDER",
+        help="an installed LTP, or its sources (default: $PINRACE_LTP)",
     )
     group.add_argument(
         "-k",
@@ -126,6 +143,30 @@ def cell_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="exit 0 although no suite that ran looks at some file that the series changes",
     )
+
+
+def machine_options(parser: argparse.ArgumentParser) -> None:
+    """What decides which machine a guest has."""
+    parser.add_argument("--smp", type=int, default=2, help="CPUs of a guest (default: 2)")
+    parser.add_argument("--mem", type=int, default=0, metavar="MIB", help="memory (default: 512)")
+    parser.add_argument(
+        "--append",
+        action="append",
+        default=[],
+        metavar="WORD",
+        help="a boot parameter of the kernel; may be repeated",
+    )
+
+
+def machine(args: argparse.Namespace, usual: Machine) -> Machine:
+    """Return the machine that these options ask for; UserError for what cannot be one."""
+    if args.smp < 1 or args.mem < 0 or 0 < args.mem < LEAST_MEMORY:
+        raise UserError(f"--smp takes 1 or more, --mem {LEAST_MEMORY} MiB or more")
+    for word in args.append:
+        if any(c.isspace() for c in word) or not word.isprintable():
+            raise UserError(f"--append takes one word, not '{word}'", hint="--append A --append B")
+    cmdline = (*usual.cmdline, *args.append)
+    return replace(usual, smp=args.smp, mem_mb=args.mem or usual.mem_mb, cmdline=cmdline)
 
 
 def request_tree(args: argparse.Namespace) -> tuple[Tree, Series | None]:
@@ -178,14 +219,22 @@ def cells(asked: Request, args: argparse.Namespace) -> tuple[Cell, ...]:
     """Return the cells, in the order of the table that reports them."""
     if args.repeat < 1 or args.smp < 1 or args.guests < 0:
         raise UserError("--repeat, --smp and --guests take numbers of 1 or more")
-    suites = [get_suite(name).name for name in args.suite or SUITES]
+    if args.ltp:
+        os.environ[ltp.VARIABLE] = str(args.ltp)
+    suites = [get_suite(name) for name in registry.names(args.suite or SUITES)]
     return tuple(
-        Cell(get_abi(abi).arch, abi, flavor, suite, repeat)
+        Cell(get_abi(abi).arch, abi, flavor, suite.name, repeat)
         for flavor in asked.flavors
         for abi in asked.abis
-        for suite in dict.fromkeys(suites)
+        for suite in suites
+        if not suite.native or abi == _first(asked, abi)
         for repeat in range(1, args.repeat + 1)
     )
+
+
+def _first(asked: Request, abi: str) -> str:
+    """Return the first ABI of those asked for that has the arch of this one."""
+    return next(each for each in asked.abis if get_abi(each).arch == get_abi(abi).arch)
 
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|)")

@@ -24,7 +24,7 @@ from pinrace.judge import ending
 from pinrace.judge.ending import End
 from pinrace.judge.match import keyed
 from pinrace.paths import cache_dir
-from pinrace.suites.suite import SUITES
+from pinrace.suites.registry import get_suite
 from pinrace.values import CaseStatus, Cell, Mark
 
 KIND = "baselines"
@@ -77,10 +77,13 @@ def run_baseline(
 
 def _key(cell: Cell, bench: Bench, only: str) -> str:
     """Return what a baseline is kept under: all that may change it."""
-    argv = " ".join(SUITES[cell.suite].job(only).argv)
+    jobs = get_suite(cell.suite).jobs(bench.brought, only)
+    argv = " ".join(word for job in jobs for word in job.argv)
+    own = [bench.brought.digest] if bench.brought.digest else []
     return store.digest(
         LAYOUT,
         *(bench.kernel.digest, bench.image.digest, argv, only, identity(bench.machine)),
+        *own,
     )
 
 
@@ -128,7 +131,7 @@ def _confirmed(
     failed: Counter[str] = Counter(bad)
     seen: Counter[str] = Counter(bad)
     busy = first.host.busy
-    only = SUITES[cell.suite].only([key for key in bad if "[" not in key] or bad)
+    only = get_suite(cell.suite).only([key for key in bad if "[" not in key] or bad)
     for number in range(1, CONFIRM + 1):
         place = folder / f"confirm-{number}"
         again = run_cell(cell, bench, place, only=only, stop=stop)

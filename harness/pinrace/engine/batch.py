@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 
 from pinrace import ui
@@ -20,7 +20,9 @@ from pinrace.races.replay.run import get_replay_machine
 from pinrace.runs import commands, summary
 from pinrace.runs.journal import Run, tree_facts
 from pinrace.series.fit import NotApplicableError
-from pinrace.suites.suite import SUITES
+from pinrace.series.load import apply
+from pinrace.suites import auto
+from pinrace.suites.registry import get_suite
 from pinrace.values import Cell, CellResult, Mark, PatchedTree, Request, Series, Tree, Verdict
 from pinrace.visible import one_line
 
@@ -51,7 +53,12 @@ def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
     there is nothing to run cells on, and UserError when `only` picked no case in any of them.
     """
     try:
-        lab = build.prepare(batch.asked, batch.tree, batch.series, with_base=batch.with_base)
+        patched = apply(batch.tree, batch.series, say=ui.say)
+        batch = replace(batch, cells=auto.expand(batch.cells, patched))
+        suites = [get_suite(name) for name in dict.fromkeys(cell.suite for cell in batch.cells)]
+        lab = build.prepare(
+            batch.asked, batch.tree, batch.series, with_base=batch.with_base, suites=suites
+        )
     except NotApplicableError as error:
         return _not_applicable(batch, error, argv)
     machines = {name: _machine(name, batch) for name in batch.asked.arches}
@@ -76,7 +83,7 @@ def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
     if one := coverage.judge(
         results,
         touched(batch.series),
-        SUITES,
+        {suite.name: suite.about_series(lab.patched.tree) for suite in suites},
         chosen=batch.chosen or bool(batch.only),
         accepted=batch.accepted,
     ):
@@ -85,9 +92,9 @@ def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
     none = bool(batch.only) and all(_unmatched(result) for result in results)
     _keep(record, results, Exit.USAGE if none else None)
     if none:
-        suites = ", ".join(dict.fromkeys(cell.suite for cell in batch.cells))
+        named = ", ".join(suite.name for suite in suites)
         hint = "-k takes names, or parts of names, as tables and pages print them"
-        raise UserError(f"no case of {suites} matches '{batch.only}'", hint=hint)
+        raise UserError(f"no case of {named} matches '{batch.only}'", hint=hint)
     return record, results
 
 

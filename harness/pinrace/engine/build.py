@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pinrace import store, ui
@@ -16,20 +17,37 @@ from pinrace.host import sandbox
 from pinrace.image.initramfs import FILE_NAME, guest_image
 from pinrace.kbuild import kernel as kbuild
 from pinrace.kbuild import warnings
-from pinrace.kbuild.userspace import compiler_identity
+from pinrace.kbuild.userspace import Source, compiler_identity
 from pinrace.paths import ROOTFS, cache_dir
 from pinrace.series.load import apply
+from pinrace.suites.brought import Brought
+from pinrace.suites.suite import Suite
 from pinrace.trees.worktree import worktree
-from pinrace.values import Image, Kernel, PatchedTree, Request, Series, Tree
+from pinrace.values import Cell, Image, Kernel, PatchedTree, Request, Series, Tree
 
 
 @dataclass(frozen=True)
 class Built:
-    """What a tree came to: kernels by (arch, flavor), images by ABI."""
+    """What a tree came to: kernels by (arch, flavor), images by ABI, what suites bring by both.
+
+    wishes: by suite, the name of what it adds to a flavor, which is a flavor of its own then.
+    """
 
     tree: PatchedTree
     kernels: dict[tuple[str, str], Kernel]
     images: dict[str, Image]
+    loads: dict[tuple[str, str], Brought] = field(default_factory=dict)
+    wishes: dict[str, str] = field(default_factory=dict)
+
+    def kernel(self, cell: Cell) -> Kernel:
+        """Return the kernel that a cell boots; one that the user built serves all suites."""
+        named = "+".join(filter(None, (cell.flavor, self.wishes.get(cell.suite))))
+        own = self.kernels.get((cell.arch, named))
+        return own or self.kernels[cell.arch, cell.flavor]
+
+    def brought_by(self, cell: Cell) -> Brought:
+        """Return what a cell's suite brings."""
+        return self.loads.get((cell.suite, cell.abi), Brought())
 
 
 @dataclass(frozen=True)
@@ -47,8 +65,12 @@ def prepare(
     *,
     with_base: bool,
     images: bool = True,
+    suites: Sequence[Suite] = (),
 ) -> Lab:
-    """Apply, configure and build what is missing; say a line for each kernel."""
+    """Apply, configure and build what is missing; say a line for each kernel.
+
+    suites: those whose wishes for a configuration count, and whose programs are built.
+    """
     patched_tree = apply(tree, series, say=ui.say)
     named = f"{series.name} ({series.count})" if series else "none"
     ui.say(
@@ -60,30 +82,79 @@ def prepare(
     base = None
     if with_base and patched_tree.tree_id != tree.tree_id and not asked.kernel:
         # First, so that what the series touches is all that is compiled again.
-        base = _built(PatchedTree(tree, None, tree.tree_id, tree.commit), asked, images)
-    patched = _built(patched_tree, asked, images)
+        plain = PatchedTree(tree, None, tree.tree_id, tree.commit)
+        base = _built(plain, asked, images, suites, patched_tree)
+    patched = _built(patched_tree, asked, images, suites, patched_tree)
+    if base:
+        patched = replace(patched, loads=_held_against(patched.loads, base.loads))
     if base:
         for text in new_warnings(patched, base):
             ui.say(f"  the series adds a warning: {text}")
     return Lab(patched, base)
 
 
-def _built(tree: PatchedTree, asked: Request, images: bool) -> Built:
-    return Built(tree, kernels_of(tree, asked), images_of(tree, asked.abis) if images else {})
+def _built(
+    tree: PatchedTree,
+    asked: Request,
+    images: bool,
+    suites: Sequence[Suite],
+    wishes: PatchedTree,
+) -> Built:
+    """Build one tree; `wishes` is the one whose suites say how kernels are configured."""
+    soft = {suite.name: suite.soft(wishes) for suite in suites}
+    kernels = kernels_of(tree, asked, dict(soft.values()))
+    if not images:
+        return Built(tree, kernels, {})
+    made = images_of(tree, asked.abis)
+    names = {suite: name for suite, (name, _) in soft.items()}
+    return Built(tree, kernels, made, _loads(tree, asked.abis, suites), names)
 
 
-def kernels_of(tree: PatchedTree, asked: Request) -> dict[tuple[str, str], Kernel]:
-    """Have all kernels of the request, one make at a time with all cores."""
+def kernels_of(
+    tree: PatchedTree, asked: Request, soft: Mapping[str, tuple[str, ...]] | None = None
+) -> dict[tuple[str, str], Kernel]:
+    """Have all kernels of the request, one make at a time with all cores.
+
+    soft: by name, what suites ask for on top of a flavor; nothing without suites.
+    """
+    wishes = soft or {"": ()}
     kernels = {}
-    for flavor in asked.flavors:
-        options = kbuild.BuildOptions(flavor, asked.extra, asked.llvm, asked.jobs)
+    for flavor, (name, lines) in itertools.product(asked.flavors, wishes.items()):
+        options = kbuild.BuildOptions(flavor, asked.extra, asked.llvm, asked.jobs, lines, name)
         for arch in asked.arches:
             if asked.kernel:
                 kernels[arch, flavor] = kbuild.prebuilt(asked.kernel, arch)
                 ui.say(f"build   {arch} takes {asked.kernel}")
             else:
-                kernels[arch, flavor] = _kernel(kbuild.plan(tree, arch, options))
+                kernels[arch, options.named] = _kernel(kbuild.plan(tree, arch, options))
     return kernels
+
+
+def _loads(
+    tree: PatchedTree, abis: Iterable[str], suites: Sequence[Suite]
+) -> dict[tuple[str, str], Brought]:
+    """Have what the suites bring to guests of these ABIs."""
+    made = {}
+    for suite, abi in itertools.product(suites, abis):
+        brought = suite.bring(tree, get_abi(abi), source(tree))
+        made[suite.name, abi] = brought
+        if suite.many:
+            absent = f", {len(brought.absent)} cannot be run" if brought.absent else ""
+            ui.say(f"suite   {suite.name} for {abi}: {len(brought.jobs)} tests{absent}")
+    return made
+
+
+def _held_against(
+    mine: Mapping[tuple[str, str], Brought], base: Mapping[tuple[str, str], Brought]
+) -> dict[tuple[str, str], Brought]:
+    """Tell what does not build any more from what never did."""
+    found = {}
+    for key, brought in mine.items():
+        ran = {job.name for job in base[key].jobs} if key in base else set()
+        broken = {name: why for name, why in brought.absent.items() if name in ran}
+        absent = {name: why for name, why in brought.absent.items() if name not in ran}
+        found[key] = replace(brought, absent=absent, broken=broken)
+    return found
 
 
 def _kernel(plan: kbuild.Plan) -> Kernel:
@@ -114,21 +185,26 @@ def _age(built: Kernel) -> str:
 def images_of(tree: PatchedTree, abis: Iterable[str]) -> dict[str, Image]:
     """Have the images of these ABIs; the work tree is taken only when a file of it is needed."""
     images = {}
-
-    @contextmanager
-    def source() -> Iterator[Path]:
-        with worktree(tree.base, say=ui.say) as place:
-            place.checkout(tree.commit)
-            yield place.path
-
     for name in abis:
         known = _known_image(tree, name)
         if known is None:
             abi = get_abi(name)
-            known = guest_image(ARCHES[abi.arch], abi, tree, source)
+            known = guest_image(ARCHES[abi.arch], abi, tree, source(tree))
             store.write_json(_image_note(tree, name), known.digest)
         images[name] = known
     return images
+
+
+def source(tree: PatchedTree) -> Source:
+    """Return what gives a tree's files, see kbuild.userspace."""
+
+    @contextmanager
+    def give() -> Iterator[Path]:
+        with worktree(tree.base, say=ui.say) as place:
+            place.checkout(tree.commit)
+            yield place.path
+
+    return give
 
 
 def _image_note(tree: PatchedTree, abi_name: str) -> Path:

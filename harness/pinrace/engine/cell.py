@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
@@ -12,7 +12,7 @@ from threading import Event
 from pinrace.arches import ABIS, Abi
 from pinrace.deadline import Deadline
 from pinrace.errors import InfrastructureError
-from pinrace.guest.boot import REPLAY_SLOWER, run_guest
+from pinrace.guest.boot import REPLAY_SLOWER, Limits, run_guest
 from pinrace.guest.machine import Machine
 from pinrace.guest.outcome import GuestRun, JobRun
 from pinrace.host import load
@@ -21,19 +21,24 @@ from pinrace.judge import blame, splats
 from pinrace.judge.symbolize import symbolize_all
 from pinrace.judge.verdict import KSFT_SKIP, Ending, Evidence, judge
 from pinrace.suites import feature, ktap
-from pinrace.suites.suite import ABIPROBE, NO_MATCH, SUITES, Suite
+from pinrace.suites.brought import Brought, compose
+from pinrace.suites.registry import get_suite
+from pinrace.suites.suite import ABIPROBE, NO_MATCH, Suite
 from pinrace.values import (
     CaseResult,
     CaseStatus,
     Cell,
     CellResult,
     Image,
+    Job,
     Kernel,
     Mark,
     Splat,
 )
 
 BOOT_SECONDS = 5.0  # of a guest at native speed, generously; the accelerator scales it
+KTAP = "ktap.txt"  # in a cell's folder: what its suite said
+GUESTS = 8  # that a suite of many tests may use up
 _WHOLE_SLACK = 30.0  # host seconds on top of everything, for a host that is busy
 
 
@@ -47,6 +52,7 @@ class Bench:
     source: Path  # the tree's files, for the symboliser
     promised: bool = False  # its series brings PIN_ARGS, so the kernel must have it
     changed: frozenset[str] = frozenset()  # the files that its series changes
+    brought: Brought = field(default_factory=Brought)  # by the suite
 
 
 @dataclass(frozen=True)
@@ -78,26 +84,16 @@ def run_cell(
     Setting `stop` ends it; what takes longer than `within` host seconds hangs.  Raises
     InfrastructureError when the guest cannot be started at all.
     """
-    suite = SUITES[cell.suite]
-    job = suite.job(only)
-    scale = bench.machine.accel.scale
-    limit = (BOOT_SECONDS + ABIPROBE.timeout + job.timeout) * scale + _WHOLE_SLACK
-    if bench.machine.replay:
-        limit *= REPLAY_SLOWER
+    suite = get_suite(cell.suite)
+    work = suite.jobs(bench.brought, only)
+    if suite.many:
+        return _run_many(cell, work, bench, folder, only=only, stop=stop, within=within)
     with load.watch() as watched:
-        run = run_guest(
-            bench.kernel.boot,
-            bench.image,
-            [ABIPROBE, job],
-            bench.machine,
-            folder,
-            deadline=Deadline.after(min(limit, within)),
-            stop=stop,
-        )
+        run = boot(suite, work, bench, folder, stop=stop, within=within)
     jobs = {done.name: done for done in run.jobs}
     main = jobs.get(suite.name)
     output = main.output.decode(errors="replace") if main else ""
-    (folder / "ktap.txt").write_text(output)
+    (folder / KTAP).write_text(output)
     if main and main.recs:
         (folder / "records.txt").write_text("\n".join(main.recs) + "\n")
     cases = _cases(suite, main, output)
@@ -107,7 +103,7 @@ def run_cell(
         lack = feature.lacking(main.recs, cases, own=suite.brought_by_series)
         cases = (*cases, lack) if lack else cases
     abi = ABIS[cell.abi]
-    ok, note = check_abi(abi, jobs, direct=not only)
+    ok, note = check_abi(abi, jobs, direct=not only and all(job.direct for job in work))
     evidence = Evidence(
         ending=run.ending,
         reason=run.reason,
@@ -129,6 +125,97 @@ def _status(suite: Suite, main: JobRun | None) -> int | None:
     if _absent(suite, main) or (main and suite.picks and main.status == NO_MATCH):
         return KSFT_SKIP
     return main.status if main else None
+
+
+def boot(
+    suite: Suite,
+    work: Sequence[Job],
+    bench: Bench,
+    folder: Path,
+    *,
+    stop: Event | None,
+    within: float,
+) -> GuestRun:
+    """Run jobs in a guest, after the program that tells the ABI.
+
+    All of them have one budget of time, the sum of what each may take.
+    """
+    native = BOOT_SECONDS + suite.slow_boot + ABIPROBE.timeout + sum(job.timeout for job in work)
+    limit = native * bench.machine.accel.scale + _WHOLE_SLACK
+    if bench.machine.replay:
+        limit *= REPLAY_SLOWER
+    limits = Limits(boot=max(Limits.boot, suite.slow_boot))
+    return run_guest(
+        bench.kernel.boot,
+        bench.image,
+        [ABIPROBE, *work],
+        bench.machine,
+        folder,
+        deadline=Deadline.after(min(limit, within)),
+        limits=limits,
+        stop=stop,
+        files=bench.brought.files,
+    )
+
+
+def _run_many(
+    cell: Cell,
+    work: Sequence[Job],
+    bench: Bench,
+    folder: Path,
+    *,
+    only: str,
+    stop: Event | None,
+    within: float,
+) -> Outcome:
+    """Run a suite of many tests, and go on in another guest after a test that ended its guest.
+
+    The evidence is of the guest that did not come to its planned end, if one did not.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    done: dict[str, JobRun] = {}
+    found: list[Splat] = []
+    evidence = Evidence(Ending.DONE, job_status=0, booted=True)
+    seconds, left, number = 0.0, list(work), 0
+    abi, suite, host = ABIS[cell.abi], get_suite(cell.suite), IDLE
+    while left:
+        number += 1
+        place = folder if number == 1 else folder / f"guest-{number}"
+        with load.watch() as watched:
+            run = boot(suite, left, bench, place, stop=stop, within=within - seconds)
+        host = max(host, watched.load(run.cpu_seconds), key=lambda one: one.runnable)
+        seconds += run.seconds
+        found += find_splats(run, bench, place, abi)
+        done |= {job.name: job for job in run.jobs if job.started}
+        if evidence.ended_well:
+            evidence = _evidence(abi, left, run)
+        left = [job for job in left if job.name not in done]
+        if run.ending is Ending.DONE or number == GUESTS or not evidence.abi_ok:
+            break
+        if run.ending in (Ending.KILLED, Ending.NO_BOOT) or seconds >= within:
+            break
+    text = compose(bench.brought, work, done, only=only)
+    (folder / KTAP).write_text(text)
+    cases = ktap.parse(text).flatten()
+    if only and not work:
+        why = f"no test of {cell.suite} matches '{only}'"
+        cases = (CaseResult(cell.suite, CaseStatus.SKIP, why, mark=Mark.UNMATCHED),)
+    return Outcome(cases, tuple(found), evidence, seconds, host=host)
+
+
+def _evidence(abi: Abi, work: Sequence[Job], run: GuestRun) -> Evidence:
+    """What is known of one guest with many tests; each test's end is in its result."""
+    direct = {job.name for job in work if job.direct} | {ABIPROBE.name}
+    ok, note = check_abi(abi, {j.name: j for j in run.jobs if j.name in direct}, direct=True)
+    return Evidence(
+        ending=run.ending,
+        reason=run.reason,
+        job_status=0,
+        abi_ok=ok or run.ending is not Ending.DONE,
+        abi_note=note,
+        channel_error="; ".join(run.damage),
+        booted=run.boot_seconds is not None,
+    )
 
 
 def _cases(suite: Suite, main: JobRun | None, output: str) -> tuple[CaseResult, ...]:

@@ -17,7 +17,7 @@ from pinrace.engine.cell import Bench, Outcome, run_cell
 from pinrace.host.load import Load
 from pinrace.judge.match import keyed, pair
 from pinrace.judge.splats import load_rules
-from pinrace.suites.suite import SUITES
+from pinrace.suites.registry import get_suite
 from pinrace.values import CaseResult, CaseStatus, Cell, Ending, Mark, Splat
 
 TRIES = 3  # more runs of what fails, and does not on the unpatched tree
@@ -64,13 +64,14 @@ def confirm(
     no second chance.
     """
     new = _new(first, before)
+    suite = get_suite(cell.suite)
     busy = first.host.busy
     slow = busy and _only_slow(first, before, new)
     late = {k for k, case in new.items() if busy and case.status is CaseStatus.TIMEOUT}
-    own = bool(new) and _whole(first) and (SUITES[cell.suite].own_limits or bool(late))
+    own = bool(new) and _whole(first) and (suite.own_limits or bool(late))
     if not (slow or own):
         return first
-    only = SUITES[cell.suite].only([case.name for case in new.values()]) if _whole(first) else ""
+    only = suite.only([case.name for case in new.values()]) if _whole(first) else ""
     tries = _Tries([first.host])
     seconds = first.seconds
     for number in range(1, TRIES + 1):

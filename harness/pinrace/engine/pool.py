@@ -25,7 +25,8 @@ from pinrace.races.replay.token import Token
 from pinrace.runs import commands
 from pinrace.runs.journal import Run
 from pinrace.suites.feature import brought_by
-from pinrace.suites.suite import SELFTEST_SOURCES, SUITES
+from pinrace.suites.registry import get_suite
+from pinrace.suites.suite import SELFTEST_SOURCES
 from pinrace.trees.git import lookup
 from pinrace.trees.worktree import build_folder
 from pinrace.values import Cell, CellResult, PatchedTree, Request, Verdict
@@ -48,12 +49,13 @@ def tasks(lab: Lab, cells: Sequence[Cell], machines: dict[str, Machine]) -> list
 
     def bench(built: Built, cell: Cell) -> Bench:
         return Bench(
-            built.kernels[cell.arch, cell.flavor],
+            built.kernel(cell),
             built.images[cell.abi],
-            machines[cell.arch],
+            get_suite(cell.suite).machine(machines[cell.arch]),
             build_folder(built.tree.base) / "src",
             brought_by(built.tree.series),
             touched(built.tree.series),
+            built.brought_by(cell),
         )
 
     return [
@@ -174,8 +176,8 @@ def _held(
 
 def _judges_itself(task: Task) -> str:
     """Return a note where the series changes tests that judge it, and that were there before."""
-    suite = SUITES.get(task.cell.suite)
-    if suite is None or suite.brought_by_series:
+    suite = get_suite(task.cell.suite).about_series(task.tree)
+    if suite.brought_by_series:
         return ""
     mine = [
         path

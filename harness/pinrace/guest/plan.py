@@ -29,7 +29,7 @@ def jobs_plan(arch: Arch, jobs: Sequence[Job], scale: float, *, remain: bool = F
     lines = _places(arch)
     seen = set()
     for job in jobs:
-        words = (job.name, *job.argv, *(word for pair in job.env for word in pair))
+        words = (job.name, job.cwd, *job.argv, *(word for pair in job.env for word in pair))
         if any(c in word for word in words for c in "\n\0"):
             raise UserError(f"job '{job.name}' has a line break or a NUL in its words")
         if not job.name or not job.argv or job.name in seen:
@@ -38,6 +38,8 @@ def jobs_plan(arch: Arch, jobs: Sequence[Job], scale: float, *, remain: bool = F
             raise UserError(f"job '{job.name}' sets a variable without a proper name")
         seen.add(job.name)
         lines.append(f"job {job.name} {guest_timeout(job, scale)}")
+        lines += [f"cwd {job.cwd}"] if job.cwd else []
+        lines += [] if job.records else ["quiet"]
         lines += [f"env {key}={value}" for key, value in job.env]
         lines += [f"arg {word}" for word in job.argv]
         lines.append("end")

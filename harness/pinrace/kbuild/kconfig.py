@@ -32,16 +32,27 @@ class Wanted:
 
     fragments: tuple[Path, ...]
     extra: tuple[str, ...]  # "CONFIG_X=y", from the command line
+    soft: tuple[str, ...] = ()  # "CONFIG_X=y", what suites ask for and may be refused
 
     @property
     def text(self) -> str:
         """All of it, in the order in which later lines win."""
-        return "".join(p.read_text() for p in self.fragments) + "\n".join(self.extra)
+        must = "".join(p.read_text() for p in self.fragments) + "\n".join(self.extra)
+        return must + "".join(f"\n# soft\n{line}" for line in self.soft)
 
     @property
     def options(self) -> dict[str, str]:
         """What each option must be in the end; "n" where it must be off."""
-        return parse(self.text)
+        own = parse("".join(p.read_text() for p in self.fragments))
+        left = {name: value for name, value in own.items() if name not in self.lifted}
+        return left | parse("\n".join(self.extra))
+
+    @property
+    def lifted(self) -> dict[str, str]:
+        """What the fragments turn off, and a suite wants on."""
+        off = parse("".join(p.read_text() for p in self.fragments))
+        wants = parse("\n".join(self.soft))
+        return {name: value for name, value in wants.items() if off.get(name) == "n"}
 
     @property
     def optional(self) -> frozenset[str]:
@@ -65,8 +76,14 @@ def flavors() -> tuple[str, ...]:
     return tuple(sorted(p.stem for p in (CONFIGS / "flavor").glob("*.config")))
 
 
-def wanted(arch: Arch, flavor: str, extra: Iterable[str] = ()) -> Wanted:
-    """Return what to ask for; UserError for an unknown flavor or an option that is none."""
+def wanted(
+    arch: Arch, flavor: str, extra: Iterable[str] = (), soft: tuple[str, ...] = ()
+) -> Wanted:
+    """Return what to ask for; UserError for an unknown flavor or an option that is none.
+
+    soft: lines of a .config that suites ask for.  They turn on what the fragments turn off, never
+    off what they turn on, and what Kconfig refuses of them is no error: refusals() has it.
+    """
     if flavor not in flavors():
         hint = f"the flavors are: {', '.join(flavors())}"
         raise UserError(f"unknown flavor '{flavor}'", hint=hint)
@@ -85,7 +102,13 @@ def wanted(arch: Arch, flavor: str, extra: Iterable[str] = ()) -> Wanted:
     own_base = _STANDS_ON.search((CONFIGS / "flavor" / f"{flavor}.config").read_text())
     below = (own_base[1],) if own_base else ("base", f"arch/{arch.name}")
     parts = (*below, f"flavor/{flavor}")
-    return Wanted(tuple(CONFIGS / f"{part}.config" for part in parts), tuple(lines))
+    return Wanted(tuple(CONFIGS / f"{part}.config" for part in parts), tuple(lines), soft)
+
+
+def refusals(soft: Iterable[str], got: Mapping[str, str]) -> list[str]:
+    """Return the options that suites asked for and a kernel's configuration does not have."""
+    asked = parse("\n".join(soft)).items()
+    return [name for name, value in asked if value != "n" and got.get(name, "n") == "n"]
 
 
 def configure(obj: Objects, want: Wanted, chain: Toolchain) -> None:
@@ -101,10 +124,12 @@ def configure(obj: Objects, want: Wanted, chain: Toolchain) -> None:
         return
     draft = obj.inside / DRAFT
     make = ["make", "-C", str(src), f"O={obj.inside}", *chain.make_vars]
-    more = obj.state / "extra.config"
-    more.write_text("".join(f"{line}\n" for line in want.extra))
+    soft, more = obj.state / "soft.config", obj.state / "extra.config"
+    soft.write_text("".join(f"{line}\n" for line in want.soft))
+    lifted = (f"{name}={value}" for name, value in want.lifted.items())
+    more.write_text("".join(f"{line}\n" for line in (*lifted, *want.extra)))
     env = {**obj.env(), "KCONFIG_CONFIG": str(draft)}
-    seen = (*obj.binds, *sandbox.reads(*want.fragments, more))
+    seen = (*obj.binds, *sandbox.reads(*want.fragments, soft, more))
     (obj.path / DRAFT).unlink(missing_ok=True)
 
     def run(argv: Sequence[str | Path], what: str, *, check: bool = True) -> procs.Completed:
@@ -116,7 +141,8 @@ def configure(obj: Objects, want: Wanted, chain: Toolchain) -> None:
     if began.status:
         _raise_no_start(began.output, chain, obj)
     script = src / "scripts/kconfig/merge_config.sh"
-    run([script, "-m", "-O", obj.inside, draft, *want.fragments, more], "merge_config.sh")
+    parts = (draft, soft, *want.fragments, more)
+    run([script, "-m", "-O", obj.inside, *parts], "merge_config.sh")
     run([*make, "olddefconfig"], "make olddefconfig")
     text = sandbox.output(obj.path, DRAFT).read_text()
     refused = missing(want, parse(text))

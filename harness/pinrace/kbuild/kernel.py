@@ -41,6 +41,13 @@ class BuildOptions:
     extra: tuple[str, ...] = ()  # --config
     llvm: str = ""  # what make gets as LLVM=: "1" or a suffix as "-16"; "" for gcc
     jobs: int = 0  # 0: one a CPU
+    soft: tuple[str, ...] = ()  # what suites ask for, see kconfig.wanted()
+    soft_name: str = ""  # of that, for people and folders
+
+    @property
+    def named(self) -> str:
+        """The flavor, and what suites add to it."""
+        return f"{self.flavor}+{self.soft_name}" if self.soft_name else self.flavor
 
     @property
     def parallel(self) -> int:
@@ -73,13 +80,13 @@ class Plan:
     @property
     def label(self) -> str:
         """How people call it."""
-        return f"{self.arch.name} {self.options.flavor} {self.tree.label}"
+        return f"{self.arch.name} {self.options.named} {self.tree.label}"
 
 
 def plan(tree: PatchedTree, arch_name: str, options: BuildOptions) -> Plan:
     """Return what building this would mean; raises for what is unknown or not installed."""
     arch = get_arch(arch_name)
-    want = kconfig.wanted(arch, options.flavor, options.extra)
+    want = kconfig.wanted(arch, options.flavor, options.extra, options.soft)
     return Plan(tree, arch, options, want, toolchain(arch, llvm=options.llvm))
 
 
@@ -106,7 +113,7 @@ def obj_folder(place: Worktree, wanted: Plan) -> Objects:
     """Return the object folder beside a work tree."""
     llvm = wanted.options.llvm
     compiler = f"-llvm{llvm.lstrip('1')}" if llvm else ""
-    name = f"{wanted.arch.name}-{wanted.options.flavor}{compiler}"
+    name = f"{wanted.arch.name}-{wanted.options.named}{compiler}"
     return objects(place.path, name, wanted.tree)
 
 

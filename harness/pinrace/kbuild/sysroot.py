@@ -8,19 +8,24 @@ network nor gets something else.  `pinrace cache` shows it; without it the newes
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
 from pinrace import store
 from pinrace.arches import Abi, Arch
-from pinrace.errors import InfrastructureError, UserError
+from pinrace.errors import InfrastructureError, PinraceError, UserError
 from pinrace.kbuild.elf import check_program
-from pinrace.paths import cache_dir
+from pinrace.paths import CONFIGS, cache_dir
 from pinrace.trees.apt import Deb, fetch_deb, host_suite, unpack_deb
 from pinrace.trees.aptsource import SourcePackage, fetch_source
+
+log = logging.getLogger("pinrace")
 
 RECORD = "guest-debs.json"
 Taken = TypeVar("Taken", Deb, SourcePackage)
@@ -40,6 +45,36 @@ def sysroot(abi: Abi) -> Path:
             raise InfrastructureError(f"{deb.path} holds no {library.name}", log=deb.path)
 
     return store.make("sysroots", store.digest(abi.name, deb.sha256), fill)
+
+
+def libraries(abi: Abi) -> Path:
+    """Return such a folder with all libraries of configs/libraries.toml that Debian has.
+
+    Raises InfrastructureError when libcap, which the tree's own suites need too, cannot be had.
+    """
+    debs = [pinned("libcap-dev", abi.deb_arch)]
+    for package in _packages():
+        try:
+            debs.append(pinned(package, abi.deb_arch))
+        except PinraceError as error:
+            log.warning("%s for %s: %s", package, abi.name, str(error).splitlines()[0])
+
+    def fill(draft: Path) -> None:
+        for deb in debs:
+            unpack_deb(deb, draft)
+
+    key = store.digest("libraries", abi.name, *(deb.sha256 for deb in debs))
+    return store.make("sysroots", key, fill)
+
+
+@cache
+def _packages(path: Path = CONFIGS / "libraries.toml") -> tuple[str, ...]:
+    """Return the packages that the file lists; InfrastructureError when it is malformed."""
+    try:
+        said = tomllib.loads(path.read_text())["packages"]
+        return tuple(str(name) for name in said)
+    except (tomllib.TOMLDecodeError, OSError, KeyError, TypeError) as exc:
+        raise InfrastructureError(f"{path} is no list of packages: {exc}") from exc
 
 
 def busybox(arch: Arch) -> Path:

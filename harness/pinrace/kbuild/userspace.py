@@ -92,7 +92,7 @@ def headers(source: Source, tree_id: str, headers_arch: str) -> Path:
     key = store.digest(tree_id, headers_arch)
 
     def fill(draft: Path) -> None:
-        log = _log_path(f"headers-{key}")
+        log = log_path(f"headers-{key}")
         build = draft / "build"
         build.mkdir()
         with source() as tree:
@@ -168,7 +168,7 @@ def _compile(program: Program, abi: Abi, include: Path, out: Path, *, debug: boo
         *("-o", out),
         *(f"-l{lib}" for lib in program.libs),
     ]
-    log = _log_path(f"{program.name}-{abi.name}")
+    log = log_path(f"{program.name}-{abi.name}")
     log.unlink(missing_ok=True)
     # The headers are the tree's.
     binds = (*sandbox.reads(ROOTFS, include), *sandbox.writes(out.parent))
@@ -196,7 +196,7 @@ def build_selftests(source: Source, tree_id: str, abi: Abi) -> Path:
     def fill(draft: Path) -> None:
         build = draft / "build"
         build.mkdir()
-        log = _log_path(f"selftests-{key}")
+        log = log_path(f"selftests-{key}")
         libraries = root / "usr/lib" / abi.triple
         with source() as tree:
             output = _make(
@@ -246,7 +246,7 @@ def _make(words: list[str | Path], binds: Iterable[sandbox.Bind], log: Path, wha
     return done.output
 
 
-def _log_path(name: str) -> Path:
+def log_path(name: str) -> Path:
     """Return where a build's log goes; it stays when the build fails."""
     folder = cache_dir() / "logs"
     folder.mkdir(exist_ok=True)

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pinrace.arches import ARCHES, get_abi, get_arch
 from pinrace.errors import UserError
 from pinrace.kbuild.kconfig import flavors
-from pinrace.suites.suite import SUITES, get_suite
+from pinrace.suites import registry
+from pinrace.suites.suite import SUITES
 
 AXES = ("tree", "series", "arch", "flavor")
 
@@ -132,8 +133,7 @@ def _product(matrix: MatrixFile, block: Block) -> list[Leg]:
     axes = {name: getattr(matrix, name) if had is None else had for name, had in given.items()}
     for name in axes["arches"]:
         get_arch(name)
-    for name in axes["suites"]:
-        get_suite(name)
+    axes["suites"] = tuple(registry.names(axes["suites"]))
     for name in axes["flavors"]:
         if name not in flavors():
             hint = f"the flavors are: {', '.join(flavors())}"

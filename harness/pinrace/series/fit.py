@@ -38,6 +38,7 @@ class Requirement(BaseModel):
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     requires: tuple[Requirement, ...] = ()
+    suite: tuple[dict[str, object], ...] = ()  # pinrace.suites.own reads them
 
 
 def requirements(series: Series) -> tuple[Requirement, ...]:

@@ -9,8 +9,11 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pinrace.errors import UserError
-from pinrace.values import CaseResult, Job
+from pinrace.arches import Abi
+from pinrace.guest.machine import Machine
+from pinrace.kbuild.userspace import Source
+from pinrace.suites.brought import Brought
+from pinrace.values import CaseResult, Job, PatchedTree
 
 PROGRAMS = "/pinrace/bin"
 SELFTESTS = "/pinrace/selftests"
@@ -47,7 +50,7 @@ _AGAIN = re.compile(r" \[[0-9]+\]$")
 
 @dataclass(frozen=True)
 class Suite:
-    """A program that prints KTAP.
+    """A program that prints KTAP, or, of a subclass, many tests.
 
     timeout: seconds on a machine of native speed.
     brought_by_series: the unpatched tree does not have it, so that nothing of it is known there.
@@ -66,11 +69,37 @@ class Suite:
     picks: bool = False
     about_files: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
+    slow_boot: float = 0.0  # seconds that its kernel may take to boot, 0 for the usual
+    native: bool = False  # it is about the kernel alone: one ABI of an arch is enough
+    many: bool = False  # each of its jobs is a test, which an exit status tells of
 
     def covers(self, path: str) -> bool:
         """Whether it looks at that file of a tree."""
         patterns = self.tests if path.startswith(SELFTEST_SOURCES) else self.about_files
         return any(fnmatch.fnmatchcase(path, each) for each in patterns)
+
+    def about_series(self, tree: PatchedTree) -> Suite:
+        """Return it with those files that a tree's series changes and that it looks at."""
+        return self
+
+    def soft(self, tree: PatchedTree) -> tuple[str, tuple[str, ...]]:
+        """Return a name and the lines of a .config that it asks for and may be refused.
+
+        Raises UserError when the tree has no such suite.
+        """
+        return "", ()
+
+    def bring(self, tree: PatchedTree, abi: Abi, source: Source) -> Brought:
+        """Build what it brings to the guests of an ABI; source is as in userspace.headers()."""
+        return Brought()
+
+    def jobs(self, brought: Brought, only: str = "") -> tuple[Job, ...]:
+        """Return its jobs; `only` keeps the cases whose name holds that text."""
+        return (self.job(only),)
+
+    def machine(self, usual: Machine) -> Machine:
+        """Return the machine that its guests need."""
+        return usual
 
     def job(self, only: str = "") -> Job:
         """Return the job that runs it; `only` keeps the cases whose name holds that text."""
@@ -152,12 +181,3 @@ SUITES: dict[str, Suite] = {
         ),
     )
 }
-
-
-def get_suite(name: str) -> Suite:
-    """Return the suite of that name; UserError when there is none."""
-    try:
-        return SUITES[name]
-    except KeyError:
-        hint = f"the suites are: {', '.join(SUITES)}"
-        raise UserError(f"unknown suite '{name}'", hint=hint) from None

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Suites of one's own: a few lines of TOML, in a file or in the `series.toml` beside patches."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from pinrace import store
+from pinrace.arches import Abi
+from pinrace.errors import UserError
+from pinrace.guest.machine import Machine
+from pinrace.image.cpio import Entry
+from pinrace.kbuild import compile as compiling
+from pinrace.kbuild import kconfig
+from pinrace.kbuild.elf import is_elf
+from pinrace.kbuild.libraries import Libraries, linked
+from pinrace.kbuild.sysroot import libraries
+from pinrace.kbuild.userspace import Source
+from pinrace.paths import CONFIGS
+from pinrace.series.fit import FILE
+from pinrace.suites.brought import Brought
+from pinrace.suites.formats import Format, Name, Patterns
+from pinrace.suites.suite import Suite
+from pinrace.values import Job, PatchedTree, Series
+
+PLACE = "/pinrace/own"  # in the guest; each suite has a folder below
+SCHEMA = CONFIGS / "suite.schema.json"
+SERIES = "series"  # the name that stands for the suites beside a series
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Regex(_Strict):
+    """Patterns for the lines of a format regex; a group `name` is the case's name."""
+
+    ok: str = Field(default="", description="a case that passes")
+    bad: str = Field(default="", description="a case that fails")
+    skip: str = Field(default="", description="a case that is skipped")
+
+    @field_validator("ok", "bad", "skip")
+    @classmethod
+    def _compiles(cls, text: str) -> str:
+        re.compile(text)
+        return text
+
+
+class OwnSuite(_Strict):
+    """One suite; paths are relative to the file that it is in."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")
+    about: str = ""
+    program: str = Field(
+        default="",
+        description="a C source, which is compiled static for each ABI, a binary or a script",
+    )
+    command: str = Field(
+        default="", description="a line of shell, run where the program and the files are"
+    )
+    arguments: tuple[str, ...] = ()
+    files: tuple[str, ...] = Field(default=(), description="patterns of what lies beside it")
+    cflags: tuple[str, ...] = Field(default=(), description="for the compiler, e.g. -lcap")
+    config: tuple[str, ...] = Field(default=(), description='what the kernel needs, "NAME=y"')
+    timeout: float = Field(default=45, gt=0, le=86400, description="seconds at native speed")
+    format: Name = "ktap"
+    regex: Regex = Regex()
+    env: dict[str, str] = {}
+    memory: int = Field(default=0, ge=0, description="MiB of the guest, 0 for the usual")
+    cmdline: tuple[str, ...] = Field(default=(), description="boot parameters of the kernel")
+    sysctl: dict[str, str] = Field(default={}, description="set before it starts")
+
+
+class SuiteFile(_Strict):
+    """A file of suites."""
+
+    suite: tuple[OwnSuite, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Own(Suite):
+    """A suite of a TOML file; folder is where its paths begin."""
+
+    spec: OwnSuite = field(default_factory=lambda: OwnSuite(name="none"))
+    folder: Path = Path()
+    many: bool = True
+
+    def soft(self, tree: PatchedTree) -> tuple[str, tuple[str, ...]]:
+        """Return what the suite asks of Kconfig."""
+        lines = tuple(
+            word if word.startswith("CONFIG_") else f"CONFIG_{word}" for word in self.spec.config
+        )
+        return (f"own-{store.digest(*lines)[:6]}", lines) if lines else ("", ())
+
+    def bring(self, tree: PatchedTree, abi: Abi, source: Source) -> Brought:
+        """Compile what is a source, and gather the files."""
+        place = f"{PLACE}/{self.spec.name}"
+        files = {f"{place}/{name}": path for name, path in self._files()}
+        direct, words = False, [*self.spec.arguments]
+        if self.spec.program:
+            path = compiling.program(self.folder / self.spec.program, abi, self.spec.cflags)
+            entry = f"{place}/{path.name}"
+            files[entry] = path
+            words = [f"./{path.name}", *words]
+            direct = is_elf(path)
+            files |= needed(path, abi) if direct else {}
+        if self.spec.command or self.spec.sysctl:
+            sets = [
+                f"echo {_quoted(value)} > /proc/sys/{name.replace('.', '/')}\n"
+                for name, value in self.spec.sysctl.items()
+            ]
+            line = self.spec.command or "exec " + " ".join(map(_quoted, words))
+            words, direct = ["/bin/sh", "-c", f"{''.join(sets)}{line}"], False
+        job = Job(
+            self.spec.name,
+            tuple(words),
+            self.spec.timeout,
+            tuple(self.spec.env.items()),
+            cwd=place,
+            direct=direct,
+            records=False,
+        )
+        program = f"{place}/{Path(self.spec.program).stem}"
+        entries = tuple(
+            Entry(name, _mode(path) | (0o111 if name.startswith(program) else 0), data=path)
+            for name, path in sorted(files.items())
+        )
+        digest = store.digest(
+            *(f"{e.path} {store.digest_file(e.data)}" for e in entries if isinstance(e.data, Path)),
+            repr(job),
+            self.spec.model_dump_json(),
+        )
+        patterns = Patterns(self.spec.regex.ok, self.spec.regex.bad, self.spec.regex.skip)
+        return Brought(digest, (job,), entries, format=Format(self.spec.format, patterns))
+
+    def jobs(self, brought: Brought, only: str = "") -> tuple[Job, ...]:
+        """Return its job, which is run as a whole."""
+        return brought.jobs
+
+    def machine(self, usual: Machine) -> Machine:
+        """Return the machine that it asks for."""
+        return replace(
+            usual,
+            mem_mb=max(usual.mem_mb, self.spec.memory),
+            cmdline=(*usual.cmdline, *self.spec.cmdline),
+        )
+
+    def _files(self) -> Iterable[tuple[str, Path]]:
+        """Return the files beside the program, by their path in the folder."""
+        for pattern in self.spec.files:
+            found = sorted(path for path in self.folder.glob(pattern) if path.is_file())
+            if not found:
+                raise UserError(f"suite {self.spec.name}: no file {self.folder / pattern}")
+            for path in found:
+                yield str(path.relative_to(self.folder)), path
+
+
+def needed(path: Path, abi: Abi) -> dict[str, Path]:
+    """Return the loader and the libraries of a program, by their place in the guest.
+
+    Raises UserError for a program of another ABI, and for a library that is nowhere.
+    """
+    said = linked(path)
+    if (said.machine, said.bits) != (abi.elf_machine, abi.bits):
+        raise UserError(
+            f"{path} is no program of {abi.name}",
+            hint=f"give its source, or --abi for one that is ({abi.cross}gcc compiles for it)",
+        )
+    if not said.loader and not said.needs:
+        return {}
+    shared = Libraries(abi, (libraries(abi) / "usr/lib" / abi.triple,))
+    if lacking := shared.add(path):
+        raise UserError(
+            f"{path.name} needs {', '.join(lacking)}, which no guest has",
+            hint=f"link it with -static: {abi.cross}gcc -static",
+        )
+    return shared.files
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode) | 0o444
+
+
+def _quoted(word: str) -> str:
+    return "'" + word.replace("'", "'\\''") + "'"
+
+
+def suite(spec: OwnSuite, folder: Path, name: str) -> Own:
+    """Return the suite of a table; name is what the user calls it by."""
+    if not spec.program and not spec.command:
+        raise UserError(f"suite {spec.name} has neither a program nor a command")
+    for word in spec.config:
+        line = word if word.startswith("CONFIG_") else f"CONFIG_{word}"
+        if not kconfig.parse(line):
+            raise UserError(f"suite {spec.name}: '{word}' is no option", hint='write "NAME=y"')
+    if spec.program and not (folder / spec.program).is_file():
+        raise UserError(f"suite {spec.name}: there is no {folder / spec.program}")
+    about = spec.about or f"{spec.program or spec.command}"
+    everything = ("*",)  # whoever writes one for a series knows what it is about
+    return Own(
+        name,
+        "",
+        spec.timeout,
+        about,
+        about_files=everything,
+        tests=everything,
+        spec=spec,
+        folder=folder,
+    )
+
+
+def load_file(path: Path) -> tuple[OwnSuite, ...]:
+    """Return the suites of a file; UserError says what is wrong with it, and where."""
+    try:
+        said = tomllib.loads(path.read_text())
+        tables = said.get("suite", [said])
+        whole = said if "suite" in said and path.name != FILE else {"suite": tables}
+        return SuiteFile.model_validate(whole).suite
+    except OSError as exc:
+        raise UserError(f"cannot read {path}: {exc.strerror}", hint="--suite FILE.toml") from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise UserError(f"{path} is no TOML: {exc}") from exc
+    except (ValidationError, re.error) as exc:
+        raise UserError(f"{path} is no suite:{wrong(exc)}", hint=f"see {SCHEMA}") from exc
+
+
+def wrong(exc: ValidationError | re.error) -> str:
+    """Return what a validation found, a line each."""
+    if isinstance(exc, re.error):
+        return f" {exc}"
+    return "".join(
+        f"\n  {'.'.join(str(part) for part in error['loc'])}: {error['msg']}"
+        for error in exc.errors()
+    )
+
+
+def find(name: str) -> list[Own]:
+    """Return the suites that FILE.toml, or FILE.toml:NAME, stands for."""
+    file, _, one = name.partition(".toml:")
+    path = Path(f"{file}.toml" if one else name)
+    specs = load_file(path)
+    chosen = [spec for spec in specs if not one or spec.name == one]
+    if not chosen:
+        listed = ", ".join(spec.name for spec in specs)
+        raise UserError(f"{path} has no suite '{one}'", hint=f"it has: {listed}")
+    return [suite(spec, path.parent, f"{path}:{spec.name}") for spec in chosen]
+
+
+def of_series(series: Series | None) -> list[str]:
+    """Return the names of the suites that lie beside a series; UserError when there are none."""
+    path = series.patches[0].parent / FILE if series else None
+    if path is None or not path.is_file() or "suite" not in tomllib.loads(path.read_text()):
+        what = "there is no series" if series is None else f"no [[suite]] in {path}"
+        raise UserError(f"--suite {SERIES}: {what}", hint=f"see {SCHEMA}")
+    return [one.name for one in find(str(path))]
+
+
+def schema() -> str:
+    """Return the JSON schema of such a file."""
+    return json.dumps(SuiteFile.model_json_schema(), indent=2) + "\n"

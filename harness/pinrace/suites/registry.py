@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Find a suite by the name that the user gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+from pinrace.errors import UserError
+from pinrace.suites import kselftest, kunit, ltp, own
+from pinrace.suites.suite import SUITES, Suite
+
+# Of suites that a name describes.
+KINDS = ("kselftest:COLLECTION", "kunit:NAME", "ltp:RUNTEST/TEST", own.SERIES, "FILE.toml")
+
+
+def names(given: Iterable[str]) -> list[str]:
+    """Return the names of the suites that these stand for, each once; a file may hold several.
+
+    Raises UserError for a name that is none.
+    """
+    found = []
+    for name in given:
+        many = name.endswith(".toml")
+        found += [one.name for one in own.find(name)] if many else [get_suite(name).name]
+    return list(dict.fromkeys(found))
+
+
+@cache
+def get_suite(name: str) -> Suite:
+    """Return the suite of that name; UserError when there is none."""
+    if name in SUITES:
+        return SUITES[name]
+    if name.startswith(kselftest.PREFIX):
+        return kselftest.suite(name)
+    if name.startswith(kunit.PREFIX):
+        return kunit.suite(name)
+    if name.startswith(ltp.PREFIX):
+        return ltp.suite(name)
+    if name == own.SERIES:
+        return Suite(name, "", 0, "the suites of the series' own series.toml")
+    if ".toml" in name:
+        return own.find(name)[0]
+    hint = f"the suites are: {', '.join((*SUITES, *KINDS))}"
+    raise UserError(f"unknown suite '{name}'", hint=hint)

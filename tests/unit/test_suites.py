@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Suites beyond the built-in ones: how they are named, read and laid into a guest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pinrace.arches import get_abi
+from pinrace.cli import compare
+from pinrace.cli import exec as exec_command
+from pinrace.errors import UserError
+from pinrace.guest.outcome import JobRun
+from pinrace.kbuild import collections, kconfig
+from pinrace.kbuild.kconfig import Wanted
+from pinrace.suites import auto, kselftest, ktap, kunit, own, quirks, registry
+from pinrace.suites.brought import Brought, compose
+from pinrace.suites.formats import Format, Patterns
+from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Job, Verdict
+
+X86 = get_abi("x86_64")
+
+
+def cases(brought: Brought, jobs: tuple[Job, ...], **runs: JobRun) -> dict[str, CaseStatus]:
+    """Return the cases of a composed document."""
+    found = ktap.parse(compose(brought, jobs, runs)).flatten()
+    return {case.name: case.status for case in found}
+
+
+def job(name: str) -> Job:
+    """A job whose program does not matter."""
+    return Job(name, ("./x",), 45)
+
+
+@pytest.mark.parametrize(
+    ("run", "status"),
+    [
+        (JobRun("t", status=0), CaseStatus.PASS),
+        (JobRun("t", status=1), CaseStatus.FAIL),
+        (JobRun("t", status=2), CaseStatus.XFAIL),
+        (JobRun("t", status=4), CaseStatus.SKIP),
+        (JobRun("t", status=17), CaseStatus.FAIL),
+        (JobRun("t", signal=11), CaseStatus.FAIL),
+        (JobRun("t", signal=9, timed_out=True), CaseStatus.TIMEOUT),
+        (JobRun("t", error="not run: the guest panicked"), CaseStatus.ERROR),
+    ],
+)
+def test_an_exit_status_is_read_as_runner_sh_does(run: JobRun, status: CaseStatus) -> None:
+    """A program without KTAP has its end as its result."""
+    assert cases(Brought(), (job("t"),), t=run) == {"t": status}
+
+
+def test_a_status_counts_beside_ktap_that_passes() -> None:
+    """A program that says that all is well and ends badly is a failure, with its cases."""
+    out = b"TAP version 13\n1..1\nok 1 a\n"
+    got = cases(Brought(), (job("t"),), t=JobRun("t", status=1, output=out))
+    assert got == {"t/a": CaseStatus.PASS, "t": CaseStatus.FAIL}
+
+
+def test_a_bad_case_counts_beside_a_status_of_0() -> None:
+    """A program that prints a failure and ends with 0 has failed that case."""
+    out = b"TAP version 13\n1..2\nok 1 a\nnot ok 2 b\n"
+    got = cases(Brought(), (job("t"),), t=JobRun("t", status=0, output=out))
+    assert got["t/b"] is CaseStatus.FAIL
+
+
+def test_a_forgotten_version_line_is_supplied() -> None:
+    """Results without a version line are a program's cases all the same."""
+    out = b"hello\n1..2\nok 1 a\nok 2 b\n"
+    got = cases(Brought(), (job("t"),), t=JobRun("t", status=0, output=out))
+    assert got == {"t/a": CaseStatus.PASS, "t/b": CaseStatus.PASS}
+
+
+def test_what_does_not_build_is_told_from_what_never_did() -> None:
+    """A test that the unpatched tree builds and this one does not is an error."""
+    brought = Brought(absent={"a": "does not build: x.h"}, broken={"b": "does not build: y"})
+    assert cases(brought, ()) == {"a": CaseStatus.SKIP, "b": CaseStatus.ERROR}
+
+
+def test_no_test_at_all_is_a_skip() -> None:
+    """An arch that a collection has nothing for."""
+    assert list(cases(Brought(), ()).values()) == [CaseStatus.SKIP]
+
+
+def test_ltp_lines_and_bits() -> None:
+    """TBROK is an error, TCONF a skip, and a status is the sum of bits."""
+    out = (
+        b"tst_test.c:1890: TINFO: Timeout per run is 0h 00m 30s\n"
+        b"futex_wait01.c:66: TPASS: futex_wait() passed: ETIMEDOUT (110)\n"
+        b"\x1b[1;31mfutex_wait01.c:70: TFAIL: futex_wait() succeeded\x1b[0m\n"
+        b"old01       1  TCONF  :  old01.c:12: needs a device\n"
+    )
+    brought = Brought(format=Format("ltp"))
+    got = cases(brought, (job("f"),), f=JobRun("f", status=33, output=out))
+    assert sorted(status.value for status in got.values()) == ["FAIL", "PASS", "SKIP"]
+    ends = {0: "PASS", 1: "FAIL", 2: "ERROR", 4: "PASS", 32: "SKIP", 34: "ERROR", 16: "FAIL"}
+    for status, word in ends.items():
+        assert cases(brought, (job("f"),), f=JobRun("f", status=status))["f"].value == word
+
+
+def test_junit_and_its_traps() -> None:
+    """Cases of a report; one with entities is not read."""
+    xml = (
+        b"noise <testsuite><testcase classname='m' name='a'/>"
+        b"<testcase name='b'><failure message='no'/></testcase>"
+        b"<testcase name='c'><skipped/></testcase></testsuite> noise"
+    )
+    brought = Brought(format=Format("junit"))
+    got = cases(brought, (job("p"),), p=JobRun("p", status=1, output=xml))
+    assert got["p/m.a"] is CaseStatus.PASS
+    assert got["p/b"] is CaseStatus.FAIL
+    assert got["p/c"] is CaseStatus.SKIP
+    bomb = b"<testsuite><!DOCTYPE x [<!ENTITY a 'b'>]><testcase name='a'/></testsuite>"
+    for text in (bomb, b"", b"<testsuite>"):
+        got = cases(brought, (job("p"),), p=JobRun("p", status=0, output=text))
+        assert got == {"p/(results)": CaseStatus.ERROR}
+
+
+def test_regex_takes_names_from_a_group() -> None:
+    """The first pattern that matches a line decides, the bad one before the good one."""
+    patterns = Patterns(ok=r"^(?P<name>\S+) done", bad=r"^(?P<name>\S+) .*broke")
+    brought = Brought(format=Format("regex", patterns))
+    out = b"one done\ntwo done but broke\nthree\none done\n"
+    got = cases(brought, (job("r"),), r=JobRun("r", status=0, output=out))
+    assert got == {
+        "r/one": CaseStatus.PASS,
+        "r/two": CaseStatus.FAIL,
+        "r/one (2)": CaseStatus.PASS,
+    }
+
+
+def test_names_of_selftests() -> None:
+    """What begins like a collection's name and could lead out of the folder is refused."""
+    assert registry.get_suite("kselftest:timers/posix_timers").many
+    assert kselftest.suite("kselftest:net/*").path == "net/*"
+    for name in ("kselftest:", "kselftest:../x", "kselftest:a/../../b", "kselftest:a b"):
+        with pytest.raises(UserError):
+            registry.get_suite(name)
+    with pytest.raises(UserError, match="unknown suite"):
+        registry.get_suite("kselftests")
+
+
+def test_picking_tests() -> None:
+    """A name picks by what it holds; a case picks its test."""
+    jobs = (job("futex_wait"), job("futex_requeue"))
+    assert [j.name for j in kselftest.pick(jobs, "WAIT")] == ["futex_wait"]
+    assert [j.name for j in kselftest.pick(jobs, "futex_requeue/a\\|nothing/b")] == [
+        "futex_requeue"
+    ]
+    assert kselftest.pick(jobs, "") == jobs
+    assert kselftest.pick(jobs, "nothing") == ()
+
+
+def test_the_folder_of_a_cell_is_one_folder() -> None:
+    """Suites have names that a folder cannot have."""
+    name = Cell("x86_64", "i386", "plain", "kselftest:net/af_unix").name
+    assert name == "x86_64-i386-plain-kselftest-net-af_unix"
+
+
+def test_settings_give_the_time_limit(tmp_path: Path) -> None:
+    """0 means none to kselftest, and a cap here."""
+    settings = tmp_path / "settings"
+    assert kselftest._limit(settings) == kselftest.DEFAULT_SECONDS
+    settings.write_text("# timeout=3\ntimeout=180\n")
+    assert kselftest._limit(settings) == 180
+    settings.write_text("timeout=0\n")
+    assert kselftest._limit(settings) == kselftest.ENDLESS_SECONDS
+
+
+def test_scripts_want_their_interpreter(tmp_path: Path) -> None:
+    """A script for a shell that guests have is run; another says what it needs."""
+    script = tmp_path / "a.sh"
+    script.write_text("#!/bin/sh\nexit 0\n")
+    made, why = kselftest._job(script, "/pinrace/kselftest/c/a.sh", "a.sh", 45, X86)
+    assert made
+    assert made.argv == ("/bin/sh", "./a.sh")  # it is not executable
+    assert (made.cwd, made.direct, why) == ("/pinrace/kselftest/c", False, "")
+    script.write_text("#!/usr/bin/env python3\n")
+    assert kselftest._job(script, "/x/a.sh", "a.sh", 45, X86) == (
+        None,
+        "needs /usr/bin/env python3",
+    )
+    script.write_text("no script\n")
+    assert kselftest._job(script, "/x/a.sh", "a.sh", 45, X86)[0] is None
+
+
+def test_why_a_test_does_not_build() -> None:
+    """The compiler's words about the test's own source, or the linker's before make gives up."""
+    log = (
+        "fuse_mnt.c:20:10: fatal error: fuse.h: No such file or directory\n"
+        "make: *** [../lib.mk:200: /tmp/o/fuse_mnt] Error 1\n"
+        "/usr/bin/ld: cannot find -lpopt: No such file or directory\n"
+        "make: *** [../lib.mk:200: /tmp/o/mq_open_tests] Error 1\n"
+    )
+    assert "fuse.h" in collections.why_not(log, "fuse_mnt")
+    assert "-lpopt" in collections.why_not(log, "mq_open_tests")
+    assert collections.why_not(log, "other") == "does not build"
+
+
+def test_what_suites_ask_for_is_soft(tmp_path: Path) -> None:
+    """It turns on what a fragment turns off, and may be refused; a fragment's own may not."""
+    base = tmp_path / "base.config"
+    base.write_text("CONFIG_A=y\nCONFIG_B=n\n# CONFIG_C is not set\n")
+    want = Wanted((base,), (), ("CONFIG_B=y", "CONFIG_D=y", "CONFIG_A=n"))
+    assert want.lifted == {"CONFIG_B": "y"}
+    assert kconfig.missing(want, {"CONFIG_A": "y"}) == []
+    assert kconfig.missing(want, {"CONFIG_B": "y", "CONFIG_D": "y"}) == ["CONFIG_A"]
+    assert kconfig.refusals(want.soft, {"CONFIG_B": "y"}) == ["CONFIG_D"]
+    assert Wanted((base,), ()).text == base.read_text()  # kernels that are there stay known
+
+
+MAINTAINERS = """\
+FUTEX SUBSYSTEM
+M:\tSomebody <some@body>
+F:\tkernel/futex/
+F:\ttools/testing/selftests/futex/
+
+EVERYTHING ELSE IN KERNEL
+F:\tkernel/*.c
+X:\tkernel/seccomp.c
+
+THE REST
+F:\t*
+F:\t*/
+"""
+
+
+def test_sections_of_maintainers() -> None:
+    """A slash takes all below, a star stays in its folder, and X leaves out."""
+    futex, kernel = auto.parse(MAINTAINERS)
+    assert futex.has("kernel/futex/core.c")
+    assert not futex.has("kernel/futexes.c")
+    assert kernel.has("kernel/fork.c")
+    assert not kernel.has("kernel/futex/core.c")
+    assert not kernel.has("kernel/seccomp.c")
+    known = ("futex", "filesystems", "filesystems/epoll", "net", "net/can")
+    assert auto._tests("tools/testing/selftests/futex/", known) == ["futex"]
+    assert auto._tests("tools/testing/selftests/net/", known) == ["net"]
+    assert auto._tests("tools/testing/selftests/net/can/x.c", known) == ["net/can"]
+    assert auto._nearest("tools/testing/selftests/filesystems/epoll/a.c", known) == [
+        "filesystems/epoll"
+    ]
+
+
+def test_kunit_names() -> None:
+    """A glob is one word, and the machine gets it on its command line."""
+    assert kunit.suite("kunit:list_sort").native
+    for name in ("kunit:", "kunit:a b", "kunit:x;y"):
+        with pytest.raises(UserError):
+            kunit.suite(name)
+
+
+def test_own_suites_of_a_file(tmp_path: Path) -> None:
+    """One table or many; each is a suite with a name of its own."""
+    (tmp_path / "a.sh").write_text("#!/bin/sh\necho ok\n")
+    (tmp_path / "data").write_text("1")
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        'name = "mine"\nprogram = "a.sh"\nfiles = ["data"]\nformat = "exit"\n'
+        'config = ["FUTEX=y"]\nsysctl = { "vm.nr_hugepages" = "4" }\ncmdline = ["quiet"]\n'
+    )
+    (name,) = registry.names([str(file)])
+    suite = registry.get_suite(name)
+    assert isinstance(suite, own.Own)
+    brought = suite.bring(None, X86, None)  # type: ignore[arg-type]
+    assert {e.path for e in brought.files} == {"/pinrace/own/mine/a.sh", "/pinrace/own/mine/data"}
+    assert next(e for e in brought.files if e.path.endswith(".sh")).mode & 0o111
+    (one,) = brought.jobs
+    assert one.argv[:2] == ("/bin/sh", "-c")
+    assert one.argv[2].startswith("echo '4' > /proc/sys/vm/nr_hugepages\n")
+    assert suite.soft(None)[1] == ("CONFIG_FUTEX=y",)  # type: ignore[arg-type]
+    file.write_text('[[suite]]\nname="a"\ncommand="true"\n[[suite]]\nname="b"\ncommand="false"\n')
+    assert [n.rsplit(":", 1)[1] for n in registry.names([str(file)])] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'name = "a b"\ncommand = "true"\n',
+        'name = "a"\n',
+        'name = "a"\nprogram = "nowhere"\n',
+        'name = "a"\ncommand = "true"\ntimout = 3\n',
+        'name = "a"\ncommand = "true"\nformat = "tap"\n',
+        'name = "a"\ncommand = "true"\ntimeout = 0\n',
+        'name = "a"\ncommand = "true"\nconfig = ["FUTEX y"]\n',
+        'name = "a"\ncommand = "true"\nformat = "regex"\nregex = { ok = "(" }\n',
+        "name = \n",
+    ],
+)
+def test_own_suites_that_are_none(tmp_path: Path, text: str) -> None:
+    """What is wrong is a usage error that names the file."""
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    with pytest.raises(UserError, match=r"mine\.toml|suite a"):
+        own.find(str(file))
+
+
+def test_the_schema_is_that_of_the_model() -> None:
+    """`python -m pinrace.suites.own` writes it."""
+    assert own.SCHEMA.read_text() == own.schema()
+
+
+def test_the_committed_lists_are_sound() -> None:
+    """Quirks validate, and what all collections share is a fragment."""
+    assert quirks.quirk("futex").skip
+    assert quirks.quirk("nothing") == quirks.Quirk()
+    assert len(kconfig.parse(kselftest.COMMON.read_text())) > 40
+
+
+def test_put_wants_a_place_that_stays(tmp_path: Path) -> None:
+    """/tmp is mounted over what an image has there."""
+    file = tmp_path / "f"
+    file.write_text("x")
+    assert exec_command.put(str(file), "x86_64")[0].path == "/root/f"
+    assert exec_command.put(f"{file}:/etc/", "x86_64")[0].path == "/etc/f"
+    for word in (f"{file}:/tmp/x", f"{file}:rel", str(tmp_path / "no")):
+        with pytest.raises(UserError):
+            exec_command.put(word, "x86_64")
+
+
+def result(verdict: Verdict, *cases: CaseResult, suite: str = "gates") -> CellResult:
+    """A cell of a run."""
+    return CellResult(Cell("x86_64", "i386", "plain", suite), verdict, "because", cases)
+
+
+def test_two_runs_are_held_against_each_other() -> None:
+    """Worse cases decide, then what cannot be compared any more."""
+    one = CaseResult("a", CaseStatus.PASS), CaseResult("b", CaseStatus.FAIL)
+    two = CaseResult("a", CaseStatus.FAIL), CaseResult("b", CaseStatus.PASS)
+    (change,) = compare.compare([result(Verdict.PASS, *one)], [result(Verdict.FAIL, *two)])
+    assert (change.worse, change.better) == (("a",), ("b",))
+    assert compare.verdict([change]) == 1
+    assert "PASS -> FAIL" in compare.lines(change)[0]
+    (change,) = compare.compare([result(Verdict.PASS, one[0])], [result(Verdict.PASS)])
+    assert change.gone == ("a",)
+    assert compare.verdict([change]) == 4
+    (change,) = compare.compare([result(Verdict.PASS, *one)], [result(Verdict.PASS, *one)])
+    assert change.same
+    assert compare.verdict([change]) == 0
+    changes = compare.compare([result(Verdict.PASS)], [result(Verdict.PASS, suite="smoke")])
+    assert [change.verdicts for change in changes] == [("PASS", ""), ("", "PASS")]
+    assert compare.verdict(changes) == 4
