@@ -245,6 +245,13 @@ WORDS = st.sampled_from(
         "[    1.000000] printk",
         "",
         "ok",
+        "ok 1 x {",
+        "{",
+        "}",
+        "---",
+        "...",
+        "# selftests: a: b",
+        "# Totals: pass:1 fail:0",
     ]
 )
 INDENTS = st.sampled_from(["", "  ", "\t", "# ", "# # ", "    ", "  # ", " "])

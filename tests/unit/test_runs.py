@@ -220,3 +220,11 @@ def test_a_run_ends_with_the_code_that_was_said(tmp_path: Path) -> None:
     with Run.create(["pinrace"], root=tmp_path) as run:
         assert run.end(Exit.KERNEL) == Exit.KERNEL
     assert json.loads((run.folder / "results.json").read_text())["exit_code"] == Exit.KERNEL
+
+
+def test_a_hundred_thousand_cases_are_written(tmp_path: Path) -> None:
+    """In one pass: each case is counted once, whatever there are before it."""
+    cases = tuple(CaseResult(f"c{n % 500}", CaseStatus.PASS) for n in range(100_000))
+    result = CellResult(CELL, Verdict.PASS, "so", cases)
+    junit.write(tmp_path / "junit.xml", [result])
+    assert (tmp_path / "junit.xml").read_text().count("<testcase ") == len(cases) + 1

@@ -23,6 +23,8 @@ MAX_DEPTH = 16  # levels; a guest that prints more of them is not believed
 
 # What kselftest_harness.h prints around each case, of which the result line says as much
 _CEREMONY = re.compile(r"(?:# )*# *(?:(?:RUN|OK|FAIL) +\S.*|\S+: Test (?:failed|passed))")
+# "ok 1 - first { # note": the subtest comes below
+_BRACE = re.compile(r"(?:^|[ \t])\{(?P<note>[ \t]+#.*)?$")
 _TIMED_OUT = re.compile(r"(?:# )*# (?P<name>\S+): Test terminated by timeout")
 
 
@@ -173,6 +175,18 @@ class _Reader:
             and indent[len(self.open[-1].indent) :] == "# "
         )
 
+    def _around(self, indent: str) -> int | None:
+        """Open a level around those further in, which came before it; None where none did."""
+        at = next((i for i, x in enumerate(self.open) if len(x.indent) > len(indent)), None)
+        if not at or indent.strip() or len(self.open) >= MAX_DEPTH:
+            return None
+        if not (indent.startswith(self.open[at - 1].indent) and indent != self.open[at - 1].indent):
+            return None
+        if not self.open[at].indent.startswith(indent):
+            return None
+        self.open.insert(at, Level(indent))
+        return at
+
     def _take(self) -> tuple[str, ...]:
         """Return the lines since the latest result, once."""
         taken, self.pending = tuple(self.pending), []
@@ -187,7 +201,7 @@ class _Reader:
             level = self.open[at]
             if level.results or level.bailed:
                 level.end(self.budget, top=at == 0)  # another document begins
-            elif level.plan is not None:
+            elif level.plan is not None and level.version:
                 level.twice = True
             level.version = True
             return True
@@ -281,6 +295,10 @@ class _Reader:
 
     def _brace(self, line: Line) -> bool:
         at = self._find(line.indent)
+        if line.text == "{":
+            if at is not None and self.open[at].results and at == len(self.open) - 1:
+                self.open[at].brace = len(self.open[at].results) - 1
+            return False
         if at is None or (which := self.open[at].brace) is None:
             return False
         level = self.open[at]
@@ -303,8 +321,9 @@ class _Reader:
         inside = len(self.open) > at + 1
         children, head = self._children(at) if inside else ((), [])
         text = line.text
-        if text == "{" or text.endswith(" {"):
-            text, level.brace = text[:-1].rstrip(), len(level.results)
+        if brace := _BRACE.search(text):
+            text = f"{text[: brace.start()]}{brace['note']}"
+            level.brace = len(level.results)
         place = level.last + 1 if line.number is None else line.number
         result = _made(line, text, place, (*head, *self._take()), self.whole)
         if inside and not children and result.status is CaseStatus.PASS:
@@ -326,16 +345,19 @@ class _Reader:
         if not self.open:
             if line.indent and self.before is None:
                 return None
-            if not (line.indent or numbered or not line.good or not line.text):
+            plain = line.text and not line.text.startswith("- ")
+            if not (line.indent or numbered) and line.good and plain:
                 return None
             self._push("", version=False)
             self.open[0].inner = self.before
             if not line.indent:
                 return 0
+        if line.number == 1 and (at := self._around(line.indent)) is not None:
+            return at
         if not self._inside(line.indent):
             return None
         level = self.open[-1]
-        if line.number != 1 and level.inner is None:
+        if line.number != 1 and level.inner is None and level.brace is None:
             return None  # an indented remark that quotes a result
         if self._push(line.indent, version=False, name=level.inner or "") is None:
             return None

@@ -133,7 +133,7 @@ class Level:
             found.append(fault("plan", why, mark=Mark.UNCLEAR))
         self.earlier += found
         self.results, self.places, self.last = [], [], 0
-        self.plan, self.note, self.totals = None, "", None
+        self.plan, self.note, self.totals, self.brace = None, "", None, None
         self.version, self.counted, self.twice, self.bailed = False, True, False, False
 
     def _placed(self) -> list[Result]:

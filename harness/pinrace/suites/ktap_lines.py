@@ -50,7 +50,7 @@ class Kind(Enum):
     BAIL = "bail out"  # text: why
     TOTALS = "totals"  # number: of all results
     YAML = "yaml"  # "---": what is below it belongs to the result above it
-    BRACE = "brace"  # "}": the end of a subtest whose result came first
+    BRACE = "brace"  # "{" or "}": a subtest whose result came first
     OTHER = "other"
 
 
@@ -112,7 +112,7 @@ def _marked(indent: str, body: str) -> Line | None:
         return Line(Kind.BAIL, indent, m["why"].strip())
     if body == "---":
         return Line(Kind.YAML, indent)
-    return Line(Kind.BRACE, indent) if body == "}" else None
+    return Line(Kind.BRACE, indent, body) if body in ("{", "}") else None
 
 
 def _result(indent: str, body: str) -> Line | None:
