@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pinrace.arches import Abi, get_arch
@@ -15,6 +15,7 @@ from pinrace.guest.boot import run_guest
 from pinrace.guest.machine import Machine, Replay, get_machine
 from pinrace.guest.outcome import GuestRun
 from pinrace.host.meter import Meter
+from pinrace.judge import splats
 from pinrace.races.preempt import hunt as hunts
 from pinrace.races.preempt.hunt import Found, Hunt
 from pinrace.races.preempt.session import Lab, get_lab
@@ -212,7 +213,7 @@ def holds(
         )
         done.append(hunt)
         if hunt.found and not keep_going:
-            one = hunt.found[0]
+            one = in_its_words(bench.race, hunt.found[0])
             tried = sum(each.tried for each in done)
             return Tried(
                 "holds", one.why, tried, "holds", meter.spent, hunts=tuple(done), found=one,
@@ -224,6 +225,14 @@ def holds(
         "holds", lost, sum(h.tried for h in done), "holds", meter.spent,
         missing=missing_of(done), hunts=tuple(done),
     )  # fmt: skip
+
+
+def in_its_words(race: Race, found: Found) -> Found:
+    """Return a violation with the kernel's words for a reason, where it is a report of its."""
+    if found.why != loss.REPORTED or not found.console.exists():
+        return found
+    titles = [one.title for one in loss.reports(race, splats.read(found.console))]
+    return replace(found, why=titles[0]) if titles else found
 
 
 def missing_of(done: list[Hunt]) -> str:
