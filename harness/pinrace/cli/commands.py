@@ -27,6 +27,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "races": {
         "race": "make the folder of a race of your own, check it, pack it",
         "prove": "show that a race is lost without a fix, and kept with it",
+        "bisect": "find the commit, release or patch that brought a race or a failing case in",
         "torture": "race every system call that can be pinned, for as long as you like",
         "hunt": "hold CPUs in windows of kernel functions, and see what that breaks",
         "search": "run many seeds until one fails, and make it small",
@@ -96,6 +97,13 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "prove": (
         ("pinrace prove fcntl-close --fix none", "a public race, with its plant and without"),
         ("pinrace prove races/mine --abi i386", "only how it is lost, on one ABI"),
+    ),
+    "bisect": (
+        (
+            "pinrace bisect races/mine --tree ~/linux --good v7.2 --bad v7.3 --abi x86_64",
+            "commits of a tree of yours",
+        ),
+        ("pinrace bisect --suite seccomp_bpf --releases 7.1,7.2,7.3", "releases"),
     ),
     "torture": (("pinrace torture --for 10m --abi arm64", "ten minutes on one ABI"),),
     "hunt": (

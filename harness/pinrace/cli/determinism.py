@@ -12,6 +12,7 @@ from pinrace.engine import build
 from pinrace.errors import Exit, UserError
 from pinrace.guest.machine import INGREDIENTS, Replay
 from pinrace.guest.outcome import Ending
+from pinrace.races.race import single
 from pinrace.races.replay import run as replays
 from pinrace.races.replay import why
 from pinrace.races.replay.run import Made, Once
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--without", choices=INGREDIENTS, default="", help="leave this out, to see what it is for"
     )
     parser.add_argument("--smp", type=int, default=2, help="CPUs of the guest (default: 2)")
+    single.option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,6 +37,10 @@ def run(args: argparse.Namespace) -> int:
     asked = options.one_flavor(args)
     if args.boots < 2 or args.seed < 0 or args.smp < 1:
         raise UserError("two boots at the least, and no negative seed", hint="--boots 3 --seed 7")
+    if args.race:
+        on = single.wanted(args, options.DEFAULT_TREE)
+        named = single.series_of(args, str(options.DEFAULT_SERIES))
+        return single.determinism(args, on, boots=args.boots, series=named)
     jobs = replays.get_jobs(args.job, args.seed)  # a job that there is not, costs no build
     tree, series = options.request_tree(args)
     lab = build.prepare(asked, tree, series, with_base=False)

@@ -24,6 +24,8 @@ from pinrace.races.preempt import windows as lists
 from pinrace.races.preempt.hunt import CONFIRM, Found, Hunt
 from pinrace.races.preempt.session import Lab, get_lab
 from pinrace.races.preempt.windows import Window
+from pinrace.races.race import single
+from pinrace.races.race.prove import Budget
 from pinrace.races.replay import rebuild, words
 from pinrace.runs import commands, tables
 from pinrace.runs.journal import Run, tree_facts
@@ -71,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--every", action="store_true", help="also before instructions that nobody can notice"
     )
     parser.add_argument("--keep-going", action="store_true", help="also after a violation")
+    single.option(parser)
     tables.option(parser)
 
 
@@ -78,6 +81,12 @@ def run(args: argparse.Namespace) -> int:
     """Sweep the windows and print a line for each; exit 1 for a violation, 4 for a lost guest."""
     asked = options.one_flavor(args)
     seconds = options.duration(args.duration, "--for") if args.duration else 0.0
+    if args.race:
+        budget = Budget(holds=seconds or HOURS * 3600.0, pairs=args.pairs, ways=("holds",))
+        on = single.wanted(args, options.DEFAULT_TREE)
+        return single.run(
+            args, on, budget, series=single.series_of(args, str(options.DEFAULT_SERIES))
+        )
     wanted = _windows(args)
     tree, series = options.request_tree(args)
     lab = build.prepare(asked, tree, series, with_base=False)

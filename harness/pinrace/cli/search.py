@@ -22,6 +22,7 @@ from pinrace.host.budget import Budget
 from pinrace.judge import ending, splats
 from pinrace.judge.ending import End
 from pinrace.races import followup
+from pinrace.races.race import prove, single
 from pinrace.races.replay import run as replays
 from pinrace.races.replay.run import Made, Once
 from pinrace.races.seeds.search import Found, Search, Trial, hunt, minimise
@@ -45,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the search (default: 1)")
     parser.add_argument("--guests", type=int, default=0, help="guests at once")
     parser.add_argument("--smp", type=int, default=2, help="CPUs of the guest (default: 2)")
+    single.option(parser)
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,14 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--plain is about the one race, --torture about all: take one")
     if min(args.boots, args.tries, args.smp) < 1 or min(args.seed, args.guests) < 0:
         raise UserError("--boots, --tries and --smp take 1 or more", hint="--boots 20 --tries 12")
+    if args.race:
+        on = single.wanted(args, options.DEFAULT_TREE)
+        return single.run(
+            args,
+            on,
+            prove.Budget(seeds=args.boots, ways=("seeds",)),
+            series=single.series_of(args, str(options.DEFAULT_SERIES)),
+        )
     tree, series = options.request_tree(args)
     lab = build.prepare(asked, tree, series, with_base=False)
     record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree))

@@ -20,6 +20,8 @@ from pinrace.engine import build, pool
 from pinrace.errors import Exit, InfrastructureError, UserError
 from pinrace.guest.machine import Machine, Replay, get_machine
 from pinrace.races import followup
+from pinrace.races.race import single
+from pinrace.races.race.prove import Budget
 from pinrace.races.replay.run import get_replay_machine
 from pinrace.races.torture import bench, report
 from pinrace.races.torture.jobs import MOST_SECONDS
@@ -85,6 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         help="break it on purpose: the torture has to FAIL",
     )
+    single.option(parser)
 
 
 def make_plan(args: argparse.Namespace) -> TorturePlan:
@@ -134,6 +137,17 @@ def _names(text: str, known: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
+def _race(args: argparse.Namespace) -> int:
+    """Torture one race of the user's own: freely and behind its gate."""
+    seconds = options.duration(args.duration or DURATION, "--for")
+    return single.run(
+        args,
+        single.wanted(args, options.DEFAULT_TREE),
+        Budget(free=seconds, ways=("free", "gate")),
+        series=single.series_of(args, str(options.DEFAULT_SERIES)),
+    )
+
+
 @dataclass(frozen=True)
 class _Work:
     """Everything that the cells of one command share."""
@@ -162,6 +176,8 @@ class _Progress:
 
 def run(args: argparse.Namespace) -> int:
     """Build what is missing, torture each cell, print a line each; the code is the verdict's."""
+    if args.race:
+        return _race(args)
     asked = options.request(args)
     plan, search_for = make_plan(args), options.duration(args.search_for, "--search-for")
     replay = Replay(plan.seed) if args.deterministic else None

@@ -131,16 +131,20 @@ def fixed_series(race: Race, fix: str) -> Series | None:
     return Series(f"{plant.name}+{series.name}", digest, patches)
 
 
-def prepare(race: Race, wanted: Wanted, *, fix: str | None = None) -> RaceLab:
+def prepare(
+    race: Race, wanted: Wanted, *, fix: str | None = None, series: str | None = None
+) -> RaceLab:
     """Apply, configure, build and compile what is missing; say a line for each kernel.
 
-    What is wrong with the race's program is said before any kernel is built.
+    series: what the kernel is the tree with, in place of the race's plant.  What is wrong with the
+    race's program is said before any kernel is built.
     """
     asked = request(race, wanted)
     fixed = fixed_series(race, fix) if fix is not None else None
     tree = resolve(wanted.tree or race.tree, say=ui.say, insecure=wanted.insecure)
     programs = programs_of(race, tree, asked.abis, wanted.ltp)
-    broken_tree = apply(tree, plant_of(race), say=ui.say)
+    on_top = plant_of(race) if series is None else load(series, say=ui.say)
+    broken_tree = apply(tree, on_top, say=ui.say)
     ui.say(f"race    {race.name}: {race.about}")
     bare = PatchedTree(tree, None, tree.tree_id, tree.commit)
     good = None
@@ -151,6 +155,17 @@ def prepare(race: Race, wanted: Wanted, *, fix: str | None = None) -> RaceLab:
         good = Side(good_tree, build.kernels_of(good_tree, asked))
     broken = Side(broken_tree, build.kernels_of(broken_tree, asked))
     return RaceLab(race, asked, broken, good, build.images_of(bare, asked.abis), programs)
+
+
+def prepare_tree(race: Race, wanted: Wanted, series: Series | None) -> RaceLab:
+    """Have one tree with a series, or without one: never with the race's plant."""
+    asked = request(race, wanted)
+    tree = resolve(wanted.tree or race.tree, say=ui.say, insecure=wanted.insecure)
+    programs = programs_of(race, tree, asked.abis, wanted.ltp)
+    patched = apply(tree, series, say=ui.say, leave_conflict=False)
+    bare = PatchedTree(tree, None, tree.tree_id, tree.commit)
+    side = Side(patched, build.kernels_of(patched, asked))
+    return RaceLab(race, asked, side, None, build.images_of(bare, asked.abis), programs)
 
 
 def programs_of(

@@ -52,6 +52,7 @@ class Row:
     more: tuple[str, ...] = ()
     miss: bool = False  # it could not be run
     lost: bool = False
+    tries: int = 0
 
 
 @dataclass
@@ -124,7 +125,9 @@ class Prover:
         tried = self._attempt("broken", way, try_it)
         if tried is not None:
             ok = bool(tried.lost) or None
-            self._add(Row("broken", way, _went(tried), ok, tried.cpu, lost=bool(tried.lost)))
+            lost, tries = bool(tried.lost), tried.tries
+            row = Row("broken", way, _went(tried), ok, tried.cpu, lost=lost, tries=tries)
+            self._add(row)
 
     def _seeds(self) -> None:
         bench = self.broken
