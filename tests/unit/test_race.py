@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from pinrace.errors import InfrastructureError, UserError
 from pinrace.guest.outcome import Ending, GuestRun, JobRun
 from pinrace.paths import ROOTFS
 from pinrace.races.preempt import spec
-from pinrace.races.race import folder, loss, prove, scaffold, smaller, tokens
+from pinrace.races.preempt.hunt import Hunt
+from pinrace.races.preempt.windows import Window
+from pinrace.races.race import folder, loss, prove, scaffold, smaller, tokens, ways
 from pinrace.races.race.folder import Race
 from pinrace.races.race.loss import Loss
 from pinrace.races.race.program import LIBRARY, SIDES_CFLAGS, Built
@@ -282,3 +285,27 @@ NOTHING = Row("broken", "free", "kept in 9 rounds", None)
 )
 def test_what_a_proof_amounts_to(rows: tuple[Row, ...], verdict: Verdict) -> None:
     assert prove.judge(Proof("arm", list(rows)), with_fix=True)[0] is verdict
+
+
+def swept(**facts: object) -> Hunt:
+    window = Window(name="w", scenario="my-race", window="f", side="b")
+    return Hunt(window, **{"tried": 3, "complete": True, **facts})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("hunt", "why"),
+    [
+        (swept(), ""),
+        (swept(given_up=Counter({"blocked in mutex_spin_on_owner": 3})), ""),
+        (swept(given_up=Counter({"blocked in arch_cpu_idle": 3})), "arch_cpu_idle"),
+        (swept(given_up=Counter({"blocked in arch_cpu_idle": 2})), ""),
+        (swept(tried=0), "never entered by side b"),
+        (swept(tried=0, strange=Counter({"f": 4})), "4 times on a stack"),
+        (swept(complete=False), "not swept to its end"),
+        (swept(lost=["no guest"]), "no guest"),
+    ],
+)
+def test_what_sweeps_are_worth(hunt: Hunt, why: str) -> None:
+    said = ways.missing_of([hunt])
+    assert (why in said) if why else not said
+    assert ways.missing_of([])

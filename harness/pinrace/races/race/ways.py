@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from pinrace.judge import splats
 from pinrace.races.preempt import hunt as hunts
 from pinrace.races.preempt.hunt import Found, Hunt
 from pinrace.races.preempt.session import Lab, get_lab
+from pinrace.races.preempt.stage import BLOCKERS, IDLE
 from pinrace.races.preempt.windows import Window
 from pinrace.races.race import loss
 from pinrace.races.race.folder import Race
@@ -28,6 +30,7 @@ from pinrace.races.replay import run as replays
 from pinrace.races.replay.run import Made
 from pinrace.values import Image, Kernel
 
+_KEPT_OUT = frozenset(f"blocked in {name}" for name in BLOCKERS if name != IDLE)
 SLACK = 120.0  # host seconds on top of what a job is given, for a host that is busy
 MEMORY = 512  # MiB of a guest
 
@@ -249,9 +252,9 @@ def missing_of(done: list[Hunt]) -> str:
             return f"{name} was never entered by side {hunt.window.side}{more}"
         if not hunt.complete:
             return f"{name} was not swept to its end"
-        given_up = sum(hunt.given_up.values())
-        if given_up == hunt.tried:
-            return (
-                f"{name}: all {given_up} holds were given up: {hunt.given_up.most_common()[0][0]}"
-            )
+        # Who waits for a lock that the held side has is kept out, and that is what a lock is for.
+        given_up = Counter({w: n for w, n in hunt.given_up.items() if w not in _KEPT_OUT})
+        if given_up.total() == hunt.tried:
+            reason = given_up.most_common()[0][0]
+            return f"{name}: all {hunt.tried} holds were given up: {reason}"
     return ""
