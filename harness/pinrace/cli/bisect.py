@@ -20,7 +20,7 @@ from pinrace.races.race.folder import Race, opened
 from pinrace.races.race.prove import WAYS, Budget
 from pinrace.runs.journal import Run
 from pinrace.series.load import load
-from pinrace.suites.suite import get_suite
+from pinrace.suites.registry import get_suite
 from pinrace.values import Request, Series
 
 

@@ -15,13 +15,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pinrace import procs, store
+from pinrace import store
 from pinrace.arches import Abi
 from pinrace.errors import InfrastructureError, UserError
+from pinrace.host import sandbox
 from pinrace.image.cpio import Entry
 from pinrace.kbuild import userspace
 from pinrace.kbuild.elf import check_program
-from pinrace.paths import ROOTFS, cache_dir
+from pinrace.paths import ROOTFS
 from pinrace.races.preempt.session import Program
 from pinrace.races.race import ltp
 from pinrace.races.race.folder import Race
@@ -171,9 +172,13 @@ def _run(
     line: list[str | Path], race: Race, abi: Abi, draft: Path, *, cwd: Path | None = None
 ) -> None:
     """Run a compiler; UserError with its first error when it fails."""
-    log = cache_dir() / "logs" / f"race-{race.name}-{abi.name}.log"
-    log.parent.mkdir(exist_ok=True)
-    done = procs.run(line, cwd=cwd or draft, log_to=log, check=False, what=str(line[0]))
+    log = userspace.log_path(f"race-{race.name}-{abi.name}")
+    # The headers are the tree's, and the race may be a stranger's.
+    seen = [Path(word) for word in map(str, line) if word.startswith("/") and Path(word).is_dir()]
+    binds = (*sandbox.reads(race.folder, ROOTFS, *seen), *sandbox.writes(draft))
+    done = sandbox.run(
+        line, binds=binds, cwd=cwd or draft, log_to=log, check=False, what=str(line[0])
+    )
     if done.status:
         errors = (text for text in done.output.splitlines() if "error" in text)
         what = f"{race.name} does not compile for {abi.name}: {next(errors, 'see the log')}"
