@@ -19,7 +19,7 @@ nox.options.error_on_missing_interpreters = True
 
 nox.options.default_venv_backend = "none"
 
-CONSTRAINTS = "constraints.txt"
+REQUIREMENTS = "requirements.txt"
 HOME = Path(".nox/pinrace")
 
 
@@ -29,13 +29,14 @@ def run(session: nox.Session, *argv: str) -> None:
     It is made once and installed into again when what the project asks for has changed; an
     environment for each session would be the same packages five times.
     """
-    files = b"".join(Path(name).read_bytes() for name in ("pyproject.toml", CONSTRAINTS))
+    files = b"".join(Path(name).read_bytes() for name in ("pyproject.toml", REQUIREMENTS))
     wanted = f"{hashlib.sha256(files).hexdigest()} {Path.cwd()}"
     stamp = HOME / "pinrace.stamp"
     if not stamp.exists() or stamp.read_text() != wanted:
         session.run(sys.executable, "-m", "venv", "--clear", str(HOME))
-        pip = (str(HOME / "bin/python"), "-m", "pip", "install", "--quiet")
-        session.run(*pip, "-c", CONSTRAINTS, "-e", ".[lint,test]")
+        pip = (str(HOME / "bin/python"), "-m", "pip", "install", "--quiet", "--no-deps")
+        session.run(*pip, "--require-hashes", "-r", REQUIREMENTS)
+        session.run(*pip, "--no-build-isolation", "-e", ".")
         stamp.write_text(wanted)
     session.run(str(HOME / "bin" / argv[0]), *argv[1:], env={"PATH": _path()})
 
@@ -129,3 +130,9 @@ def mutants(session: nox.Session) -> None:
 def faults(session: nox.Session) -> None:
     """The harness under injected trouble: killed, interrupted, no disk, guests that go wrong."""
     run(session, "pytest", "tests/faults", *session.posargs)
+
+
+@nox.session(default=False)
+def sbom(session: nox.Session) -> None:
+    """What the wheel is made of and needs, as CycloneDX: dist/pinrace.cdx.json."""
+    run(session, "python", "tests/sbom.py", "dist/pinrace.cdx.json")
