@@ -144,7 +144,7 @@ def test_what_carries_a_report_is_not_the_bug(carriers: tuple[str, ...]) -> None
     assert not any(name in one for name in carriers if name != "__percpu_counter_init_many")
 
 
-DIFFERENT = {
+DIFFERENT: dict[str, tuple[list[str], ...]] = {
     "starved thread": (stall("qed_spin"), stall("qed_loop")),
     "stalled CPU": (stall("qed_spin", starved=False), stall("qed_loop", starved=False)),
     "self-detected": (self_stall("qed_spin"), self_stall("qed_loop")),
@@ -166,6 +166,18 @@ DIFFERENT = {
     "what KASAN says": (
         [BAR, "BUG: KASAN: slab-out-of-bounds in qed_get+0x1/0x2", *who(), *trace("qed_get"), BAR],
         [BAR, "BUG: KASAN: slab-use-after-free in qed_get+0x1/0x2", *who(), *trace("qed_get"), BAR],
+    ),
+    "what a worker did last": tuple(
+        ["BUG: workqueue leaked atomic, lock or RCU: kworker/1:2[88]",
+         f"     last function: {function}", *who(),
+         *trace("dump_stack_lvl", "process_one_work", "worker_thread", syscall=False)]
+        for function in ("qed_work", "qed_flush_work")
+    ),
+    "the lock that is left": tuple(
+        ["WARNING: lock held when returning to user space!", "7.3.4 #1 Not tainted",
+         "qed/217 is leaving the kernel with locks still held!", "1 lock held by qed/217:",
+         f" #0: ffffffff83c2c9a8 (qed_mutex){{+.+.}}-{{3:3}}, at: {function}+0x1f/0x90"]
+        for function in ("qed_lock", "qed_begin")
     ),
     "the far end of a race": (race("qed_a", "qed_b"), race("qed_a", "qed_c")),
     "behind what is common": (

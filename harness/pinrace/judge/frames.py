@@ -46,6 +46,8 @@ _TASK_PID = re.compile(r"task:.*\bpid:(\d+)")
 _LOOSE = re.compile(r"\s*(?:kmemleak: +)")
 # Functions that a line names though it has no stack.
 _HANDLER = re.compile(r"\[<[0-9a-f]+>\] ([A-Za-z_][\w.]*)")
+_HELD = re.compile(r"\s*#\d+: .* at: ([A-Za-z_][\w.]*)\+0x")
+_LAST = re.compile(r"\s*last function: ([A-Za-z_][\w.]*)")
 _IN_FLIGHT = re.compile(r"in-flight: (.*)")
 _WORK = re.compile(r"\d+(?:\(RESCUER\))?:([A-Za-z_][\w.]*)")
 _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|llvm)\b.*")
@@ -127,10 +129,14 @@ def functions(report: Report, rules: Rules) -> tuple[str, ...]:
         said = sorted({one for one in each if one})[: report.rule.stacks]
         if said:
             return (" / ".join(said),)
+    last = next((m[1] for line in report.lines if (m := _LAST.match(line.text[:WIDTH]))), "")
+    if last:
+        return (last,)  # of a worker, whose stack is the same for all
     for block in _preferred(report, found):
         if telling := _telling(block, rules, report):
             return telling
-    return _named(report)
+    frames = next((b.frames for b in found if b.frames), [])
+    return _named(report) or tuple(f for f in frames if f != "</IRQ>")[:TELLING]
 
 
 def _preferred(report: Report, found: list[Block]) -> Iterator[Block]:
@@ -206,6 +212,8 @@ def _named(report: Report) -> tuple[str, ...]:
     works = [w for t in texts if (m := _IN_FLIGHT.search(t)) for w in _WORK.findall(m[1])]
     if works:
         return tuple(dict.fromkeys(works))[:TELLING]
+    if held := [m[1] for t in texts if (m := _HELD.match(t))]:
+        return tuple(dict.fromkeys(held))[:TELLING]
     if "handlers:" in texts:
         behind = texts[texts.index("handlers:") + 1 :]
         return tuple(m[1] for t in behind if (m := _HANDLER.match(t)))[:TELLING]
