@@ -54,6 +54,27 @@ The tree's own lx- commands need --config DEBUG_INFO_REDUCED=n, which is another
 3    build: the series does not apply, the configuration is refused, make fails
 4    could not run: a tool, the host, QEMU or pinrace itself; no word on the kernel
 130  interrupted; what was finished is kept""",
+    "trust": """\
+what          runs where, and what contains it
+trees, series make and the tree's scripts run on this host, in a sandbox where the host has one:
+              no network, an empty home, no token, and only their own object folder to write to.
+              The first lines of a run say which; `pinrace doctor` says why it is not the best
+--no-sandbox  they run as you, with an environment of their own: for code that you trust
+strangers     a series that this project does not ship has an object folder of its own, and adds
+              nothing to ccache; so it decides about no other build
+checkers      checkpatch and kernel-doc are the base tree's.  A series that changes tests which
+              judge it is marked in its cell: read what it changes
+kernels       run in QEMU, which promises no security without KVM; no network but for `ssh`, where
+              one port of 127.0.0.1 leads in
+text          of guests, mails and trees is made visible: it drives no terminal, CI system or page.
+              In `shell`, `ssh` and `gdb` it is raw
+results       any program of a guest can write to the console and to the result channel: a PASS is
+              the word of a guest whose kernel and programs are the series'
+gdb           runs a tree's own scripts on this host: only verified trees, and series shipped here
+tokens        name what to build: read one before you replay it
+left          time, memory and disk of a build, faults of QEMU and of the host's kernel.  For series
+              of strangers: a user of its own, or a machine of its own.
+The whole table is in docs/trust.md.""",
     "verdicts": """\
 PASS          a case is good, every planned one was seen, the exit status is explained, every
               detector was on, and nothing is worse than on the unpatched tree

@@ -21,6 +21,7 @@ def facts(manifest: Mapping[str, Any]) -> Facts:
     found = (
         ("Tree", _tree(tree)),
         ("Series", _series(tree)),
+        ("Built", _built(_table(manifest.get("built")))),
         ("Guests", _machines(_table(manifest.get("machines")))),
         ("Host", _host(_table(manifest.get("host")))),
     )
@@ -63,6 +64,11 @@ def _series(tree: Mapping[str, Any]) -> list[str]:
     lines += origin + trust
     lines += [fit(line, NAME) for line in shown[:_PATCHES]]
     return lines + ([f"and {len(shown) - _PATCHES} more"] if len(shown) > _PATCHES else [])
+
+
+def _built(kernels: Mapping[str, Any]) -> list[str]:
+    """What contained the build of each kernel."""
+    return [fit(f"{kernel}: {how}", NAME) for kernel, how in list(kernels.items())[:20]]
 
 
 def _machines(machines: Mapping[str, Any]) -> list[str]:
