@@ -24,6 +24,7 @@
 #include <sys/types.h>
 
 #include "pinrace.h"
+#include "trap.h"
 
 #define MAX_LANES	8
 #define SLOTS		6
@@ -129,14 +130,6 @@ enum reply {
 	R_KILL_V,
 	R_KILL_T,
 	NR_REPLIES,
-};
-
-/* Registers of one system call, in the order that trap.c knows. */
-struct call {
-	long nr;
-	long args[6];
-	long ret;
-	long after[6];
 };
 
 struct patch {
@@ -305,12 +298,6 @@ struct op {
 	 */
 	void (*probe)(struct lane *lane, struct trial *trial, long ret, char *letters);
 };
-
-/* trap.c: the one place whose system calls are trapped, and one like it that is not. */
-void trap_call(struct call *call);
-void plain_call(struct call *call);
-int trap_install(bool nested);
-bool trap_kept_registers(const struct call *call);
 
 /* util.c */
 uint64_t now_ns(void);

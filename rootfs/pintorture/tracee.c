@@ -152,7 +152,7 @@ static void set_up(int sock)
 	ops_lane_setup(lane);
 	probe_setup(lane);
 	start_helpers();
-	listener = trap_install(lane->nested);
+	listener = trap_install(lane->nested, 0);
 	if (listener < 0 || pr_send_fd(sock, listener))
 		bail("no listener");
 	close(listener);

@@ -8,11 +8,12 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "torture.h"
+#include "trap.h"
 
 /* struct call is 14 longs: nr, six arguments, the result, six registers. */
 _Static_assert(offsetof(struct call, ret) == 7 * sizeof(long), "layout of struct call");
@@ -161,8 +162,7 @@ static int install(struct sock_filter *filter, unsigned short len, unsigned int 
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
 }
 
-/* Trap it for the calling thread; returns the listener. */
-int trap_install(bool nested)
+int trap_install(bool nested, unsigned int flags)
 {
 	struct sock_filter allow[] = {
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
@@ -180,7 +180,7 @@ int trap_install(bool nested)
 		return -1;
 	if (nested && install(allow, 1, 0))
 		return -1;
-	listener = install(notify, 4, SECCOMP_FILTER_FLAG_NEW_LISTENER);
+	listener = install(notify, 4, SECCOMP_FILTER_FLAG_NEW_LISTENER | flags);
 	if (listener >= 0 && nested && install(allow, 1, 0))
 		return -1;
 	return listener;
