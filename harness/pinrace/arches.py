@@ -69,6 +69,7 @@ class Arch:
     channel_tty: str  # where results travel, beside the console
     channel_device: str  # QEMU device for it; its chardev is called `chan`
     machine_args: tuple[str, ...]
+    rich_args: tuple[str, ...]  # for a machine that has all that it can have
     cmdline: str
     live_cmdline: str  # what is added where a run need not repeat itself to the instruction
     kvm_cpu: str  # the model under KVM, which cannot run any model on any host
@@ -158,6 +159,7 @@ _X86_64 = Arch(
     channel_tty="ttyS1",
     channel_device="isa-serial,chardev=chan",
     machine_args=(),
+    rich_args=(),
     cmdline="",
     # The kernel counts ticks of the PIT for 40 ms of the host's, and panics where there are none:
     # seen in one of a hundred boots on a busy host, in each of a QEMU that is stopped in pulses.
@@ -224,6 +226,7 @@ _ARM64 = Arch(
     channel_tty="ttyS0",
     channel_device="pci-serial,chardev=chan",  # `virt` has one PL011, whatever -serial says
     machine_args=(),
+    rich_args=("mte=on",),
     cmdline="",
     live_cmdline="",
     kvm_cpu="max",

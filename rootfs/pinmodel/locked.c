@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -30,16 +31,16 @@ enum call_kind { OPENS, OPENS_AND_DIES, EXECUTES, EXECUTES_AFTER_VFORK };
 #define ARG(step, kind)		((uint64_t)(step) << 8 | (kind))
 
 static struct slow_fs *fs;
-static char link_name[80];
+static const char *name;	/* that T opens or executes */
 
 static void map_slow(void)
 {
-	char name[80];
+	char file[80];
 	void *at;
 	int fd;
 
-	snprintf(name, sizeof(name), "%s/f", fs->where);
-	fd = open(name, O_RDONLY | O_CLOEXEC);
+	snprintf(file, sizeof(file), "%s/f", fs->where);
+	fd = open(file, O_RDONLY | O_CLOEXEC);
 	at = mmap((void *)SLOW_AT, 4096, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, 0);
 	if (fd < 0 || at == MAP_FAILED)
 		skip_kind("no slow file: %s", strerror(errno));
@@ -51,10 +52,10 @@ static void body(struct play *play)
 	enum call_kind kind = (uintptr_t)play->arg & 0xff;
 	char *argv[] = { (char *)"pinmodel", (char *)"--rest", NULL };
 	struct call opens = {
-		.nr = SYS_openat, .args = { AT_FDCWD, (long)link_name, O_RDONLY | O_NOFOLLOW },
+		.nr = SYS_openat, .args = { AT_FDCWD, (long)name, O_RDONLY | O_NOFOLLOW },
 	};
 	struct call executes = {
-		.nr = SYS_execve, .args = { (long)link_name, (long)argv, 0 },
+		.nr = SYS_execve, .args = { (long)name, (long)argv, 0 },
 	};
 
 	map_slow();
@@ -80,12 +81,12 @@ static pid_t hold(struct play *play)
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		char name[40], byte;
+		char file[40], byte;
 		int fd;
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		snprintf(name, sizeof(name), "/proc/%d/mem", play->pid);
-		fd = open(name, O_RDONLY | O_CLOEXEC);
+		snprintf(file, sizeof(file), "/proc/%d/mem", play->pid);
+		fd = open(file, O_RDONLY | O_CLOEXEC);
 		(void)!pread(fd, &byte, 1, SLOW_AT);
 		_exit(0);
 	}
@@ -157,15 +158,15 @@ static bool stage(enum step step, enum call_kind kind, bool pinned, bool say)
 
 		error = sup_send(play->listener, req.id, pinned ? PR_PINNED :
 				 SECCOMP_USER_NOTIF_FLAG_CONTINUE, 0);
-		stays = step == IN_THE_CALL && !error &&
-			await_int(&fs->lookups, lookups + 1, SOON_MS);
+		stays = step == IN_THE_CALL && !error && (kind == OPENS_AND_DIES ||
+			await_int(&fs->lookups, lookups + 1, SOON_MS));
 	}
 	if (step == IN_THE_CALL) {
 		if (!stays)
 			skip_kind("the call does not come to its name: %s", errno_name(-error));
+		usleep(REST_MS * 1000);
 		holder = hold(play);
-		if (kind != OPENS_AND_DIES)
-			fs->let_go = 1;
+		fs->let_go = 1;
 	}
 	usleep(REST_MS * 1000);
 	good = kill_all(play, req.pid, v, say);
@@ -181,16 +182,23 @@ static bool stage(enum step step, enum call_kind kind, bool pinned, bool say)
 	return good;
 }
 
-static bool start_fs(int number)
+static void start_fs(int number, enum step step, enum call_kind kind)
 {
+	static char in_fs[80];
 	char where[48];
 
 	snprintf(where, sizeof(where), "/tmp/locked-%d-%d", getpid(), number);
 	fs = slow_fs_start(where, "/proc/self/exe");
 	if (!fs)
 		skip_kind("no FUSE: %s", strerror(errno));
-	snprintf(link_name, sizeof(link_name), "%s/l", where);
-	return true;
+	snprintf(in_fs, sizeof(in_fs), "%s/l", where);
+	name = in_fs;
+	if (kind == OPENS_AND_DIES) {	/* nobody will ever write to it */
+		snprintf(in_fs, sizeof(in_fs), "%s-fifo", where);
+		mkfifo(in_fs, 0600);
+	} else if (step != IN_THE_CALL) {
+		name = kind == OPENS ? "/tmp/pinmodel/A" : "/proc/self/exe";
+	}
 }
 
 static bool check(uint64_t arg)
@@ -198,10 +206,10 @@ static bool check(uint64_t arg)
 	enum call_kind kind = arg & 0xff;
 	enum step step = arg >> 8;
 
-	start_fs(0);
+	start_fs(0, step, kind);
 	if (!stage(step, kind, false, false))
 		skip_kind("not even the unpinned call can be ended");
-	start_fs(1);
+	start_fs(1, step, kind);
 	return stage(step, kind, true, true);
 }
 

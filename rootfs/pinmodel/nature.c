@@ -241,7 +241,9 @@ static bool judge(struct play *play, pid_t v, enum nature nature)
 	if (!await_int(&play->words[W_PINNED], 1, REST_MS))
 		return can_be_left(play, v);
 	error = play->words[W_ERROR];
-	if (error == EFAULT || (!error && (nature == IS_ANONYMOUS || nature == IS_FILE)))
+	/* What was moved there is no userfaultfd's any more, and reads as zeroes. */
+	if (error == EFAULT || (!error && (nature == IS_ANONYMOUS || nature == IS_FILE ||
+					   nature == IS_MISSING)))
 		return true;
 	note("C16: the request gave %s", errno_name(-error));
 	return false;

@@ -13,7 +13,7 @@ from pinrace.arches import ABIS, Abi
 from pinrace.deadline import Deadline
 from pinrace.errors import InfrastructureError
 from pinrace.guest.boot import REPLAY_SLOWER, Limits, run_guest
-from pinrace.guest.machine import Machine
+from pinrace.guest.machine import Machine, richest
 from pinrace.guest.outcome import GuestRun, JobRun
 from pinrace.host import load
 from pinrace.host.load import IDLE, Load
@@ -149,7 +149,7 @@ def boot(
         bench.kernel.boot,
         bench.image,
         [ABIPROBE, *work],
-        bench.machine,
+        richest(bench.machine) if suite.rich else bench.machine,
         folder,
         deadline=Deadline.after(min(limit, within)),
         limits=limits,

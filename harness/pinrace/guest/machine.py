@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pinrace.arches import Arch, get_arch
@@ -12,6 +12,8 @@ from pinrace.host.qemu import Qemu, choose_cpu, get_qemu
 
 # Replays need the guest to see the same date each time, and nothing else needs another one.
 RTC = "base=2024-01-01T00:00:00,clock=vm"
+
+RICHEST = "max"  # the CPU model with all that QEMU emulates
 
 # What is seen on a machine whose CPUs take turns, or are held by a debugger.
 SEQUENTIAL = (
@@ -53,6 +55,7 @@ class Machine:
     cmdline: tuple[str, ...] = ()  # added to the kernel's command line
     replay: Replay | None = None
     qemu_args: tuple[str, ...] = ()  # added to QEMU's, e.g. a gdb stub
+    rich: bool = False  # its board has what is off unless asked for
     turns: bool = False  # its CPUs take turns on one of the host's, where that is up to us
 
     @property
@@ -84,6 +87,16 @@ def get_machine(
         accel = accel.model_copy(update={"name": "tcg", "reason": "a replay needs TCG"})
     cpu = choose_cpu(arch, qemu, accel.name)
     return Machine(arch.name, qemu, cpu, accel, smp, mem_mb, cmdline, replay, turns=turns)
+
+
+def richest(machine: Machine) -> Machine:
+    """Return the machine with every feature that QEMU can give it, where that is up to us.
+
+    Not what everything runs on: QEMU's `max` differs from release to release.
+    """
+    if machine.accel.name != "tcg" or RICHEST not in machine.qemu.cpus:
+        return machine
+    return replace(machine, cpu=RICHEST, rich=True)
 
 
 def append_line(machine: Machine, boot: Path | None = None) -> str:
@@ -126,6 +139,7 @@ def argv(
     channel: the file that receives the result channel.
     """
     arch = get_arch(machine.arch)
+    more = (*arch.machine_args, *(arch.rich_args if machine.rich else ()))
     if console_log:
         stdio = f"stdio,id=con,signal=off,logfile={_quoted(console_log)},logappend=off"
         serial = ["-chardev", stdio, "-serial", "chardev:con"]
@@ -138,7 +152,7 @@ def argv(
     return [
         *(str(machine.qemu.path), "-nodefaults", "-no-user-config", "-display", "none"),
         "-no-reboot",
-        *("-machine", ",".join((arch.machine, *arch.machine_args)), "-cpu", machine.cpu),
+        *("-machine", ",".join((arch.machine, *more)), "-cpu", machine.cpu),
         # One socket a CPU: SeaBIOS lists only the first CPU of a package in its MP table.
         *("-smp", f"{machine.smp},sockets={machine.smp},cores=1,threads=1"),
         *("-m", f"{machine.mem_mb}M", *_accel(machine), *_rtc(machine)),

@@ -55,6 +55,7 @@ class Suite:
     timeout: seconds on a machine of native speed.
     brought_by_series: the unpatched tree does not have it, so that nothing of it is known there.
     own_limits: its cases have time limits of their own, which a slow host misses now and then.
+    rich: its machine has what CPUs and boards can have, protection keys and memory tags included.
     picks: its program is kselftest_harness's, which runs single cases; of others all are run.
     about_files: patterns, as fnmatch has them, of the kernel's files that it looks at.
     tests: the same of the selftests' sources that it is built of.
@@ -67,6 +68,7 @@ class Suite:
     brought_by_series: bool = False
     own_limits: bool = False
     picks: bool = False
+    rich: bool = False
     about_files: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
     slow_boot: float = 0.0  # seconds that its kernel may take to boot, 0 for the usual
@@ -158,6 +160,14 @@ SUITES: dict[str, Suite] = {
             timeout=30,
             about="every argument, with the kernel stopped in the midst of its read of it",
             about_files=_SECCOMP,
+        ),
+        Suite(
+            "model",
+            f"{PROGRAMS}/pinmodel",
+            timeout=30,
+            about="walks over a model of notification and snapshot, and what memory can be",
+            about_files=_SECCOMP,
+            rich=True,
         ),
         Suite(
             "pin_args",

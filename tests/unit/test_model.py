@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The model's words and its suite."""
+
+from __future__ import annotations
+
+import re
+
+from pinrace.arches import ARCHES
+from pinrace.paths import ROOTFS
+from pinrace.suites.suite import SUITES
+
+MODEL = ROOTFS / "pinmodel"
+NAME = re.compile(r'^\t+(?:\{ )?"(\w+ [^"%]+)", (?:check|\.)', re.MULTILINE)
+
+
+def events() -> set[str]:
+    """The events that model.h knows."""
+    header = (MODEL / "model.h").read_text()
+    body = header[header.index("enum op {") : header.index("NR_OPS")]
+    return set(re.findall(r"\bOP_[A-Z_]+\b", body))
+
+
+def test_every_event_has_a_name_and_a_family_or_is_drawn() -> None:
+    words = (MODEL / "words.c").read_text()
+    named = dict(re.findall(r'\[(OP_[A-Z_]+)\] = "([a-z-]+)"', words))
+    assert len(events()) > 40
+    assert events() == named.keys()
+    whose = [name for op, name in named.items() if op != "OP_CLOSE"]
+    assert len(set(whose)) == len(whose)
+
+
+def test_every_case_names_its_statement() -> None:
+    """What stands first in a case's name is what KTAP's reader sorts by."""
+    names: list[str] = []
+    for source in MODEL.glob("*.c"):
+        names += re.findall(
+            r'^\t\{?\s*"(\w+ [^"%]+)", (?:check|\.|killable)', source.read_text(), re.M
+        )
+    assert len(names) > 40
+    assert all(re.match(r"C[0-9]+ ", name) for name in names)
+
+
+def test_its_machine_has_keys_and_tags() -> None:
+    assert [suite.name for suite in SUITES.values() if suite.rich] == ["model"]
+    assert ARCHES["arm64"].rich_args == ("mte=on",)
