@@ -337,6 +337,13 @@ def test_a_flood_of_one_hides_no_other() -> None:
     ]
 
 
+def test_reports_without_an_end_do_not_pile_up() -> None:
+    """A log of a million such lines is read in one go, which takes days if each waits for all."""
+    head = "WARNING: CPU: 0 PID: 1 at fs/qed.c:5 qed_{}+0x1/0x2"
+    lines = [head.format(chr(97 + i % 26) * (1 + i // 26 % 20)) for i in range(4_000)]
+    assert len(find(log(lines, step=0.000001))) == load_rules().kept + 1
+
+
 LONG = 1 << 20
 
 

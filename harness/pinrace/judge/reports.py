@@ -22,6 +22,7 @@ _ON_CPU = re.compile(r"(?:CPU: |CPU#|NMI backtrace for cpu |LOCKUP on cpu )(\d+)
 _CPU_LINE = re.compile(r"CPU: (\d+) (?:UID: \d+ )?PID: \d+ ")
 _HEAD_LINES = 30  # of a report, within which its first stack begins
 _SKEW = 1.0  # seconds that the clocks of two CPUs may differ
+_AT_ONCE = 4  # reports that are open in a stream; a guest has two CPUs, and each may nest one
 _ASKING = 8  # reports that may wait for the stacks of other CPUs at once
 _STARTS_INIT = ("Run ", "  with ", "    ", "Failed to ", "Starting init")
 _ATTACHED = re.compile(r"NMI backtrace for cpu \d+|Backtrace for cpu \d+")
@@ -132,6 +133,7 @@ class Cutter:
         """Open a report; what is under it goes on behind its end, if it is one that has an end."""
         if stream.open and not stream.open[-1].goes_on:
             self._drop(stream, stream.open[-1:])
+        self._drop(stream, stream.open[: max(0, len(stream.open) - _AT_ONCE + 1)])
         new.fed = self._count
         on = _ON_CPU.search(new.last.text[:WIDTH])
         new.cpu = on[1] if on else ""
