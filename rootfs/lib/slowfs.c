@@ -124,7 +124,7 @@ static void server(int dev)
 
 		while (fs->let_go && nr_kept)
 			found(dev, kept[--nr_kept], LINK);
-		if (poll(&pfd, 1, 5) <= 0)
+		if (poll(&pfd, 1, 10) <= 0)
 			continue;
 		memset(in.bytes, 0, 512);
 		if (read(dev, in.bytes, sizeof(in.bytes)) > 0)

@@ -72,7 +72,7 @@ static const struct family families[] = {
 		},
 	},
 	{
-		"C4 signals, stops and runs", .length = 5,
+		"C4 signals, stops and runs", .length = 4,
 		.events = {
 			ONE(OP_RECV, A), ONE(OP_PIN, A), ONE(OP_CP, A), ONE(OP_DENY, A),
 			ONE(OP_SIG_RESTART, A), ONE(OP_SIG_INTR, A), ONE(OP_SIG_STOP, A),

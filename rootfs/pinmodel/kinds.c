@@ -153,8 +153,8 @@ bool await_int(_Atomic int *word, int at_least, int ms)
 {
 	uint64_t limit = now_ns() + ms * 1000000ull;
 
-	while (*word < at_least && now_ns() < limit)
-		usleep(500);
+	for (unsigned int us = 200; *word < at_least && now_ns() < limit; us = us < 5000 ? 2 * us : us)
+		usleep(us);
 	return *word >= at_least;
 }
 
@@ -179,6 +179,7 @@ char task_state(pid_t pid)
 bool await_gone(pid_t pid, int ms)
 {
 	uint64_t limit = now_ns() + ms * 1000000ull;
+	unsigned int wait_us = 500;
 
 	do {
 		char state;
@@ -187,7 +188,8 @@ bool await_gone(pid_t pid, int ms)
 		state = task_state(pid);
 		if (state == 'X' || state == 'Z')
 			return true;
-		usleep(1000);
+		usleep(wait_us);
+		wait_us = wait_us < 20000 ? 2 * wait_us : 20000;
 	} while (now_ns() < limit);
 	return false;
 }

@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from pinrace.arches import ARCHES
 from pinrace.paths import ROOTFS
+from pinrace.suites import ktap
 from pinrace.suites.suite import SUITES
+from pinrace.values import CaseStatus
 
+GOLDEN = Path(__file__).parents[1] / "golden"
 MODEL = ROOTFS / "pinmodel"
 NAME = re.compile(r'^\t+(?:\{ )?"(\w+ [^"%]+)", (?:check|\.)', re.MULTILINE)
 
@@ -38,6 +42,18 @@ def test_every_case_names_its_statement() -> None:
         )
     assert len(names) > 40
     assert all(re.match(r"C[0-9]+ ", name) for name in names)
+
+
+def test_a_run_on_a_broken_kernel_says_which_statement_and_which_walk() -> None:
+    """The output of a guest whose kernel had the first version of the series."""
+    cases = ktap.parse((GOLDEN / "x86_64-model.ktap").read_text()).flatten()
+    bad = {case.name: "\n".join(case.lines) for case in cases if case.status is CaseStatus.FAIL}
+    assert len(cases) == 74
+    assert not any(case.status is CaseStatus.ERROR for case in cases)
+    assert {name.split()[0] for name in bad} == {"C3", "C4", "C5", "C8", "C16", "C23"}
+    walks = [line for text in bad.values() for line in text.splitlines() if "# walk:" in line]
+    assert "# walk: path A.recv-late B.deny A.fail" in walks
+    assert "EAGAIN" in bad["C23 all memory that may be locked is used up"]
 
 
 def test_its_machine_has_keys_and_tags() -> None:
