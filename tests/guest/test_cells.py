@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +20,7 @@ from pinrace.engine.baseline import run_baseline
 from pinrace.engine.build import Lab
 from pinrace.engine.cell import judge_cell, run_cell
 from pinrace.engine.confirm import confirm
+from pinrace.errors import Exit
 from pinrace.guest.machine import get_machine
 from pinrace.judge.symbolize import symbolize
 from pinrace.judge.verdict import Ending, judge
@@ -112,3 +117,38 @@ def test_a_native_program_is_no_compat_cell(get_lab: GetLab, tmp_path: Path) -> 
     assert not outcome.evidence.abi_ok
     result = judge(disguised, outcome.evidence, outcome.cases, outcome.splats)
     assert result.verdict is Verdict.MISS
+
+
+def pinrace(*words: str, runs: Path) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "pinrace", *words]
+    environment = os.environ | {"PINRACE_RUNS": str(runs)}
+    return subprocess.run(argv, capture_output=True, text=True, check=False, env=environment)
+
+
+@pytest.mark.cells
+def test_the_line_again_has_that_very_failure_again(tmp_path: Path) -> None:
+    """These kernels have no uprobes, which is a failure where nothing is compared with."""
+    runs = tmp_path / "runs"
+    runs.mkdir(mode=0o700)
+    where = ["--series", "none", "--abi", "x86_64", "--suite", "seccomp_bpf"]
+    first = pinrace("test", *where, "-k", "uprobe_default_allow", runs=runs)
+    assert first.returncode == Exit.KERNEL, first.stdout
+    (line,) = re.findall(r"^ +again +pinrace (.*)$", first.stdout, re.MULTILINE)
+    second = pinrace(*shlex.split(line), runs=runs)
+    assert second.returncode == Exit.KERNEL, second.stdout
+    said = [
+        re.findall(r"^.*uprobe_default_allow: .*$", one.stdout, re.M) for one in (first, second)
+    ]
+    assert said[0] == said[1]
+    assert said[0]
+
+
+@pytest.mark.cells
+def test_a_case_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    runs.mkdir(mode=0o700)
+    for suite in ("smoke", "seccomp_bpf"):
+        where = ["--series", "none", "--abi", "x86_64", "--suite", suite]
+        done = pinrace("test", *where, "-k", "nosuch", runs=runs)
+        assert done.returncode == Exit.USAGE, done.stdout
+        assert f"no case of {suite} matches 'nosuch'" in done.stderr

@@ -6,17 +6,19 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from pinrace.engine import baseline, confirm
+from pinrace.engine import baseline, confirm, pool
 from pinrace.engine.cell import Bench, Outcome, judge_cell
 from pinrace.errors import InfrastructureError
 from pinrace.host.load import IDLE, Load, watch
 from pinrace.judge.verdict import Ending, Evidence
+from pinrace.runs.journal import Run
 from pinrace.values import CaseResult, CaseStatus, Cell, Mark, Splat, Verdict
 
 CELL = Cell("x86_64", "x86_64", "plain", "seccomp_bpf")
@@ -240,3 +242,13 @@ def test_the_host_is_measured() -> None:
     assert (load.qemu, load.stopped) == (1.5, 0.0)
     assert load.seconds >= 0
     assert 0 <= load.steal <= 1
+
+
+def test_an_exception_of_ours_is_a_miss_of_its_cell(tmp_path: Path) -> None:
+    future: Future[Outcome] = Future()
+    future.set_exception(OverflowError("int too large to convert"))
+    record = cast(Run, SimpleNamespace(cell_folder=lambda _: tmp_path))
+    task = cast(pool.Task, SimpleNamespace(cell=CELL))
+    result = pool._judged(task, record, future, None, only="", asked=None)
+    assert result.verdict is Verdict.MISS
+    assert "OverflowError: int too large" in result.reason

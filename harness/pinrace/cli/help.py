@@ -52,7 +52,8 @@ The tree's own lx- commands need --config DEBUG_INFO_REDUCED=n, which is another
 1    the kernel under test failed: a new failure, a splat, a panic, a hang
 2    usage: you asked for something that is not there or contradicts itself
 3    build: the series does not apply, the configuration is refused, make fails
-4    could not run: a tool, the host, QEMU or pinrace itself; no word on the kernel
+4    no word on the kernel: a tool, the host, QEMU or pinrace itself could not do its part (MISS),
+     or a cell that ran leaves it open (INCONCLUSIVE)
 130  interrupted; what was finished is kept""",
     "trust": """\
 what          runs where, and what contains it

@@ -82,7 +82,7 @@ def _show(folder: Path, *, as_json: bool) -> int:
         print(json.dumps({**_facts(folder), "cells": cells}, indent=2))
         return summary.exit_code(results)
     ui.say(f"{folder.name}  {' '.join(manifest['argv'])}")
-    summary.show(results, ui.out, commands.read(manifest))
+    summary.show(results, ui.out, commands.shown(manifest))
     return summary.exit_code(results)
 
 

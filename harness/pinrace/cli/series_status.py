@@ -140,7 +140,7 @@ def _row(tree: Tree, series: Series, todo: batch.Batch, args: argparse.Namespace
         return replace(row, builds="NO", notes=(*row.notes, str(error)), code=Exit.BUILD)
     except InfrastructureError as error:
         return replace(row, builds="cannot", notes=(*row.notes, str(error)), code=Exit.INFRA)
-    summary.show(results, ui.out, commands.read(record.manifest))
+    summary.show(results, ui.out, commands.shown(record.manifest))
     code = summary.exit_code(results)
     said = f"{_WORDS[code]}: {summary.sentence(results)}"
     return replace(row, builds="yes", tests=said, code=code)

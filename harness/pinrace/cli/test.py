@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         ),
         ["pinrace", *args.words],
     )
-    summary.show(results, ui.out, commands.read(record.manifest))
+    summary.show(results, ui.out, commands.shown(record.manifest))
     code = summary.exit_code(results)
     where = _report(record.folder)
     ui.say(f"exit {int(code)}: see pinrace help exits · results in {where}")

@@ -290,7 +290,7 @@ def _judged(task: pool.Task, future: Future[TortureResult], shared: _Work) -> To
     folder: Path = shared.ask.record.cell_folder(cell)
     try:
         result = future.result()
-    except (InfrastructureError, OSError) as error:
+    except Exception as error:  # one odd record ends no other cell
         result = missed(error, folder)
     failed, replay = result.verdict is Verdict.FAIL, bool(task.patched.machine.replay)
     if failed and replay and not shared.stop.is_set():

@@ -27,6 +27,7 @@ class Again:
 
     build: tuple[str, ...] = ()  # options of `pinrace build`, and of `pinrace test` too
     test: tuple[str, ...] = ()  # those of `pinrace test` alone
+    whole: str = ""  # the line that repeats all cells, where none repeats one
 
 
 def replay(token: str, tree: PatchedTree, asked: Request | None = None) -> str:
@@ -89,6 +90,13 @@ def read(manifest: Mapping[str, Any]) -> Again | None:
         return None
 
 
+def shown(manifest: Mapping[str, Any]) -> Again | None:
+    """Return what to show of it: where no line repeats one cell, the command line of the run."""
+    argv = manifest.get("argv")
+    whole = shlex.join(map(str, argv)) if isinstance(argv, list | tuple) and argv else ""
+    return read(manifest) or (Again(whole=whole) if whole else None)
+
+
 def rebuild(cell: Cell, how: Again) -> str:
     """Return the line that builds what a cell runs on."""
     return shlex.join(["pinrace", "build", *how.build, *_where(cell)])
@@ -96,6 +104,8 @@ def rebuild(cell: Cell, how: Again) -> str:
 
 def rerun(cell: Cell, how: Again, *, only: Sequence[CaseResult] = ()) -> str:
     """Return the line that runs a cell again; `only` is a case to pick, if it is just one."""
+    if how.whole:
+        return how.whole
     if cell.suite == TORTURE:
         return shlex.join(["pinrace", "torture", *how.build, *_where(cell), *how.test])
     if cell.suite == BOOT:

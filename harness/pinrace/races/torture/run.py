@@ -11,7 +11,7 @@ from threading import Event
 from pinrace.arches import ABIS, Abi
 from pinrace.deadline import Deadline
 from pinrace.engine.cell import BOOT_SECONDS, Bench, check_abi, find_splats
-from pinrace.errors import InfrastructureError
+from pinrace.errors import InfrastructureError, said
 from pinrace.guest.boot import REPLAY_SLOWER, Limits, run_guest
 from pinrace.guest.channel import Record
 from pinrace.guest.machine import SEQUENTIAL, Machine
@@ -164,7 +164,7 @@ def result(
 
 def missed(error: Exception, folder: Path) -> TortureResult:
     """Return the result of a guest that could not be run."""
-    why = f"could not be run: {error}"
+    why = f"could not be run: {said(error)}"
     return TortureResult(Verdict.MISS, why, (), 0, {}, {}, (), 0.0, folder)
 
 
