@@ -122,7 +122,8 @@ def test_the_kept_races_compile_without_a_warning(abi: str, name: str, tmp_path:
 def test_a_new_race_compiles(tmp_path: Path) -> None:
     scaffold.new(tmp_path / "mine", "sides", source=None, plant=None)
     race = folder.load(tmp_path / "mine")
-    sources = [race.folder / "race.c", *(ROOTFS / s for s in LIBRARY), ROOTFS / "lib/race/main.c"]
+    sources = [race.folder / "race.c", *(ROOTFS / s for s in LIBRARY)]
+    sources += [ROOTFS / "lib/race/race.c", ROOTFS / "lib/race/main.c"]
     include = ["-I", ROOTFS / "lib", "-I", ROOTFS / "lib/race"]
     out = ["-O1", "-pthread", "-o", tmp_path / "race"]
     subprocess.run(["gcc", *SIDES_CFLAGS, "-Werror", *include, *sources, *out], check=True)

@@ -217,17 +217,22 @@ static void behind_gate(const struct race *race)
 	sem_post(&done_b);
 }
 
-void meet_other(const struct race *race, enum race_side side)
+void meet_wait(enum race_side side)
 {
 	const struct timespec wait = { .tv_nsec = sleep_ns };
 
-	if (meeting == GATE && side == RACE_B) {
-		behind_gate(race);
-		return;
-	}
 	if (meeting == SPIN)
 		spin(spins[side]);
 	if (meeting == TIMER)
 		nanosleep(&wait, NULL);
+}
+
+void meet_other(const struct race *race, enum race_side side)
+{
+	if (meeting == GATE && side == RACE_B) {
+		behind_gate(race);
+		return;
+	}
+	meet_wait(side);
 	(side == RACE_B ? race->b : race->c)();
 }

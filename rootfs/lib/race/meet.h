@@ -18,6 +18,7 @@ void meet_prepare(const struct race *race);	/* once, before there are threads */
 void meet_draw(void);				/* for each round, also those that are skipped */
 void meet_open(const struct race *race);	/* before each round */
 void meet_a(void);				/* side a, right before its operation */
+void meet_wait(enum race_side side);	/* another one, so too; not behind a gate */
 void meet_other(const struct race *race, enum race_side side);	/* another side's whole part */
 
 #endif

@@ -1,12 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/*
- * The rounds of a race, for a debugger that holds CPUs, or without one.
- *
- * A system call that fails anyway, getpgid() of a number that is no process,
- * tells a debugger where a side is: it sees the number in a register of
- * find_task_by_vpid(). When it replaces the number by that of a process, it has
- * said something: at MARK_HELLO that it is there, at MARK_NEXT that it is enough.
- */
+/* The rounds of a race, for a debugger that holds CPUs, or without one. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -27,14 +20,7 @@
 #include "marks.h"
 #include "meet.h"
 #include "pinrace.h"
-
-#define MAGIC		0x5a000000
-#define MAX_ERR		63
-#define LOST		(1 << 19)
-
-/* The same numbers as in harness/pinrace/races/preempt/stage.py. */
-enum mark { MARK_NEXT = 1, MARK_READY_A, MARK_READY_B, MARK_DONE_A, MARK_DONE_B, MARK_END,
-	    MARK_HELLO, MARK_READY_C, MARK_DONE_C };
+#include "tell.h"
 
 static const enum mark ready[] = { MARK_READY_A, MARK_READY_B, MARK_READY_C };
 static const enum mark done[] = { MARK_DONE_A, MARK_DONE_B, MARK_DONE_C };
@@ -46,66 +32,18 @@ struct shared {
 	pid_t pids[RACE_SIDES];
 };
 
-struct race_said race_said;
-
 static const struct race *race;
 static struct shared *shared;
-
-void race_die(const char *what)
-{
-	printf("Bail out! %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-void race_use_cpu(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set))
-		race_die("sched_setaffinity");
-}
 
 pid_t race_pid(enum race_side side)
 {
 	return shared->pids[side];
 }
 
-static bool mark(enum mark kind, unsigned int what)
-{
-	return meeting == HELD &&
-	       syscall(SYS_getpgid, (pid_t)(MAGIC | kind << 20 | what)) >= 0;
-}
-
 static void wait_for(sem_t *sem)
 {
 	while (sem_wait(sem))
 		;
-}
-
-/* ---- what the kernel reports of itself ---- */
-
-static long long number_of(int fd)
-{
-	char text[32] = "";
-
-	return fd >= 0 && pread(fd, text, sizeof(text) - 1, 0) > 0 ? atoll(text) : 0;
-}
-
-/* A number that changes when the kernel reports something. */
-static long long reports(void)
-{
-	static int count = -2, taint = -1;
-	const char *wanted = getenv("RACE_REPORTS");
-
-	if (count == -2) {
-		count = open("/sys/kernel/warn_count", O_RDONLY | O_CLOEXEC);
-		taint = open("/proc/sys/kernel/tainted", O_RDONLY | O_CLOEXEC);
-		if (wanted && *wanted == '0')
-			count = taint = -1;
-	}
-	return number_of(count) + (number_of(taint) << 32);
 }
 
 /* ---- the sides ---- */
@@ -199,11 +137,6 @@ static void reap(void)
 
 /* ---- rounds ---- */
 
-static unsigned int small(int err)
-{
-	return err < 0 || err > MAX_ERR ? MAX_ERR : err;
-}
-
 static void meet_once(void)
 {
 	if (meeting == CONTROL) {
@@ -219,7 +152,7 @@ static void meet_once(void)
 /* Returns what was lost, or NULL. */
 static const char *one_round(unsigned int number)
 {
-	long long before = reports();
+	long long before = race_reports();
 	const char *why;
 
 	race_said = (struct race_said){ .what = '-' };
@@ -230,14 +163,9 @@ static const char *one_round(unsigned int number)
 	meet_once();
 	why = race->check ? race->check() : NULL;
 	reap();
-	if (!why && reports() != before)
+	if (!why && race_reports() != before)
 		why = "the kernel reported something";
-	if (meeting == HELD || why)
-		rec("hold round=%u scenario=%s violated=%d what=%c a=%d b=%d why=%s", number,
-		    race->name ? race->name : "race", !!why, race_said.what, race_said.a,
-		    race_said.b, why ? why : "");
-	mark(MARK_END, (why ? LOST : 0) | race_said.what << 12 | small(race_said.a) << 6 |
-	     small(race_said.b));
+	tell_round(race->name ? race->name : "race", number, why);
 	return why;
 }
 
@@ -255,15 +183,13 @@ static void meet_rounds(unsigned int rounds, time_t seconds, unsigned int skip)
 	clock_gettime(CLOCK_MONOTONIC, &began);
 	for (number = 0; number < rounds && !why; number++) {
 		call_mark(number);
-		if (number && (!(number & (number - 1)) || !(number % 1024)))
-			rec("meet rounds=%u", number);
+		tell_so_far(number);
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		if (seconds && now.tv_sec - began.tv_sec >= seconds)
 			break;
 		why = one_round(number);
 	}
-	rec("race rounds=%u kept=%u lost=%d denied=0 broken=0 first_lost=%d", number,
-	    number - !!why, !!why, why ? (int)number - 1 : -1);
+	tell_rounds(number, why);
 }
 
 static void make_shared(void)

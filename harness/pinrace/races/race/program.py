@@ -12,6 +12,7 @@ The files of others are compiled as they are: without our options and without wa
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,13 +32,14 @@ from pinrace.values import Job
 PLACE = "/pinrace/race"  # in the guest
 NAME = "race"
 DEBUG = "race.debug"  # the same with symbols and lines, for gdb
-LIBRARY = ("lib/race/race.c", "lib/race/meet.c", "lib/marks.c", "lib/pinrace.c")
+LIBRARY = ("lib/race/meet.c", "lib/race/tell.c", "lib/marks.c", "lib/pinrace.c")
 WAYS = ("naive", "spin", "timer", "gate", "control")
 PLAIN_CFLAGS = ("-O2", "-static", "-pthread", "-Wl,--build-id=none")
 # Of a race on our library: as the guest's own programs, with warnings that are no errors.
 SIDES_CFLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64", "-Wall", "-Wextra")
 SLACK = 60.0  # native seconds for what a job does beside its rounds
 MANY = 100_000_000  # rounds: the time ends it before
+_NAMES = ("RACE_MODE", "RACE_SEED", "RACE_ROUNDS", "RACE_SECONDS", "RACE_SKIP")  # for LTP's tests
 _JOB = re.compile(rf"({'|'.join(WAYS)})-(\d+)(?:\+(\d+))?(?:-(\d+)s)?|run")
 
 
@@ -62,7 +64,8 @@ class Built:
     @property
     def env(self) -> tuple[tuple[str, str], ...]:
         """What the program is told beside its words."""
-        return () if self.race.lost.reports else (("RACE_REPORTS", "0"),)
+        theirs = ltp.ENV if self.race.kind == "ltp" else ()
+        return theirs if self.race.lost.reports else (*theirs, ("RACE_REPORTS", "0"))
 
     def held(self) -> Program:
         """Return it as what holds are played in; UserError for a program without rounds."""
@@ -120,12 +123,16 @@ def build(race: Race, abi: Abi, include: Path, *, ltp_tree: Path | None = None) 
     )
 
     def fill(draft: Path) -> None:
-        objects = _objects(race, abi, include, draft, tree)
+        theirs = ltp.library(tree, abi) if tree else None
+        objects = _objects(race, abi, include, draft, theirs)
         link: list[str | Path] = [f"{abi.cross}gcc", *PLAIN_CFLAGS, *objects, "-o", draft / DEBUG]
+        if theirs:
+            shutil.copyfile(theirs / "libltp.a", draft / "libltp.a")
+            link += [draft / "libltp.a", "-lrt"]
         _run(link, race, abi, draft)
         _run([f"{abi.cross}strip", "-s", "-o", draft / NAME, draft / DEBUG], race, abi, draft)
         check_program(draft / NAME, abi)
-        for path in objects:
+        for path in (*draft.glob("*.a"), *objects):
             path.unlink()
 
     return Built(race, abi, store.make("races", key, fill))
@@ -144,7 +151,7 @@ def _objects(race: Race, abi: Abi, include: Path, draft: Path, tree: Path | None
         if race.kind == "sides":
             flags = [*SIDES_CFLAGS, *ours]
         elif tree:
-            flags = ["-w", *ltp.flags(tree, race)]
+            flags = ["-w", *ltp.flags(tree)]
         line: list[str | Path] = [
             *gcc,
             *flags,
@@ -157,7 +164,8 @@ def _objects(race: Race, abi: Abi, include: Path, draft: Path, tree: Path | None
         _run(line, race, abi, draft, cwd=race.folder)
         objects.append(out)
     if race.by_rounds:
-        more = (*LIBRARY, *(("lib/race/main.c",) if race.kind == "sides" else ltp.LIBRARY))
+        rounds = ("lib/race/race.c", "lib/race/main.c")
+        more = (*LIBRARY, *(rounds if race.kind == "sides" else ltp.LIBRARY))
         for source in more:
             out = draft / f"lib-{Path(source).stem}.o"
             flags = [*userspace.CFLAGS, "-g", *ours, f"-ffile-prefix-map={ROOTFS}=rootfs"]

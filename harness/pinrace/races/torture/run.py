@@ -14,7 +14,7 @@ from pinrace.engine.cell import BOOT_SECONDS, Bench, check_abi, find_splats
 from pinrace.errors import InfrastructureError, said
 from pinrace.guest.boot import REPLAY_SLOWER, Limits, run_guest
 from pinrace.guest.channel import Record
-from pinrace.guest.machine import SEQUENTIAL, Machine
+from pinrace.guest.machine import SEQUENTIAL, UNORDERED, Machine
 from pinrace.guest.outcome import GuestRun
 from pinrace.judge import blame, splats
 from pinrace.judge.ending import End
@@ -127,7 +127,7 @@ def _notes(told: Told, machine: Machine) -> tuple[str, ...]:
             SEQUENTIAL,
         )
     tcg = machine.accel.name == "tcg"
-    return ("under TCG: says nothing about missing memory barriers",) if tcg else ()
+    return (UNORDERED,) if tcg else ()
 
 
 def result(
