@@ -19,6 +19,7 @@ from pinrace.errors import InfrastructureError
 from pinrace.host.load import IDLE, Load, watch
 from pinrace.judge.verdict import Ending, Evidence
 from pinrace.runs.journal import Run
+from pinrace.suites.brought import Brought
 from pinrace.values import CaseResult, CaseStatus, Cell, Mark, Splat, Verdict
 
 CELL = Cell("x86_64", "x86_64", "plain", "seccomp_bpf")
@@ -41,7 +42,10 @@ MACHINE = SimpleNamespace(
 BENCH = cast(
     Bench,
     SimpleNamespace(
-        kernel=SimpleNamespace(digest="k"), image=SimpleNamespace(digest="i"), machine=MACHINE
+        kernel=SimpleNamespace(digest="k"),
+        image=SimpleNamespace(digest="i"),
+        machine=MACHINE,
+        brought=Brought(),
     ),
 )
 
