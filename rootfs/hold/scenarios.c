@@ -252,6 +252,11 @@ static const char *check_torn(struct round *r)
 	return r->a.err ? "PIN_ARGS failed" : continue_on(r, &r->a);
 }
 
+static const char *check_taken(struct round *r)
+{
+	return r->b.err ? "PIN_ARGS failed" : continue_on(r, &r->b);
+}
+
 static const char *answered(struct round *r, char expected)
 {
 	const char *why;
@@ -425,6 +430,7 @@ const struct scenario scenarios[] = {
 	{ .name = "plain", .a = open_a, .b = flip, .check = check_kept, .alone = true },
 	{ .name = "torn", .a = pin_a, .b = flip, .check = check_torn, .again = true,
 	  .gate_in_answer = true },
+	{ .name = "taken", .a = flip, .b = pin_b, .check = check_taken, .again = true },
 	{ .name = "reply", .a = pin_a, .b = reply_b,
 	  .check = check_reply, .again = true },
 	{ .name = "deny", .a = pin_a, .b = deny_b, .check = check_deny, .again = true },
