@@ -59,7 +59,11 @@ def with_selftest(series: Series, own: Series) -> Series:
     """
     if any(SELFTEST.encode() in patch.read_bytes() for patch in series.patches):
         return series
-    tests = tuple(patch for patch in own.patches if _only_tests(patch))
+    tests = tuple(
+        patch
+        for patch in own.patches
+        if _only_tests(patch) and SELFTEST.encode() in patch.read_bytes()
+    )
     if not tests:
         raise UserError(f"{own.name} has no patch that only adds tests, to lay over {series.name}")
     patches = (*series.patches, *tests)
