@@ -89,6 +89,8 @@ static void *hog(void *arg)
 /* The task: its first call is denied, the second one is what this is about. */
 static void call_twice(void)
 {
+	/* Closing it shall close the last one. */
+	close(listener);
 	run_on(0);
 	syscall(__NR_getppid);
 	_exit(syscall(__NR_getppid) >= 0 ? 0 : errno == ENOSYS ? 3 : 4);
