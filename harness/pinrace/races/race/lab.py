@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -60,6 +61,16 @@ class RaceLab:
     fixed: Side | None
     images: dict[str, Image]
     programs: dict[str, Built]
+    series: str | None = None  # what the broken kernel has in place of the plant
+
+    def replay_line(self, token: object) -> str:
+        """Return the command that replays a token."""
+        words = ["pinrace", "repro", "--race", str(self.race.folder), str(token)]
+        words += ["--series", self.series] if self.series is not None else []
+        own = [option for option in self.asked.extra if option not in self.race.need]
+        words += [word for option in own for word in ("--config", option)]
+        words += [f"--llvm={self.asked.llvm}"] if self.asked.llvm else []
+        return shlex.join(words)
 
     def bench(self, abi: str, folder: Path, *, fixed: bool = False) -> Bench:
         """Return what the ways run on, on one ABI."""
@@ -154,7 +165,8 @@ def prepare(
             raise UserError("with the fix the tree is the same as without it")
         good = Side(good_tree, build.kernels_of(good_tree, asked))
     broken = Side(broken_tree, build.kernels_of(broken_tree, asked))
-    return RaceLab(race, asked, broken, good, build.images_of(bare, asked.abis), programs)
+    images = build.images_of(bare, asked.abis)
+    return RaceLab(race, asked, broken, good, images, programs, series)
 
 
 def prepare_tree(race: Race, wanted: Wanted, series: Series | None) -> RaceLab:

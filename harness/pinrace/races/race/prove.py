@@ -151,7 +151,7 @@ class Prover:
         ]
         same = again.count(small.fingerprint)
         text = f"{_went(tried)}; smallest: {_rounds(small)} of {runs} tried; {same}/{times} replays"
-        more = (self._line(token),)
+        more = (self._lab.replay_line(token),)
         row = Row("broken", SEEDS, text, same == times, tried.cpu, str(token), more, lost=True)
         self._add(row)
 
@@ -177,7 +177,7 @@ class Prover:
             bench.race, lab, found.hold, found.verdict, tree=bench.tree, patched=bench.patched
         )
         text = f"{_went(tried)} under {found.hold}; {same}/{times} replays"
-        more = [self._line(token)]
+        more = [self._lab.replay_line(token)]
         if span:
             more += [f"loses at {tried.found.hold.moves[0].side}.{span}"]
             more += [f"  from  {span.first_line}"] if span.first_line else []
@@ -186,9 +186,6 @@ class Prover:
             "broken", HOLDS, text, same == times, tried.cpu, str(token), tuple(more), lost=True
         )
         self._add(row)
-
-    def _line(self, token: object) -> str:
-        return f"pinrace repro --race {self._lab.race.folder} {token}"
 
     # ---- with it ----
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from pinrace import ui
 from pinrace.arches import get_abi
 from pinrace.errors import Exit, UserError
+from pinrace.paths import KERNEL
 from pinrace.races.preempt import hunt as hunts
 from pinrace.races.preempt import token as hold_tokens
 from pinrace.races.race import lab as labs
@@ -88,12 +89,13 @@ def _bench(race: Race, token: RaceToken | RaceHoldToken, args: argparse.Namespac
         insecure=args.insecure,
         ltp=args.ltp,
     )
-    lab = labs.prepare(race, wanted)
+    named = None if args.series == str(KERNEL / "pin-args") else args.series
+    lab = labs.prepare(race, wanted, series=named)
     have = lab.broken.tree.tree_id
     if not have.startswith(token.patched):
         raise UserError(
             f"{lab.broken.tree.label} is tree {have[:DIGITS]}, and the token's is {token.patched}",
-            hint="name the tree that it ran on: --tree",
+            hint="name the tree and the series that it ran on: --tree, --series",
         )
     return lab.bench(abi.name, Path())
 

@@ -12,7 +12,7 @@ from pinrace.arches import ABIS
 from pinrace.errors import Exit
 from pinrace.races.race import lab as labs
 from pinrace.races.race import prove, tokens, ways
-from pinrace.races.race.folder import Race, opened
+from pinrace.races.race.folder import opened
 from pinrace.races.race.lab import RaceLab, Wanted
 from pinrace.races.race.prove import Budget
 from pinrace.races.race.ways import Bench
@@ -125,13 +125,13 @@ def determinism(
         lab = labs.prepare(race, asked, series=series)
         with _record(args, lab) as record:
             same = [
-                _repeat(lab.bench(abi, record.folder / abi), job, args.seed, boots)
+                _repeat(lab, lab.bench(abi, record.folder / abi), job, args.seed, boots=boots)
                 for abi in lab.asked.abis
             ]
             return record.end(Exit.OK if all(same) else Exit.INFRA)
 
 
-def _repeat(bench: Bench, job: str, seed: int, boots: int) -> bool:
+def _repeat(lab: RaceLab, bench: Bench, job: str, seed: int, *, boots: int) -> bool:
     """Say whether an ABI's runs are the same, and the token that they have then."""
     abi = bench.abi.name
     ran = [ways.run_seed(bench, job, seed, bench.place(str(n))) for n in range(1, boots + 1)]
@@ -144,10 +144,5 @@ def _repeat(bench: Bench, job: str, seed: int, boots: int) -> bool:
             bench.race, ran[0].made, ran[0].fingerprint, tree=bench.tree, patched=bench.patched,
             abi=abi,
         )  # fmt: skip
-        ui.say(f"        {replay_line(bench.race, str(token))}")
+        ui.say(f"        {lab.replay_line(token)}")
     return same == boots and not came.missing
-
-
-def replay_line(race: Race, token: str) -> str:
-    """Return the command that replays a race's token."""
-    return f"pinrace repro --race {race.folder} {token}"
