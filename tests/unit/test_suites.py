@@ -179,7 +179,7 @@ def test_scripts_want_their_interpreter(tmp_path: Path) -> None:
     script.write_text("#!/usr/bin/env python3\n")
     assert kselftest._job(script, "/x/a.sh", "a.sh", 45, X86) == (
         None,
-        "needs /usr/bin/env python3",
+        "needs /usr/bin/env python3, which --land brings",
     )
     script.write_text("no script\n")
     assert kselftest._job(script, "/x/a.sh", "a.sh", 45, X86)[0] is None

@@ -82,7 +82,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "try": (
         ("pinrace try prog.c", "compiled for each ABI, run on both trees"),
-        ("pinrace try --series none --abi i386 prog.c -- -v", "with an argument, on one tree"),
+        ("pinrace try --series none --abi i386 prog.c --args=-v", "with an argument, on one tree"),
     ),
     "shell": (("pinrace shell --arch arm64", "Ctrl-A X ends it"),),
     "ssh": (

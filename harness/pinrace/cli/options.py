@@ -15,7 +15,7 @@ from pinrace.engine.baseline import DAYS
 from pinrace.engine.request import select
 from pinrace.errors import UserError
 from pinrace.guest.machine import Machine
-from pinrace.kbuild import kconfig
+from pinrace.kbuild import kconfig, land
 from pinrace.paths import KERNEL
 from pinrace.suites import ltp, registry
 from pinrace.suites.registry import get_suite
@@ -113,6 +113,12 @@ def cell_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FOLDER",
         help="an installed LTP, or its sources (default: $PINRACE_LTP)",
+    )
+    group.add_argument(
+        "--land",
+        action="store_true",
+        help="give guests bash, iproute2, python and their like (configs/land.toml), for tests"
+        " that are scripts",
     )
     group.add_argument(
         "-k",
@@ -221,6 +227,8 @@ def cells(asked: Request, args: argparse.Namespace) -> tuple[Cell, ...]:
         raise UserError("--repeat, --smp and --guests take numbers of 1 or more")
     if args.ltp:
         os.environ[ltp.VARIABLE] = str(args.ltp)
+    if args.land:
+        os.environ[land.VARIABLE] = "1"
     suites = [get_suite(name) for name in registry.names(args.suite or SUITES)]
     return tuple(
         Cell(get_abi(abi).arch, abi, flavor, suite.name, repeat)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "program", type=Path, help="a C source, which is linked static, a binary or a script"
     )
-    parser.add_argument("arguments", nargs="*", metavar="ARG", help="its arguments, after --")
+    parser.add_argument("--args", default="", metavar="LINE", help="its arguments, as in a shell")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     spec = OwnSuite(
         name="try",
         program=args.program.name,
-        arguments=tuple(args.arguments),
+        arguments=tuple(shlex.split(args.args)),
         cflags=tuple(args.cflags.split()),
         timeout=seconds,
         format="exit",

@@ -12,11 +12,11 @@ from functools import cache
 from pathlib import Path
 
 from pinrace import store
-from pinrace.arches import Abi
+from pinrace.arches import Abi, get_arch
 from pinrace.errors import UserError
 from pinrace.guest.machine import Machine
 from pinrace.image.cpio import Entry
-from pinrace.kbuild import collections, kconfig
+from pinrace.kbuild import collections, kconfig, land
 from pinrace.kbuild.collections import SELFTESTS, Collection
 from pinrace.kbuild.elf import is_elf
 from pinrace.kbuild.libraries import Libraries, linked
@@ -119,7 +119,8 @@ class Kselftest(Suite):
     def machine(self, usual: Machine) -> Machine:
         """Return the machine with as much memory as the collection needs."""
         needs = max(quirk(name).memory for name in _above(self.path.removesuffix("/*")))
-        return replace(usual, mem_mb=max(usual.mem_mb, needs))
+        more = land.land().memory if land.wanted() else 0
+        return replace(usual, mem_mb=max(usual.mem_mb, needs) + more)
 
 
 def pick(jobs: tuple[Job, ...], only: str) -> tuple[Job, ...]:
@@ -204,7 +205,9 @@ def _load(built: Collection, abi: Abi, extra: Quirk, above: str, one: str) -> Br
         jobs.insert(0, setup)
     for path in _programs(built.folder):
         shared.add(path)
-    files = [*_entries(built.folder), *_entries_of(shared.files)]
+    # What is of the land gives way to what a test brings itself.
+    below = land.entries(get_arch(abi.arch)) if land.wanted() else ()
+    files = [*below, *_entries(built.folder), *_entries_of(shared.files)]
     return Brought(store.digest(*(e.path for e in files), repr(jobs), built.folder.parent.name),
                 tuple(jobs), tuple(files), absent)  # fmt: skip
 
@@ -224,11 +227,20 @@ def _job(path: Path, place: str, shown: str, limit: float, abi: Abi) -> tuple[Jo
         interpreter = _interpreter(path)
         if not interpreter:
             return None, "is neither a program nor a script"
-        if interpreter[0] not in _SHELLS:
-            return None, f"needs {' '.join(interpreter)}"
+        if not _runs(interpreter, abi):
+            return None, f"needs {' '.join(interpreter)}, which --land brings"
         if not path.stat().st_mode & 0o100:
             words = (*interpreter, *words)
     return Job(shown, words, limit, cwd=where, direct=direct, records=False), ""
+
+
+def _runs(interpreter: tuple[str, ...], abi: Abi) -> bool:
+    """Whether guests have what a script's first line names."""
+    if interpreter[0] in _SHELLS:
+        return True
+    name = interpreter[1] if interpreter[0].endswith("/env") and interpreter[1:] else interpreter[0]
+    places = [name] if name.startswith("/") else [f"/bin/{name}", f"/usr/bin/{name}"]
+    return land.wanted() and any(land.has(get_arch(abi.arch), place) for place in places)
 
 
 def _interpreter(path: Path) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -216,6 +216,17 @@ class AptRoot:
         shutil.rmtree(self.folder / "cache" / "archives", ignore_errors=True)
         return facts
 
+    def closure(self, packages: Sequence[str]) -> list[tuple[str, str]]:
+        """Return name and version of packages and of all that they depend on."""
+        with store.locked(self._lock, say=self.say):
+            self._update(force=False)
+            words = ("--simulate", "--no-install-recommends", "-q")
+            said = self._apt("apt-get", "install", *words, *packages).output
+        found = parse_simulation(said)
+        if not found:
+            raise InfrastructureError(f"apt would install nothing for {' '.join(packages)}")
+        return found
+
     def _madison(self, package: str) -> list[str]:
         """Versions in the lists as they are."""
         rows = [
@@ -322,6 +333,12 @@ class AptRoot:
                 hint="look at the mirror in /etc/apt/sources.list*, then try again",
             )
         return done
+
+
+def parse_simulation(text: str) -> list[tuple[str, str]]:
+    """Return the packages, with versions, that `apt-get install --simulate` would install."""
+    found = re.findall(r"^Inst (\S+?)(?::\S+)? \((\S+) ", text, re.MULTILINE)
+    return [(name, version) for name, version in found]
 
 
 def fetch_deb(
