@@ -20,7 +20,7 @@ from pinrace.guest.outcome import GuestRun
 from pinrace.host import sockets
 from pinrace.image.cpio import Entry
 from pinrace.races.preempt.stage import Stage
-from pinrace.races.preempt.stub import Stub
+from pinrace.races.preempt.stub import Stub, StubGoneError
 from pinrace.races.preempt.symbols import Symbols
 from pinrace.suites.suite import PROGRAMS
 from pinrace.values import Image, Job, Kernel
@@ -98,6 +98,10 @@ def run_script(
             player = _Player(place / "gdb", lab, script)
             run = _boot(lab, scenario, player, folder, seconds)
         if player.playing:
+            if isinstance(player.error, StubGoneError) and (said := _gave_up(run)):
+                raise InfrastructureError(
+                    f"the guest program gave up: {said}", log=folder / "console.log"
+                ) from player.error
             if player.error:
                 raise player.error
             return run
@@ -111,6 +115,15 @@ def run_script(
         log=folder / "console.log",
         hint="pinrace boot",
     )
+
+
+def _gave_up(run: GuestRun) -> str:
+    """Return the last words of a program that ended by itself, "" when the kernel ended it."""
+    job = run.jobs[-1] if run.jobs else None
+    if job is None or not job.status:
+        return ""
+    lines = job.output.decode(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), f"exit {job.status}")
 
 
 def _boot(lab: Lab, scenario: str, player: _Player, folder: Path, seconds: float) -> GuestRun:
