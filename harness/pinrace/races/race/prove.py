@@ -339,7 +339,7 @@ def table(proofs: Sequence[Proof], *, with_fix: bool) -> str:
     lines = ["| ABI | kernel | way | | CPU s |", "|---|---|---|---|---|"]
     for proof in proofs:
         lines += [
-            f"| {proof.abi} | {row.kernel} | {row.way} | {'**not** ' if row.ok is False else ''}{row.text}"
+            f"| {proof.abi} | {row.kernel} | {row.way} | {'**not** ' * (row.ok is False)}{row.text}"
             f" | {f'{row.cpu:.1f}' if row.cpu else ''} |"
             for row in proof.rows
         ]
