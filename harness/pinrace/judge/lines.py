@@ -52,7 +52,8 @@ def split(console: str) -> Iterator[Line]:
     for number, raw in physical:
         for line, sure in _pieces(number, raw):
             if waiting and line.time is not None:
-                if latest <= (waiting.time or 0.0) <= line.time <= (waiting.time or 0.0) + _NEAR:
+                begun = waiting.time or 0.0
+                if sure and latest <= begun <= line.time <= begun + _NEAR:
                     yield waiting
                 waiting = None
             if sure:
@@ -76,7 +77,7 @@ def _pieces(number: int, raw: str) -> Iterator[tuple[Line, bool]]:
         text = raw[m.end() : min(end, m.end() + LONGEST)].rstrip()
         whole = raw[m.start() : min(end, m.start() + LONGEST)]
         line = Line(number, whole, text, float(m["time"]), m["caller"] or "")
-        yield line, m.start() == 0 or _glued(raw, m)
+        yield line, m.start() == 0 or (_glued(raw, m) and (i > 0 or not _tagged(raw, m)))
 
 
 def _glued(raw: str, stamp: re.Match[str]) -> bool:
@@ -86,3 +87,8 @@ def _glued(raw: str, stamp: re.Match[str]) -> bool:
     """
     before = raw[stamp.start() - 1 : stamp.start()]
     return before.isalnum() or before in tuple(".:;,)]}%!?")
+
+
+def _tagged(raw: str, stamp: re.Match[str]) -> bool:
+    """Whether that is how grep, syslog and the like begin a line that they quote."""
+    return raw[stamp.start() - 1] in ":)"

@@ -197,7 +197,7 @@ class Cutter:
         if not last or rule.severity != "panic":
             self._push(stream, _report(rule, m, line))
             return
-        last.panicked = True
+        last.panicked, last.over = True, False
         last.end = rule.end
         if last not in stream.open:
             self._hold(stream, last)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Rarer forms of what kernels print are found under their names; quoted old logs are not."""
+
+from __future__ import annotations
+
+import pytest
+from splat_logs import CUT, END, FATAL, log, regs, trace, warn, who
+
+from pinrace.judge.splats import deaf, find, load_rules
+
+
+def _stack(*functions: str) -> list[str]:
+    return [*who(), *trace(*functions)]
+
+
+REPORTS = {
+    "split lock": (["Oops: Split lock detected", ": 0000 [#1] SMP"], "oops"),
+    "fred": (
+        [
+            "BUG: invalid or fatal FRED event; event type 3 vector 13 error 0x0 aux 0x0",
+            "Oops: Invalid or fatal FRED event: 0000 [#1] SMP",
+        ],
+        "oops",
+    ),
+    "early": (["PANIC: early exception 0x0d IP 10:ffffffff81234567 error 0 cr2 0x0"], "oops"),
+    "key": (["BUG: key ffff888004a1c010 has not been registered!"], "lockdep"),
+    "subclass": (["BUG: looking up invalid subclass: 9"], "lockdep"),
+    "locks": (["Leaked locks on dev=0x0:0x5 ino=0x7b:"], "leak"),
+    "suppressed stall": (
+        ["rcu: INFO: rcu_preempt detected stall, but suppressed full report due to x."],
+        "rcu-stall",
+    ),
+    "suppressed expedited stall": (
+        ["rcu: INFO: rcu_preempt detected expedited stalls, but suppressed full report due to x."],
+        "rcu-stall",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_one_report_of_its_own_kind(name: str) -> None:
+    head, rule = REPORTS[name]
+    (found,) = find(log(head, who(), regs("qed_walk"), trace("qed_walk", "qed_open"), END))
+    assert found.rule == rule
+    assert "qed_walk" in found.fingerprint
+
+
+def test_words_of_a_kobject_and_their_warning_are_one() -> None:
+    why = "is not initialized, yet kobject_put() is being called."
+    words = f"kobject: '(null)' (ffff888004a1c010): {why}"
+    (found,) = find(log(CUT, words, warn("kobject_put", "qed_drop")[1:]))
+    assert found.rule == "kobject"
+    assert "qed_drop" in found.fingerprint
+
+
+def test_a_panic_behind_a_whole_report_has_its_stack() -> None:
+    panic = [
+        "Kernel panic - not syncing: kernel: panic_on_warn set ...",
+        *_stack("vpanic", "panic"),
+    ]
+    (found,) = find(log(warn("qed_drop"), panic))
+    assert (found.rule, found.panicked) == ("warn", True)
+    assert find(log(warn("qed_drop"), FATAL))[0].fingerprint == found.fingerprint
+
+
+def test_helpers_of_data_structures_do_not_fill_a_fingerprint() -> None:
+    carriers = ("xas_alloc", "xas_create", "xas_store", "__xa_store", "xa_store")
+    (one,), (other,) = (find(log(warn(*carriers, name))) for name in ("qed_add", "wip_add"))
+    assert one.fingerprint != other.fingerprint
+
+
+OFF = {
+    "DMA-API: cacheline tracking ENOMEM, dma-debug disabled": "dma-api",
+    "DMA-API: debugging out of memory error - disabled": "dma-api",
+    "ref_tracker: memory allocation failure, unreliable refcount tracker.": "ref-tracker",
+    "kfence: failed to allocate pool": "kfence",
+    "kmemleak: Kmemleak disabled without freeing internal data. Reclaim the memory": "kmemleak",
+}
+
+
+@pytest.mark.parametrize("line", OFF)
+def test_a_detector_says_that_it_is_off(line: str) -> None:
+    found = find(log(line))
+    assert OFF[line] in deaf(found)
+    assert not any(load_rules().counts(splat) for splat in found)
+
+
+@pytest.mark.parametrize(
+    "before", ["\t", "    ", "> ", "| ", "# ", "old.txt:12:", "44:", "(12)", "vm kernel: ", "+"]
+)
+def test_an_old_log_of_several_lines_is_no_report(before: str) -> None:
+    quoted = ("[   12.345678] Kernel panic - not syncing: x", "[   12.345679] Call Trace:")
+    assert find(log(*(f"raw:{before}{line}" for line in quoted))) == ()
+
+
+@pytest.mark.parametrize("before", ["waiting:", "# waiting "])
+def test_a_report_behind_a_half_line_counts_where_the_next_line_agrees(before: str) -> None:
+    first = "[   20.000000] BUG: KASAN: slab-use-after-free in qed_get+0x10/0x80"
+    (found,) = find(log(f"raw:{before}{first}", _stack("kasan_report", "qed_get")))
+    assert found.rule == "kasan"
