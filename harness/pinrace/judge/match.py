@@ -12,6 +12,8 @@ from pinrace.values import CaseResult
 # What differs between two runs of the same program: process ids, addresses, times, made-up files.
 _VARIES = re.compile(
     r"0x[0-9a-f]+"
+    r"|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"
+    r"|(?:(?<=\binode)|(?<=\bino))[ =:#-]*[0-9]{2,}|(?<=\bport)[ =:#-]*[0-9]{5}\b"
     r"|\b(?=[0-9a-f]*[0-9])[0-9a-f]{8,16}\b"
     r"|(?<=\[)[0-9]+(?=\])"
     r"|(?<=/proc/)[0-9]+|/tmp/[^\s/]+"
