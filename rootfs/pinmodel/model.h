@@ -76,7 +76,7 @@ struct state {
 	struct acting act[NR_ACTORS];
 };
 
-#define MAX_STATES	24
+#define MAX_STATES	128
 
 struct states {
 	int nr;

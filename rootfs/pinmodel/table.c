@@ -107,6 +107,33 @@ static void do_recv(const struct state *s, struct event ev, struct states *out)
 	}
 }
 
+/*
+ * Who takes the snapshot is the kernel's affair. Where T takes it, T has the
+ * CPU for that while its supervisor waits, and what was sent to it before
+ * takes effect: behind the snapshot, or in its place.
+ */
+static void let_task_run(const struct state *was, struct states *out, int first)
+{
+	static const int instead[] = { ENOENT, ESRCH, EINTR };
+	int nr = out->nr;
+	struct states then = { 0 };
+
+	if (!was->sig)
+		return;
+	for (int i = first; i < nr; i++) {
+		then.nr = 0;
+		step_run(&out->s[i], &then);
+		for (int j = 0; j < then.nr; j++)
+			push(out, &then.s[j], out->obs[i]);
+	}
+	then.nr = 0;
+	step_run(was, &then);
+	for (int j = 0; j < then.nr; j++) {
+		for (size_t i = 0; i < sizeof(instead) / sizeof(instead[0]); i++)
+			push(out, &then.s[j], instead[i]);
+	}
+}
+
 /* The request was all right: what the state says to it. */
 static int refuses_pin(const struct state *s)
 {
@@ -124,6 +151,7 @@ static void do_pin(const struct state *s, struct event ev, struct states *out)
 	int error = ev.op == OP_PIN_NO_REQ ? EFAULT : ev.op == OP_PIN_BAD ? EINVAL :
 		    refuses_pin(s);
 	struct state next = *s;
+	int first = out->nr;
 
 	if (error) {
 		push(out, s, error);
@@ -140,6 +168,7 @@ static void do_pin(const struct state *s, struct event ev, struct states *out)
 		next.letter = ev.op == OP_PIN ? s->source : 0;
 		next.owner = process_of(ev.who);
 		push(out, &next, 0);
+		let_task_run(s, out, first);
 		return;
 	case OP_PIN_LATE_BUF:
 	case OP_PIN_LATE_REQ:
@@ -148,12 +177,14 @@ static void do_pin(const struct state *s, struct event ev, struct states *out)
 		push(out, &next, PENDING);
 		drop_pin(&next);	/* which was a short one */
 		push(out, &next, PENDING);
+		let_task_run(s, out, first);
 		return;
 	}
 	error = ev.op == OP_PIN_SMALL ? ENOSPC : EFAULT;
 	push(out, s, error);
 	drop_pin(&next);
 	push(out, &next, error);
+	let_task_run(s, out, first);
 }
 
 static int refuses_reply(const struct state *s)
@@ -337,6 +368,7 @@ static void finish_pin(const struct state *s, struct event ev, struct states *ou
 	const struct acting *act = &s->act[ev.who];
 	bool kept = !act->stale && s->n == N_SENT;
 	struct state next = *s;
+	int first = out->nr;
 
 	if (!kept) {
 		for (size_t i = 0; i < sizeof(late) / sizeof(late[0]); i++) {
@@ -357,6 +389,9 @@ static void finish_pin(const struct state *s, struct event ev, struct states *ou
 		drop_pin(&next);
 		end_act(out, &next, ev.who, EFAULT);
 	}
+	next = *s;
+	memset(&next.act[ev.who], 0, sizeof(next.act[ev.who]));
+	let_task_run(&next, out, first);
 }
 
 static void finish_send(const struct state *s, struct event ev, struct states *out)

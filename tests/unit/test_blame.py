@@ -13,6 +13,7 @@ from pinrace.judge import blame, splats
 from pinrace.judge.verdict import Ending, Evidence, judge
 from pinrace.races.torture import judge as torture
 from pinrace.races.torture.records import Told
+from pinrace.series.files import touched
 from pinrace.series.load import load_series
 from pinrace.values import CaseResult, CaseStatus, Cell, Splat, Verdict
 
@@ -27,10 +28,10 @@ def race() -> Splat:
 
 
 def test_files_of_a_series() -> None:
-    changed = blame.touched(load_series(DEFAULT_SERIES))
+    changed = touched(load_series(DEFAULT_SERIES))
     assert {"kernel/seccomp.c", "include/uapi/linux/seccomp.h"} <= changed
     assert "kernel/time/hrtimer.c" not in changed
-    assert blame.touched(None) == frozenset()
+    assert touched(None) == frozenset()
 
 
 # As the tree's script writes it; its unresolved frames are those of the golden log.

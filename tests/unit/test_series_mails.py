@@ -15,8 +15,8 @@ import pytest
 from trees_common import kernel_folder, no_say, tarball
 
 from pinrace.errors import BuildError, UserError
-from pinrace.judge.blame import touched
 from pinrace.series import box, letters, load
+from pinrace.series.files import touched
 from pinrace.trees.fetch import resolve
 from pinrace.trees.git import show_file
 from pinrace.values import Series, Tree

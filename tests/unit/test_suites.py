@@ -12,9 +12,9 @@ from pinrace.cli import compare
 from pinrace.cli import exec as exec_command
 from pinrace.errors import UserError
 from pinrace.guest.outcome import JobRun
-from pinrace.kbuild import collections, kconfig
+from pinrace.kbuild import collections, kconfig, quirks
 from pinrace.kbuild.kconfig import Wanted
-from pinrace.suites import auto, kselftest, ktap, kunit, own, quirks, registry
+from pinrace.suites import auto, kselftest, ktap, kunit, own, registry
 from pinrace.suites.brought import Brought, compose
 from pinrace.suites.formats import Format, Patterns
 from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Job, Verdict

@@ -15,7 +15,8 @@ from pinrace.engine.baseline import DAYS
 from pinrace.engine.request import select
 from pinrace.errors import UserError
 from pinrace.guest.machine import Machine
-from pinrace.kbuild import kconfig, land
+from pinrace.image import land
+from pinrace.kbuild import kconfig
 from pinrace.paths import KERNEL
 from pinrace.suites import ltp, registry
 from pinrace.suites.registry import get_suite

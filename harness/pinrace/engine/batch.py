@@ -15,10 +15,10 @@ from pinrace.engine.baseline import DAYS
 from pinrace.errors import Exit, UserError
 from pinrace.guest.machine import Machine, Replay, get_machine
 from pinrace.host.budget import Budget
-from pinrace.judge.blame import touched
 from pinrace.races.replay.run import get_replay_machine
 from pinrace.runs import commands, summary
 from pinrace.runs.journal import Run, tree_facts
+from pinrace.series.files import touched
 from pinrace.series.fit import NotApplicableError
 from pinrace.series.load import apply
 from pinrace.suites import auto

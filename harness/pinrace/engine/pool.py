@@ -19,11 +19,11 @@ from pinrace.engine.cell import Bench, Outcome, judge_cell, run_cell
 from pinrace.engine.confirm import confirm
 from pinrace.errors import said
 from pinrace.guest.machine import Machine
-from pinrace.judge.blame import touched
 from pinrace.races.replay.run import Made, fingerprint, get_jobs, make_token
 from pinrace.races.replay.token import Token
 from pinrace.runs import commands
 from pinrace.runs.journal import Run
+from pinrace.series.files import touched
 from pinrace.suites.feature import brought_by
 from pinrace.suites.registry import get_suite
 from pinrace.suites.suite import SELFTEST_SOURCES

@@ -10,22 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Set
 
-from pinrace.values import Series, Splat
+from pinrace.values import Splat
 
 # kernel/kcsan/report.c; a race with an access that it has not seen has one name and one stack.
 _RACE = re.compile(r"BUG: KCSAN: data-race in \S+ / \S+$")
-_CHANGED = re.compile(rb"^\+\+\+ b/(\S+)", re.MULTILINE)
 # A frame as scripts/decode_stacktrace.sh writes it, with the files of what is inlined there.
 _FILES = re.compile(r"([^\s()]+):\d+")
 _UNRESOLVED = re.compile(r"\+0x[0-9a-f]+/0x")
-
-
-def touched(series: Series | None) -> frozenset[str]:
-    """Return the files that a series changes or adds; OSError when a patch cannot be read."""
-    patches = series.patches if series else ()
-    return frozenset(
-        name.decode(errors="replace") for p in patches for name in _CHANGED.findall(p.read_bytes())
-    )
 
 
 def is_elsewhere(splat: Splat, symbolized: str, changed: Set[str]) -> bool:

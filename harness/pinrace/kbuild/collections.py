@@ -19,7 +19,7 @@ from pinrace.errors import InfrastructureError
 from pinrace.host import sandbox
 from pinrace.kbuild import sysroot, userspace
 from pinrace.kbuild.elf import is_elf
-from pinrace.suites.quirks import Quirk
+from pinrace.kbuild.quirks import Quirk
 from pinrace.trees.git import in_store, lookup
 from pinrace.values import PatchedTree
 

@@ -18,11 +18,11 @@ from pinrace.engine.build import Built
 from pinrace.engine.cell import Bench, run_cell
 from pinrace.errors import BuildError, InfrastructureError
 from pinrace.guest.machine import Machine
-from pinrace.judge.blame import touched
 from pinrace.mutants import finding, kernels, racing, tries
 from pinrace.mutants.file import Mutant
 from pinrace.mutants.finding import PRICE, Finding, Kind, Reference, Sign
 from pinrace.mutants.tries import Breach, Try
+from pinrace.series.files import touched
 from pinrace.trees.worktree import build_folder
 from pinrace.values import Cell, Kernel, Request, Series, Tree
 

@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 
 from pinrace.errors import UserError
-from pinrace.judge.blame import touched
 from pinrace.kbuild.collections import SELFTESTS
+from pinrace.series.files import touched
 from pinrace.suites import own
 from pinrace.suites.kselftest import PREFIX, targets
 from pinrace.trees.git import in_store, show_file

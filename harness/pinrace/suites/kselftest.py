@@ -15,16 +15,17 @@ from pinrace import store
 from pinrace.arches import Abi, get_arch
 from pinrace.errors import UserError
 from pinrace.guest.machine import Machine
+from pinrace.image import land
 from pinrace.image.cpio import Entry
-from pinrace.kbuild import collections, kconfig, land
+from pinrace.kbuild import collections, kconfig
 from pinrace.kbuild.collections import SELFTESTS, Collection
 from pinrace.kbuild.elf import is_elf
 from pinrace.kbuild.libraries import Libraries, linked
+from pinrace.kbuild.quirks import Quirk, quirk
 from pinrace.kbuild.sysroot import libraries
 from pinrace.kbuild.userspace import Source
 from pinrace.paths import CONFIGS
 from pinrace.suites.brought import Brought
-from pinrace.suites.quirks import Quirk, quirk
 from pinrace.suites.suite import Suite
 from pinrace.trees.git import in_store, show_file
 from pinrace.values import Job, PatchedTree
