@@ -139,7 +139,8 @@ static int pick_next(const struct states *set, int depth, struct event *ev)
 	for (int i = 0; i < nr_events; i++) {
 		struct event candidate = family->events[i];
 
-		if (!is_enabled(set, candidate) || !changes(set, candidate))
+		if (!is_enabled(set, candidate) || is_chance(set, candidate) ||
+		    !changes(set, candidate))
 			continue;
 		if (nr++ == choice[depth])
 			*ev = candidate;
@@ -182,7 +183,8 @@ static int pick_any(const struct states *set, int depth, struct event *ev)
 		/* What ends a walk early, or changes nothing, less often. */
 		if ((ev->op == OP_SIG_KILL || ev->op == OP_CLOSE) && below(4))
 			continue;
-		if (is_enabled(set, *ev) && (changes(set, *ev) || !below(4)))
+		if (is_enabled(set, *ev) && !is_chance(set, *ev) &&
+		    (changes(set, *ev) || !below(4)))
 			return 1;
 	}
 	return 0;

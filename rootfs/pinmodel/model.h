@@ -211,6 +211,7 @@ void walk_minimise(struct walk *walk, struct difference *diff);
 typedef int (*pick_fn)(const struct states *set, int depth, struct event *ev);
 bool walk_make(struct walk *walk, pick_fn pick, const struct tail *tail, struct difference *diff);
 bool changes(const struct states *set, struct event ev);
+bool is_chance(const struct states *set, struct event ev);
 
 /* families.c */
 int families_count(void);

@@ -179,7 +179,7 @@ def test_jobs_of_seeds_are_jobs_of_tokens() -> None:
     (job,) = replays.get_jobs("meet-use-timer-400", 7)
     assert job.argv[1:] == ("use", "timer", "7", "400")
     with pytest.raises(UserError):
-        replays.get_jobs("meet-use-gate-400", 7)
+        replays.get_jobs("meet-use-nothow-400", 7)
 
 
 def test_less_time_makes_a_late_hit_none_but_for_an_alarm() -> None:
