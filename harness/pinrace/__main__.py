@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`python -m harness` is `pinrace`."""
+"""`python -m pinrace` is `pinrace`."""
 
 import sys
 

@@ -32,7 +32,7 @@ SEARCH = (
 
 def pinrace(*words: str, **env: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "harness", *words],
+        [sys.executable, "-m", "pinrace", *words],
         cwd=PROJECT,
         env={**os.environ, **env},
         stdout=subprocess.PIPE,

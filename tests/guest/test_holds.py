@@ -62,7 +62,7 @@ def test_a_pin_is_held_and_nothing_is_lost(
     abi: str, icount: bool, get_lab: GetLab, tmp_path: Path
 ) -> None:
     in_lab = lab(get_lab(abi), abi, icount=icount)
-    for name, first, last in (("attach-pin", 0, 8), ("attach-kill", 0, 4)):
+    for name, first, last in (("attach-pin", 0, 8), ("attach-kill", 0, 12)):
         window = next(window for window in windows.load() if window.name == name)
         part = window.model_copy(update={"first": first, "last": last})
         hunt = sweep(in_lab, part, tmp_path / name)

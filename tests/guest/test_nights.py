@@ -40,17 +40,18 @@ def test_three_nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     clean = night.run(matrix, ["pinrace"])
     assert kinds(clean) == {"pin_args": Kind.NEW_SPOT}
-    assert changes.exit_code(clean.changes) is Exit.OK
+    assert changes.exit_code_of_news(clean.changes) is Exit.OK
 
-    shutil.copy(REGRESSION, series / "0099-regression.patch")
+    number = len(list(series.glob("*.patch")))
+    shutil.copy(REGRESSION, series / f"{number + 1:04}-regression.patch")
     broken = night.run(matrix, ["pinrace"])
     assert kinds(broken) == {"pin_args": Kind.NEW_FAILURE}
-    assert changes.exit_code(broken.changes) is Exit.KERNEL
+    assert changes.exit_code_of_news(broken.changes) is Exit.KERNEL
     assert "pin_args" in broken.summary
     assert (tmp_path / "runs" / broken.results[0].run / "report.html").is_file()
 
     elsewhere = REGRESSION.read_text().replace("-\t\treturn -ENOSPC;", "-\t\treturn -EIO;")
-    (series / "0100-conflict.patch").write_text(elsewhere)
+    (series / f"{number + 2:04}-conflict.patch").write_text(elsewhere)
     stuck = night.run(matrix, ["pinrace"])
     assert Kind.NO_LONGER_APPLIES in kinds(stuck).values()
-    assert changes.exit_code(stuck.changes) is Exit.BUILD
+    assert changes.exit_code_of_news(stuck.changes) is Exit.BUILD

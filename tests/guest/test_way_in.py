@@ -114,7 +114,7 @@ def the_console_is_the_kernels(door: Door) -> None:
 
 def run_pinrace(*words: str, runs: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "harness", *words],
+        [sys.executable, "-m", "pinrace", *words],
         cwd=PROJECT,
         env={**os.environ, "PINRACE_RUNS": str(runs), "TMPDIR": str(cwd)},
         capture_output=True,

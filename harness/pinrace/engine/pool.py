@@ -44,6 +44,13 @@ class Task:
     tree: PatchedTree
 
 
+def _machine(cell: Cell, machine: Machine) -> Machine:
+    """Return what a cell runs on; what has a command of its own is no suite that asks for more."""
+    if cell.suite == commands.TORTURE:
+        return machine
+    return get_suite(cell.suite).machine(machine)
+
+
 def tasks(lab: Lab, cells: Sequence[Cell], machines: dict[str, Machine]) -> list[Task]:
     """Give each cell its benches; machines by arch."""
 
@@ -51,7 +58,7 @@ def tasks(lab: Lab, cells: Sequence[Cell], machines: dict[str, Machine]) -> list
         return Bench(
             built.kernel(cell),
             built.images[cell.abi],
-            get_suite(cell.suite).machine(machines[cell.arch]),
+            _machine(cell, machines[cell.arch]),
             build_folder(built.tree.base) / "src",
             brought_by(built.tree.series),
             touched(built.tree.series),
