@@ -17,7 +17,6 @@ from pinrace.guest.outcome import GuestRun
 from pinrace.judge.verdict import Evidence, judge
 from pinrace.runs import commands, summary
 from pinrace.runs.journal import Run, tree_facts
-from pinrace.trees.worktree import build_folder
 from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Verdict
 
 SLACK = 30.0  # host seconds on top of a boot, for a host that is busy
@@ -47,9 +46,8 @@ def _boot(arch_name: str, flavor: str, lab: build.Lab, smp: int, record: Run) ->
     image = lab.patched.images.get(abi.name) or next(
         image for image in lab.patched.images.values() if image.arch == arch_name
     )
-    source = build_folder(lab.patched.tree.base) / "src"
     machine = get_machine(arch, smp=smp)
-    bench = Bench(lab.patched.kernels[arch_name, flavor], image, machine, source)
+    bench = Bench(lab.patched.kernels[arch_name, flavor], image, machine)
     cell = Cell(arch_name, image.abi, flavor, commands.BOOT)
     folder = record.cell_start(cell)
     limit = Deadline.after(BOOT_SECONDS * machine.accel.scale + SLACK)

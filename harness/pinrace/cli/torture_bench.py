@@ -19,7 +19,6 @@ from pinrace.races.torture import bench, versus
 from pinrace.races.torture.values import TorturePlan
 from pinrace.runs import tables
 from pinrace.runs.journal import Run, tree_facts
-from pinrace.trees.worktree import build_folder
 
 SEED = 1  # of the first attempt, if none was asked for
 
@@ -66,8 +65,7 @@ def run(args: argparse.Namespace, plan: TorturePlan, machines: Mapping[str, Mach
         clean = built.kernels[abi.arch, "plain"]
         try:
             kernel = kernels.build(asked, tree, series, mutant, clean, say=ui.say)
-            source = build_folder(tree) / "src"
-            on = Bench(kernel, built.images[abi.name], machine, source, promised=True)
+            on = Bench(kernel, built.images[abi.name], machine, promised=True)
             folder = record.folder / "bench" / mutant.name
             found[mutant.name] = versus.compared(
                 on, plan, args.repeat, folder, say=lambda line: ui.say(f"  {line}")

@@ -49,7 +49,6 @@ class Bench:
     kernel: Kernel
     image: Image
     machine: Machine
-    source: Path  # the tree's files, for the symboliser
     promised: bool = False  # its series brings PIN_ARGS, so the kernel must have it
     changed: frozenset[str] = frozenset()  # the files that its series changes
     brought: Brought = field(default_factory=Brought)  # by the suite

@@ -28,7 +28,6 @@ from pinrace.suites.feature import brought_by
 from pinrace.suites.registry import get_suite
 from pinrace.suites.suite import SELFTEST_SOURCES
 from pinrace.trees.git import lookup
-from pinrace.trees.worktree import build_folder
 from pinrace.values import Cell, CellResult, PatchedTree, Request, Verdict
 
 OnResult = Callable[[CellResult], None]
@@ -59,7 +58,6 @@ def tasks(lab: Lab, cells: Sequence[Cell], machines: dict[str, Machine]) -> list
             built.kernel(cell),
             built.images[cell.abi],
             _machine(cell, machines[cell.arch]),
-            build_folder(built.tree.base) / "src",
             brought_by(built.tree.series),
             touched(built.tree.series),
             built.brought_by(cell),

@@ -23,7 +23,6 @@ from pinrace.mutants.file import Mutant
 from pinrace.mutants.finding import PRICE, Finding, Kind, Reference, Sign
 from pinrace.mutants.tries import Breach, Try
 from pinrace.series.files import touched
-from pinrace.trees.worktree import build_folder
 from pinrace.values import Cell, Kernel, Request, Series, Tree
 
 # A selftest that takes longer on a mutant than this many times what it took on the series, and
@@ -153,10 +152,9 @@ class Runner:
         return kernels.build(work.asked, work.tree, work.series, mutant, clean, say=ui.say)
 
     def _spot(self, kernel: Kernel, column: Column, built: Built, name: str) -> Spot:
-        source = build_folder(self.work.tree) / "src"
         machine = self.machines[column.arch]
         image, changed = built.images[column.abi], touched(built.tree.series)
-        bench = Bench(kernel, image, machine, source, promised=True, changed=changed)
+        bench = Bench(kernel, image, machine, promised=True, changed=changed)
         return Spot(bench, column, self.folder / name / column.name.replace(" ", "-"))
 
     def _judged(
