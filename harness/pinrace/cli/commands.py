@@ -39,12 +39,13 @@ GROUPS: dict[str, dict[str, str]] = {
         "runs": "list earlier runs, or show one again",
         "compare": "hold two runs against each other, case by case",
         "report": "write a page of HTML about a run",
+        "issues": "list the faults that were seen before, and note what is known of them",
         "submit": "hand a run's results to a service, as KCIDB 5.3",
     },
     "host": {
         "doctor": "check the host: tools, QEMU, accelerators, disk; say what is missing",
         "cache": "show what the cache holds, or prune it",
-        "help": "explain a topic: exits, glossary, guests, trees, verdicts",
+        "help": "explain a topic: exits, glossary, guests, issues, trees, verdicts",
     },
 }
 
@@ -121,6 +122,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "compare": (("pinrace compare 2026-01-05-101500 latest", "what got worse, what better"),),
     "report": (("pinrace report latest", "write the page again"),),
+    "issues": (
+        ("pinrace issues", "a line each: id, first and last seen, rate, title"),
+        ("pinrace issues note 3f1c --name old-stall --link https://…", "name one"),
+    ),
     "submit": (
         ("pinrace submit --kcidb -o report.json", "the latest run, in a file"),
         ("pinrace submit --kcidb --pipe 'kcidb-submit -p kernelci'", "to a command of yours"),

@@ -55,6 +55,14 @@ The tree's own lx- commands need --config DEBUG_INFO_REDUCED=n, which is another
 4    no word on the kernel: a tool, the host, QEMU or pinrace itself could not do its part (MISS),
      or a cell that ran leaves it open (INCONCLUSIVE)
 130  interrupted; what was finished is kept""",
+    "issues": """\
+pinrace issues            faults that the runs saw, a line each: reports of kernels by fingerprint,
+                          and bad cases; with first and last seen, and in how many cells of how many
+pinrace issues show ID    all that is known of one: trees, series, ABIs, runs
+pinrace issues note ID --name NAME --note TEXT --link URL
+                          keeps it in configs/issues.toml, or in the file that PINRACE_ISSUES names
+A cell that shows a known fault says so beside its verdict, on the page of its run and in KCIDB.
+The verdict stays: what is known is not excused.""",
     "trust": """\
 what          runs where, and what contains it
 trees, series make and the tree's scripts run on this host, in a sandbox where the host has one:

@@ -16,7 +16,7 @@ from pinrace.errors import Exit, UserError
 from pinrace.guest.machine import Machine, Replay, get_machine
 from pinrace.host.budget import Budget
 from pinrace.races.replay.run import get_replay_machine
-from pinrace.runs import commands, summary
+from pinrace.runs import commands, issues, summary
 from pinrace.runs.journal import Run, tree_facts
 from pinrace.series.files import touched
 from pinrace.series.fit import NotApplicableError
@@ -61,6 +61,7 @@ def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
         )
     except NotApplicableError as error:
         return _not_applicable(batch, error, argv)
+    book = issues.load()
     machines = {name: _machine(name, batch) for name in batch.asked.arches}
     record = Run.create(
         argv,
@@ -79,7 +80,7 @@ def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
     work = pool.tasks(lab, batch.cells, machines)
     what = f"{ui.counted(len(work), 'cell')}, {ui.counted(guests, 'guest')} at once"
     ui.say(f"test    {what}, results in {record.folder}")
-    results = _run(work, record, guests, batch)
+    results = _run(work, record, guests, batch, book)
     if one := coverage.judge(
         results,
         touched(batch.series),
@@ -150,7 +151,9 @@ def _keep(record: Run, results: list[CellResult], code: Exit | None = None) -> l
     return results
 
 
-def _run(work: list[pool.Task], record: Run, guests: int, batch: Batch) -> list[CellResult]:
+def _run(
+    work: list[pool.Task], record: Run, guests: int, batch: Batch, book: issues.Book
+) -> list[CellResult]:
     """Run the cells with progress; on Ctrl-C every guest is ended and what ended is kept."""
     stop = Event()
     executor = ThreadPoolExecutor(guests, thread_name_prefix="guest")
@@ -176,6 +179,7 @@ def _run(work: list[pool.Task], record: Run, guests: int, batch: Batch) -> list[
                 stop=stop,
                 asked=batch.asked,
                 days=batch.days,
+                book=book,
             )
         finally:
             stop.set()

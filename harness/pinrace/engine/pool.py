@@ -22,6 +22,7 @@ from pinrace.guest.machine import Machine
 from pinrace.races.replay.run import Made, fingerprint, get_jobs, make_token
 from pinrace.races.replay.token import Token
 from pinrace.runs import commands
+from pinrace.runs.issues import Book
 from pinrace.runs.journal import Run
 from pinrace.series.files import touched
 from pinrace.suites.feature import brought_by
@@ -84,11 +85,12 @@ def run(
     stop: Event | None = None,
     asked: Request | None = None,
     days: float = DAYS,
+    book: Book | None = None,
 ) -> list[CellResult]:
     """Run all tasks and return their results in the order of the tasks.
 
     asked: what the kernels were built for, which a command that replays has to say.  days: how old
-    what is known of the unpatched tree may be.
+    what is known of the unpatched tree may be.  book: known issues, which notes name.
 
     Each result is in the journal before on_result is called.  A cell that could not be run is a
     MISS with the reason, and the others go on.
@@ -110,6 +112,7 @@ def run(
         task = futures[future]
         base = baselines.get(_key(task))
         result = _judged(task, record, future, base, only=only, asked=asked)
+        result = book.named(result) if book else result
         record.cell_end(result)
         results[task.cell] = result
         on_result(result)

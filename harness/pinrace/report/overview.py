@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pinrace.judge.match import normal
 from pinrace.report import splats, text
 from pinrace.report.limits import FINDINGS, NAME, SENTENCE
 from pinrace.report.model import GRAVEST, Finding, Matrix, Section, Square
-from pinrace.runs import commands, summary
-from pinrace.values import Verdict
+from pinrace.runs import commands, issues, summary
+from pinrace.values import CellResult, Verdict
 
 _Key = tuple[int, str, str]  # order, kind, what tells it from others
 
@@ -47,12 +48,15 @@ def _of(section: Section) -> Iterator[tuple[_Key, str, Verdict, str]]:
     for splat in result.splats:
         if splats.tag(splat, result) == "new":
             found = True
-            yield (0, "splat", splat.fingerprint), splat.title, result.verdict, ""
+            known = _known(result, splat.title)
+            yield (0, "splat", splat.fingerprint), splat.title, result.verdict, known
     for case in summary.new_cases(result):
         if case.name.startswith("("):
             continue  # a fault of the output, of which the cell's reason says more
         found = True
-        yield (1, "case", case.name), case.name, result.verdict, summary.said(case)
+        name = f"{result.cell.suite} {normal(case.name)}: {case.status.value}"
+        said = [word for word in (summary.said(case), _known(result, name)) if word]
+        yield (1, "case", case.name), case.name, result.verdict, "; ".join(said)
     if result.verdict is not Verdict.FAIL:
         yield (
             (3 + gravity(result.verdict), "cell", result.reason),
@@ -62,6 +66,12 @@ def _of(section: Section) -> Iterator[tuple[_Key, str, Verdict, str]]:
         )
     elif not found:
         yield (2, "cell", result.reason), result.reason, result.verdict, ""
+
+
+def _known(result: CellResult, title: str) -> str:
+    """Return the note that says what is known of a fault with that title; "" for none."""
+    notes = (note for note in result.notes if note.startswith(issues.KNOWN))
+    return next((note for note in notes if f"({title})" in note), "")
 
 
 def matrix(sections: Sequence[Section]) -> Matrix:

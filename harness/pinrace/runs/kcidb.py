@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from pinrace.errors import InfrastructureError, UserError
-from pinrace.runs import journal
+from pinrace.runs import issues as known_issues
+from pinrace.runs import journal, sightings
+from pinrace.runs.issues import Known
 from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Splat, Verdict
 
 EXCERPT = 16384  # characters of a log_excerpt, by the schema
@@ -58,7 +60,8 @@ def report(folder: Path, by: Submitter) -> dict[str, Any]:
     checkout = f"{by.origin}:{_digest(tree.get('tree_id'), tree.get('series_digest'))}"
     builds = _builds(results, manifest, checkout, by)
     tests = [test for one in results for test in _tests(one, manifest, checkout, folder, by)]
-    issues, incidents = _issues(results, manifest, checkout, by)
+    known = known_issues.of_results(results, known_issues.load(folder.parent, without=folder.name))
+    issues, incidents = _issues(results, manifest, checkout, by, known)
     whole = {
         "version": {"major": 5, "minor": 3},
         "checkouts": [_checkout(tree, manifest, checkout, by)],
@@ -199,14 +202,19 @@ def _log(result: CellResult, folder: Path, by: Submitter) -> dict[str, Any]:
 
 
 def _issues(
-    results: Sequence[CellResult], manifest: Mapping[str, Any], checkout: str, by: Submitter
+    results: Sequence[CellResult],
+    manifest: Mapping[str, Any],
+    checkout: str,
+    by: Submitter,
+    known: Mapping[str, Known],
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the reports of kernels by fingerprint, and where each was seen."""
     issues: dict[str, dict[str, Any]] = {}
     incidents = []
     for result in results:
         for splat in result.splats:
-            issue = issues.setdefault(splat.fingerprint, _issue(splat, by))
+            about = known.get(sightings.of_splat(splat).id)
+            issue = issues.setdefault(splat.fingerprint, _issue(splat, by, about))
             test = f"{by.origin}:{manifest['id']}-{result.cell.name}"
             incidents.append(
                 {
@@ -217,21 +225,31 @@ def _issues(
                     "build_id": _build_id(checkout, result.cell.arch, result.cell.flavor),
                     "test_id": test,
                     "present": True,
-                    "comment": _clean(f"line {splat.line} of the console"),
+                    "comment": _clean(_where(splat, about)),
                 }
             )
     return list(issues.values()), incidents
 
 
-def _issue(splat: Splat, by: Submitter) -> dict[str, Any]:
-    return {
+def _where(splat: Splat, known: Known | None) -> str:
+    """Say where a report was, and what was known of it before."""
+    before = f"; {known.line}" if known else ""
+    return f"line {splat.line} of the console{before}"
+
+
+def _issue(splat: Splat, by: Submitter, known: Known | None) -> dict[str, Any]:
+    """Return a report as an issue, with what a maintainer says of it."""
+    noted = known.issue if known else None
+    link = {"report_url": noted.link} if noted and noted.link else {}
+    comment = f"{noted.id}: {noted.note}\n{splat.fingerprint}" if noted else splat.fingerprint
+    return link | {
         "id": f"{by.origin}:{_digest(splat.fingerprint)}",
-        "version": 1,
+        "version": noted.version if noted else 1,
         "origin": by.origin,
         "report_subject": _clean(splat.title),
         "culprit": {"code": True, "tool": False, "harness": False},
         "categories": [f"runtime.{_word(splat.rule)}"],
-        "comment": _clean(splat.fingerprint),
+        "comment": _clean(comment),
         "misc": {"pinrace": {"text": _clean(splat.text)[:EXCERPT]}},
     }
 

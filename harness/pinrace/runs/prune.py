@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pinrace.runs import journal
+from pinrace.runs import journal, sightings
 
 HOUR = 3600.0  # seconds; a run without an end may be going on
 
@@ -29,6 +29,8 @@ def prune(root: Path, rule: Rule, *, now: float | None = None) -> list[Path]:
     A run that has no end and was written to within the last hour is left alone.
     """
     now = time.time() if now is None else now
+    with sightings.opened(root):
+        pass  # what the runs saw is read before they go
     latest = (root / journal.LATEST).resolve()
     seen = {True: 0, False: 0}
     gone = []

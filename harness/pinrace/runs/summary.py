@@ -15,7 +15,7 @@ from rich.text import Text
 from pinrace.errors import Exit
 from pinrace.judge.match import keyed
 from pinrace.judge.rules import load_rules
-from pinrace.runs import commands
+from pinrace.runs import commands, issues
 from pinrace.suites import ktap
 from pinrace.values import CaseResult, CaseStatus, CellResult, Splat, Verdict
 from pinrace.visible import one_line, plain
@@ -97,6 +97,7 @@ def details(results: Sequence[CellResult], how: commands.Again | None = None) ->
             lines.append(f"  console  {where}")
         if how:
             lines.append(f"  again    {commands.rerun(result.cell, how, only=bad)}")
+        lines += [f"  {one_line(note)}" for note in result.notes if note.startswith(issues.KNOWN)]
         replays = (note for note in result.notes if note.startswith(commands.REPLAY))
         lines += [f"  replay   {one_line(note.removeprefix(commands.REPLAY))}" for note in replays]
     return [*lines, ""] if lines else []
@@ -134,7 +135,8 @@ def new_cases(result: CellResult) -> list[CaseResult]:
 def _row(result: CellResult) -> dict[str, str]:
     """Return the texts of one row."""
     count = Counter(case.status for case in result.cases)
-    notes = [note for note in result.notes if not note.startswith(commands.REPLAY)]
+    apart = (commands.REPLAY, issues.KNOWN)  # these have lines of their own
+    notes = [note for note in result.notes if not note.startswith(apart)]
     if result.verdict is not Verdict.PASS:
         notes.insert(0, result.reason)
     return {
