@@ -194,7 +194,8 @@ def _sighting(
     ).fetchall()
     of = connection.execute(
         "SELECT count(*) FROM cell WHERE run != ? AND (suite, abi, flavor) IN"
-        " (SELECT c.suite, c.abi, c.flavor FROM seen s JOIN cell c ON c.id = s.cell WHERE s.fault = ?)",
+        " (SELECT c.suite, c.abi, c.flavor FROM seen s JOIN cell c ON c.id = s.cell"
+        " WHERE s.fault = ?)",
         (without, number),
     ).fetchone()[0]
     return Sighting(
