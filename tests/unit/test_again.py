@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pinrace.cli import main, options
+from pinrace.cli import again, main, options
+from pinrace.cli import test as test_command
+from pinrace.cli.commands import EXAMPLES
+from pinrace.engine import batch
 from pinrace.runs import commands, summary
 from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Mark, Series, Tree, Verdict
 
@@ -91,3 +94,117 @@ def test_where_no_line_repeats_a_cell_the_run_s_own_does() -> None:
     assert found
     assert shlex.split(commands.rerun(CELL, found)) == argv
     assert commands.shown({}) is None
+
+
+EVERYTHING = (
+    "pinrace test --tree v7.3 --insecure --series none --arch x86_64 --abi i386 --flavor debug"
+    " --config A=y --config B=n --llvm=-19 -j 3 --suite smoke --land --ltp /opt/ltp -k '-x y'"
+    " --repeat 2 --guests 2 --smp 3 --no-baseline --baseline-days 0.25 --accept-uncovered"
+    " --deterministic --seed 11 --kernel /boot/one --runs /tmp/there --no-sandbox"
+)
+# How many at once, where results go and what is said change nothing that a cell tells.
+NOT_OF_A_CELL = {"guests", "jobs", "repeat", "runs_folder", "verbose"}
+LINES = [line for examples in EXAMPLES.values() for line, _ in examples]
+LINES += [
+    EVERYTHING,
+    "pinrace exec --mem 900 --append a=b --append=-c --put /etc/hosts:/root/ -- sh -c 'a -b; c'",
+    "pinrace torture --for 30s --seed 0 --no-chaos --families open,write --break hang",
+    "pinrace torture --bench --mutants",
+    "pinrace gdb --series none -- -batch -ex 'p $pc'",
+    "pinrace race check kernel/races/dirty-cow --kernels",
+    "pinrace series apply --series none -v",
+    "pinrace cache --prune kernels images",
+    "pinrace try --args=-v --cflags=-lcap --for 2m prog.c",
+    "pinrace bisect --suite smoke --releases 7.1,7.2 --way free",
+]
+
+
+def asked(line: str) -> dict[str, object]:
+    return {name: value for name, value in vars(parse(line)).items() if name != "verbose"}
+
+
+def whole(line: str) -> str:
+    command = shlex.split(line)[1]
+    return shlex.join(["pinrace", *again.words(main.parser(command), parse(line))])
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_what_a_run_keeps_parses_to_what_was_asked(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where nothing is a file
+    here = {
+        name: value.expanduser().absolute() if isinstance(value, Path) else value
+        for name, value in asked(line).items()
+    }
+    assert asked(whole(line)) == here
+
+
+def test_what_a_run_keeps_means_the_same_from_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("own.toml", "fix.patch", "pin", "smoke"):
+        Path(name).write_text("")
+    line = "pinrace test --series none+fix.patch --suite own.toml:a --suite smoke --tree ./pin"
+    args = parse(whole(line))
+    assert args.series == f"none+{tmp_path}/fix.patch"
+    assert args.suite == [f"{tmp_path}/own.toml:a", "smoke"]
+    assert args.tree == f"{tmp_path}/pin"
+    assert parse(whole("pinrace test --series pin")).series == f"{tmp_path}/pin"
+    assert parse(whole("pinrace exec --put pin:/root/x id")).put == ["pin:/root/x"]
+    assert parse(whole("pinrace exec --put ./pin:/root/x id")).put == [f"{tmp_path}/pin:/root/x"]
+
+
+def test_what_came_from_the_environment_is_in_the_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LLVM", "-19")
+    monkeypatch.setenv("PINRACE_LTP", str(tmp_path))
+    monkeypatch.setenv("PINRACE_LAND", "1")
+    line = whole("pinrace test")
+    for name in ("LLVM", "PINRACE_LTP", "PINRACE_LAND"):
+        monkeypatch.delenv(name)
+    args = parse(line)
+    assert (args.llvm, args.ltp, args.land) == ("-19", tmp_path, True)
+
+
+def test_a_seed_that_was_chosen_is_in_the_line() -> None:
+    line = "pinrace torture --race mine"
+    args = parse(line)
+    args.words = again.words(main.parser("torture"), args)
+    again.settle(args, "--seed", 17)
+    again.settle(args, "--seed", 17)
+    assert parse(shlex.join(["pinrace", *args.words])).seed == 17
+    assert args.words.count("--seed") == 1
+
+
+def of_a_cell(line: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """The options of the line that repeats the one cell of a `pinrace test`."""
+    for name in ("PINRACE_LTP", "PINRACE_LAND"):
+        monkeypatch.setenv(name, "")
+    args = parse(line)
+    monkeypatch.setattr("pinrace.host.sandbox._off", args.no_sandbox)
+    wanted = options.request(args)
+    (cell,) = [one for one in options.cells(wanted, args) if one.repeat == 1]
+    tree = Tree(args.tree, "7.3.4", "1" * 40, "2" * 40, "debian", "no", insecure=args.insecure)
+    todo = test_command.make_batch(args, wanted, [cell], tree, None)
+    how = batch._again(todo)
+    assert how
+    return asked(commands.rerun(cell, how))
+
+
+def test_no_option_of_test_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, want = asked("pinrace test"), asked(EVERYTHING)
+    assert {n for n in plain if want[n] == plain[n]} == {"command", "completion"}
+    got = of_a_cell(EVERYTHING, monkeypatch)
+    assert {n for n in want if want[n] != got[n]} <= NOT_OF_A_CELL
+
+
+def test_a_suite_of_a_file_is_found_from_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own.toml").write_text('[[suite]]\nname = "a"\ncommand = "true"\n')
+    line = "pinrace test --series none --abi x86_64 --suite own.toml"
+    assert of_a_cell(line, monkeypatch)["suite"] == [f"{tmp_path}/own.toml:a"]

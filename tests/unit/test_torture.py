@@ -266,8 +266,6 @@ def test_a_plan_survives_its_command_line() -> None:
     plan = replace(plan, seconds=jobs.MOST_SECONDS, trials=70, mutators=("alias",))
     words = report.plan_options(plan, deterministic=True)
     assert command.make_plan(parser.parse_args(words)) == plan
-    args = parser.parse_args(report.again(CELL, plan))
-    assert (args.arch, args.abi, args.seed) == (["x86_64"], ["i386"], 9)
 
 
 def test_a_torture_is_run_again_by_its_own_command() -> None:

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from pinrace import __version__
+from pinrace.cli import again
 from pinrace.cli.commands import COMMANDS, EXAMPLES, GROUPS
 from pinrace.errors import Exit, InfrastructureError, PinraceError
 
@@ -132,8 +133,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code (pinrace.errors.Exit)."""
     words = list(sys.argv[1:] if argv is None else argv)
     named = next((word for word in words if word in COMMANDS), "none")
-    args = parser(named).parse_args(words)
-    args.words = words
+    whole = parser(named)
+    args = whole.parse_args(words)
+    args.words = again.words(whole, args)
     if args.runs_folder:
         os.environ["PINRACE_RUNS"] = str(args.runs_folder)
     from pinrace import ui

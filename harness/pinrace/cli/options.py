@@ -113,11 +113,13 @@ def cell_options(parser: argparse.ArgumentParser) -> None:
         "--ltp",
         type=Path,
         metavar="FOLDER",
+        default=os.environ.get(ltp.VARIABLE) or None,
         help="an installed LTP, or its sources (default: $PINRACE_LTP)",
     )
     group.add_argument(
         "--land",
         action="store_true",
+        default=land.wanted(),
         help="give guests bash, iproute2, python and their like (configs/land.toml), for tests"
         " that are scripts",
     )

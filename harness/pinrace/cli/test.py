@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from pinrace import ui
@@ -12,6 +13,7 @@ from pinrace.engine import batch
 from pinrace.guest.machine import Replay
 from pinrace.report.render import write
 from pinrace.runs import commands, summary
+from pinrace.values import Cell, Request, Series, Tree
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,28 +33,37 @@ def run(args: argparse.Namespace) -> int:
     asked = options.request(args)
     cells = options.cells(asked, args)
     tree, series = options.request_tree(args)
-    record, results = batch.run(
-        batch.Batch(
-            asked,
-            tree,
-            series,
-            cells,
-            smp=args.smp,
-            guests=args.guests,
-            only=args.only,
-            with_base=not args.no_baseline,
-            replay=Replay(args.seed) if args.deterministic else None,
-            days=args.baseline_days,
-            chosen=bool(args.suite),
-            accepted=args.accept_uncovered,
-        ),
-        ["pinrace", *args.words],
-    )
+    todo = make_batch(args, asked, cells, tree, series)
+    record, results = batch.run(todo, ["pinrace", *args.words])
     summary.show(results, ui.out, commands.shown(record.manifest))
     code = summary.exit_code(results)
     where = _report(record.folder)
     ui.say(f"exit {int(code)}: see pinrace help exits · results in {where}")
     return code
+
+
+def make_batch(
+    args: argparse.Namespace,
+    asked: Request,
+    cells: Sequence[Cell],
+    tree: Tree,
+    series: Series | None,
+) -> batch.Batch:
+    """Return what the options come to."""
+    return batch.Batch(
+        asked,
+        tree,
+        series,
+        tuple(cells),
+        smp=args.smp,
+        guests=args.guests,
+        only=args.only,
+        with_base=not args.no_baseline,
+        replay=Replay(args.seed) if args.deterministic else None,
+        days=args.baseline_days,
+        chosen=bool(args.suite),
+        accepted=args.accept_uncovered,
+    )
 
 
 def _report(folder: Path) -> Path:

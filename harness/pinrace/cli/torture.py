@@ -15,7 +15,7 @@ from threading import Event, Lock
 
 from pinrace import ui
 from pinrace.arches import get_abi, get_arch
-from pinrace.cli import options, torture_bench, torture_shapes
+from pinrace.cli import again, options, torture_bench, torture_shapes
 from pinrace.engine import build, pool
 from pinrace.errors import Exit, InfrastructureError, UserError
 from pinrace.guest.machine import Machine, Replay, get_machine
@@ -154,7 +154,7 @@ class _Work:
 
     ask: followup.Ask
     stop: Event
-    again: commands.Again | None
+    again: commands.Again
     progress: _Progress
 
 
@@ -183,6 +183,8 @@ def run(args: argparse.Namespace) -> int:
     replay = Replay(plan.seed) if args.deterministic else None
     shape = torture_shapes.choose(args, asked.arches)
     machines = {name: _machine(name, replay, shape.smp) for name in asked.arches}
+    if not (args.bench and args.mutants):
+        again.settle(args, "--seed", plan.seed)
     if args.measure:
         return torture_shapes.run(args, plan, machines)
     if args.bench and args.mutants:
@@ -198,7 +200,12 @@ def run(args: argparse.Namespace) -> int:
     lab = build.prepare(asked, tree, series, with_base=False)
     base = commands.again(asked, tree, series, smp=shape.smp, only="", with_base=True)
     options_of = report.plan_options(plan, deterministic=args.deterministic)
-    how = commands.Again(base.build, (*base.test, *options_of)) if base else None
+    options_of += ["--no-search"] if args.no_search else ["--search-for", args.search_for]
+    how = (
+        commands.Again(base.build, (*base.test, *options_of))
+        if base
+        else commands.Again(whole=shlex.join(["pinrace", *args.words]))
+    )
     record = Run.create(
         ["pinrace", *args.words],
         tree=tree_facts(lab.patched.tree),
@@ -311,11 +318,7 @@ def _where(task: pool.Task, result: TortureResult, shared: _Work) -> list[str]:
     lines += [f"reports  {result.folder / 'splats.txt'}"] if result.splats else []
     lines += [f"seed     {shared.ask.plan.seed}"]
     if result.verdict is not Verdict.FAIL:
-        built = shared.again.build if shared.again else ()
-        replay = bool(task.patched.machine.replay)
-        options_of = [*built, "--smp", str(task.patched.machine.smp)]
-        words = report.again(task.cell, shared.ask.plan, options_of, deterministic=replay)
-        return [*lines, f"again    {shlex.join(['pinrace', 'torture', *words])}"]
+        return [*lines, f"again    {commands.rerun(task.cell, shared.again)}"]
     if not task.patched.machine.replay:
         line = followup.repeat_line(task, shared.ask)
         lines.append(f"again    {line} --times 5")

@@ -141,6 +141,7 @@ def _again(batch: Batch) -> commands.Again | None:
         more=[
             *(["--baseline-days", f"{batch.days:g}"] if batch.days != DAYS else []),
             *(["--accept-uncovered"] if batch.accepted else []),
+            *commands.userland(),
         ],
     )
 

@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pinrace.host import sandbox
+from pinrace.image import land
 from pinrace.paths import KERNEL, MUTANTS
+from pinrace.suites import ltp
 from pinrace.suites.suite import pattern
 from pinrace.trees.fetch import is_published
 from pinrace.values import CaseResult, Cell, Mark, PatchedTree, Request, Series, Tree
@@ -28,6 +32,7 @@ class Again:
     build: tuple[str, ...] = ()  # options of `pinrace build`, and of `pinrace test` too
     test: tuple[str, ...] = ()  # those of `pinrace test` alone
     whole: str = ""  # the line that repeats all cells, where none repeats one
+    folder: str = ""  # where files that name suites were meant
 
 
 def replay(token: str, tree: PatchedTree, asked: Request | None = None) -> str:
@@ -39,6 +44,7 @@ def replay(token: str, tree: PatchedTree, asked: Request | None = None) -> str:
     words += ["--insecure"] if tree.base.insecure else []
     words += [f"--llvm={asked.llvm}"] if asked and asked.llvm else []
     words += ["--kernel", str(asked.kernel.resolve())] if asked and asked.kernel else []
+    words += ["--no-sandbox"] if sandbox.is_off() else []
     return shlex.join(words)
 
 
@@ -65,12 +71,20 @@ def again(
     build += [word for option in asked.extra for word in ("--config", option)]
     build += ["--kernel", str(asked.kernel.resolve())] if asked.kernel else []
     build += [f"--llvm={asked.llvm}"] if asked.llvm else []
+    build += ["--no-sandbox"] if sandbox.is_off() else []
     test = ["--smp", str(smp)]
     test += ["--deterministic", "--seed", str(seed)] if seed is not None else []
     test += _option("-k", only) if only else []
     test += [] if with_base else ["--no-baseline"]
     test += more
-    return Again(tuple(build), tuple(test))
+    return Again(tuple(build), tuple(test), folder=str(Path.cwd()))
+
+
+def userland() -> list[str]:
+    """Return the options of `pinrace test` for what suites take from outside of pinrace."""
+    named = os.environ.get(ltp.VARIABLE)
+    words = ["--ltp", str(Path(named).expanduser().absolute())] if named else []
+    return [*words, "--land"] if land.wanted() else words
 
 
 def read(manifest: Mapping[str, Any]) -> Again | None:
@@ -85,7 +99,8 @@ def read(manifest: Mapping[str, Any]) -> Again | None:
         said = manifest["again"]
         if isinstance(said, Again):
             return said
-        return Again(tuple(map(str, said["build"])), tuple(map(str, said["test"])))
+        parts = tuple(map(str, said["build"])), tuple(map(str, said["test"]))
+        return Again(*parts, whole=str(said.get("whole", "")), folder=str(said.get("folder", "")))
     except (KeyError, TypeError):
         return None
 
@@ -114,8 +129,14 @@ def rerun(cell: Cell, how: Again, *, only: Sequence[CaseResult] = ()) -> str:
         return shlex.join(["pinrace", "test", *how.build, *_where(cell), *how.test])
     one = only[0] if len(only) == 1 and only[0].mark is Mark.NONE else None
     pick = _option("-k", pattern(one.name)) if one and one.name[:1] not in "(#" else []
-    where = [*_where(cell), "--suite", cell.suite]
+    where = [*_where(cell), "--suite", _suite(cell, how)]
     return shlex.join(["pinrace", "test", *how.build, *where, *how.test, *pick])
+
+
+def _suite(cell: Cell, how: Again) -> str:
+    """Return the name of a cell's suite, from any folder if a file has it."""
+    file, dot, one = cell.suite.partition(".toml")
+    return f"{Path(how.folder, file)}{dot}{one}" if dot and how.folder else cell.suite
 
 
 def _option(name: str, value: str) -> list[str]:

@@ -64,15 +64,6 @@ def _exposure(result: TortureResult) -> str:
     return " · ".join(parts)
 
 
-def again(
-    cell: Cell, plan: TorturePlan, options: Sequence[str] = (), *, deterministic: bool = False
-) -> list[str]:
-    """Return the options that run a cell again in the same way, `--abi` first."""
-    flavor = ["--flavor", cell.flavor] if cell.flavor != "plain" else []
-    words = ["--arch", cell.arch, "--abi", cell.abi, *flavor, *options]
-    return [*words, *plan_options(plan, deterministic=deterministic)]
-
-
 def plan_options(plan: TorturePlan, *, deterministic: bool = False) -> list[str]:
     """Return the options of `pinrace torture` that make this plan."""
     words = ["--deterministic"] if deterministic else []
