@@ -74,7 +74,9 @@ def none_left(runs: Path) -> bool:
 def small_disk(at: Path, mib: int) -> Iterator[Path]:
     at.mkdir()
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={mib}m", "none", at], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=755", "none", at],
+        capture_output=True,
+        check=False,
     )
     if done.returncode:
         pytest.skip(f"cannot mount a small disk here: {done.stderr.decode().strip()}")
@@ -128,7 +130,7 @@ def test_a_full_disk_is_the_hosts_trouble_and_passes(tmp_path: Path) -> None:
         assert code == Exit.INFRA, said
         assert "disk" in said
         assert "full" in said
-        subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+        subprocess.run(["mount", "-o", "remount,size=64m,mode=755", disk], check=True)
         code, said = ended(pinrace("fetch", str(tree), PINRACE_CACHE=str(disk)))
         assert code == Exit.OK, said
 

@@ -11,18 +11,21 @@ from typing import Any, cast
 
 import pytest
 
-from pinrace.cli import hunt as command
-from pinrace.errors import Exit, InfrastructureError
+from pinrace import values
+from pinrace.errors import InfrastructureError
 from pinrace.races.preempt import hunt as hunts
+from pinrace.races.preempt import outcome
 from pinrace.races.preempt.hunt import CONFIRM, CRASHED, Hunt
 from pinrace.races.preempt.spec import Hold
 from pinrace.races.preempt.stage import LostError, Played, Stage, Verdict
 from pinrace.races.preempt.stub import StubGoneError
 from pinrace.races.preempt.windows import Window
+from pinrace.runs import pictures
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 QUIET = "[    1.000000] Run /init as init process\n"
 WINDOW = Window(name="w", scenario="pin", window="f")
+CELL = values.Cell("x86_64", "x86_64", "plain", outcome.SUITE)
 KEPT, VIOLATED = Verdict(False, "g", 0, 0), Verdict(True, "e", 0, 0)
 LOST, DEAD = LostError("no marker"), StubGoneError("gone")
 
@@ -123,25 +126,49 @@ def test_one_round_that_went_elsewhere_does_not_end_a_window(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("rounds", "code"),
+    ("rounds", "verdict"),
     [
-        ([KEPT_ONE, OVER, OVER], Exit.OK),
-        ([GIVEN_UP, GIVEN_UP, OVER, OVER], Exit.INFRA),
-        ([KEPT_ONE, LOST], Exit.INFRA),
-        ([BAD, BAD, LOST], Exit.KERNEL),
+        ([KEPT_ONE, OVER, OVER], values.Verdict.PASS),
+        ([GIVEN_UP, GIVEN_UP, OVER, OVER], values.Verdict.INCONCLUSIVE),
+        ([KEPT_ONE, LOST], values.Verdict.MISS),
+        ([BAD, BAD, LOST], values.Verdict.FAIL),
     ],
 )
 def test_what_a_sweep_is_worth(
-    rounds: list[tuple[Verdict, str, bool] | Exception],
-    code: Exit,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    rounds: list[tuple[Verdict, str, bool] | Exception], verdict: values.Verdict, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(command, "_report_found", lambda *_: None)
     hunt = sweep(Told(*rounds), tmp_path)
-    nobody = cast(Any, None)
-    assert command._report("x86_64", hunt, nobody, nobody, nobody) is code
+    assert outcome.verdict(hunt) is verdict
+    result = outcome.result(CELL, [hunt], tmp_path, planned=1)
+    assert (result.verdict, len(result.cases)) == (verdict, 1)
+    assert (result.new == ("w",)) is (verdict is values.Verdict.FAIL)
     control = replace(hunt, window=WINDOW.model_copy(update={"control": True}))
-    seen = bool(hunt.found) and not hunt.lost
-    said = command._report("x86_64", control, nobody, nobody, nobody)
-    assert said is (Exit.OK if seen else Exit.INFRA)
+    if hunt.lost:
+        assert outcome.verdict(control) is values.Verdict.MISS
+    else:
+        assert outcome.verdict(control) is (
+            values.Verdict.PASS if hunt.found else values.Verdict.INCONCLUSIVE
+        )
+
+
+def test_an_interrupted_sweep_says_what_it_had(tmp_path: Path) -> None:
+    clean = sweep(Told(KEPT_ONE, OVER, OVER), tmp_path)
+    assert outcome.result(CELL, [clean], tmp_path, planned=2).verdict is values.Verdict.MISS
+    bad = sweep(Told(BAD, BAD, LOST), tmp_path)
+    result = outcome.result(CELL, [clean, bad], tmp_path, planned=3)
+    assert (result.verdict, [case.status for case in result.cases]) == (
+        values.Verdict.FAIL,
+        [values.CaseStatus.PASS, values.CaseStatus.FAIL],
+    )
+
+
+def test_a_sweep_is_shown_as_a_strip_and_its_violation_as_lanes(tmp_path: Path) -> None:
+    hunt = sweep(Told(KEPT_ONE, GIVEN_UP, BAD, BAD, LOST), tmp_path)
+    outcome.result(CELL, [hunt], tmp_path, planned=1)
+    shown = pictures.read(tmp_path)
+    assert [square.status for square in shown.strips[0].squares] == [
+        values.CaseStatus.PASS,
+        values.CaseStatus.SKIP,
+    ]
+    assert shown.lanes[0].lanes == ("a", "b")
+    assert shown.lanes[0].moments[-1].status is values.CaseStatus.FAIL

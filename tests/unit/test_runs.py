@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from xml.etree import ElementTree
@@ -208,6 +209,26 @@ def test_a_run_is_finished_whatever_is_raised(
     last = journal.events(run.folder)[-1]
     assert (last["kind"], last["exit_code"]) == ("run-end", code)
     assert type(raised).__name__ in last["error"]
+
+
+def test_a_cell_that_was_begun_is_in_the_results_of_a_run_that_broke_off(tmp_path: Path) -> None:
+    other = dataclasses.replace(CELL, repeat=2)
+
+    def work(run: Run) -> None:
+        with run:
+            run.cell_start(CELL)
+            run.cell_end(result())
+            run.cell_start(other)
+            raise InfrastructureError("no disk\nat all")
+
+    run = Run.create(["pinrace"], root=tmp_path)
+    with pytest.raises(InfrastructureError):
+        work(run)
+    cells = json.loads((run.folder / "results.json").read_text())["cells"]
+    assert [(one["cell"]["repeat"], one["verdict"]) for one in cells] == [(1, "FAIL"), (2, "MISS")]
+    assert cells[1]["reason"] == "not finished: no disk"
+    assert "not finished: no disk" in (run.folder / "junit.xml").read_text()
+    assert len(journal.load(run.folder)) == 1, "a later run does not take it for one that ended"
 
 
 def test_a_run_whose_end_was_never_said_is_no_success(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from pinrace.cli import search as command
 from pinrace.guest.outcome import Ending, GuestRun, JobRun
 from pinrace.races.replay import run as replays
 from pinrace.races.replay.run import Once, get_jobs
+from pinrace.races.seeds import bench
 from pinrace.races.seeds.search import Found, Search, Trial, hunt, minimise
 
 
@@ -61,7 +61,7 @@ def test_what_could_not_run_is_no_failure_of_the_kernel(tmp_path: Path) -> None:
     trial = Trial(1)
 
     def found(*recs: str, boot: float | None = 1.0, ending: Ending = Ending.DONE) -> Found:
-        return command._found(trial, once(*recs, boot=boot, ending=ending, console=console))
+        return bench.found(trial, once(*recs, boot=boot, ending=ending, console=console))
 
     assert found(line.format(9, 0, 0)) == Found(trial, pairs=255, first=3, kept=9)
     assert found(line.format(8, 1, 0)).fails == "lost"

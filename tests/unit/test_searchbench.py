@@ -19,12 +19,14 @@ from pinrace.cli.main import parser
 from pinrace.errors import InfrastructureError, UserError
 from pinrace.guest.outcome import Ending, GuestRun, JobRun
 from pinrace.paths import ROOTFS
-from pinrace.races.benchmark import arms, journal, page, plots, run, stats, windows
+from pinrace.races.benchmark import arms, journal, outcome, page, plots, run, stats, windows
 from pinrace.races.benchmark.arms import Found
 from pinrace.races.benchmark.page import Report
 from pinrace.races.benchmark.trial import ARMS, Given, Repeat, Result, Trial
 from pinrace.races.benchmark.windows import Window
 from pinrace.races.replay import run as replays
+from pinrace.runs import pictures
+from pinrace.values import CaseStatus, Cell, Verdict
 
 WINDOWS = windows.load()
 BUDGET = 120.0
@@ -310,3 +312,25 @@ def test_helpers_end_when_the_one_that_started_them_is_killed() -> None:
         process.kill()
     assert helpers
     assert not psutil.wait_procs(helpers, timeout=60)[1]
+
+
+def test_a_benchmark_is_a_cell_with_a_case_a_window_and_method(tmp_path: Path) -> None:
+    cell = Cell("x86_64", "x86_64", "plain", outcome.SUITE)
+    found = [
+        result(),
+        result(seed=2, hit=False),
+        result(arm="holds", hit=False),
+        result(arch="arm64"),
+    ]
+    one = outcome.result(cell, WINDOWS, found, [], tmp_path)
+    assert (one.verdict, one.reason) == (Verdict.PASS, "1 hits in 3 attempts")
+    assert [(case.name, case.status) for case in one.cases] == [
+        ("torn-path/free", CaseStatus.PASS),
+        ("torn-path/holds", CaseStatus.SKIP),
+    ]
+    (grid,) = pictures.read(tmp_path).grids
+    assert (len(grid.rows), len(grid.columns)) == (len(WINDOWS), len(ARMS))
+    assert outcome.result(cell, WINDOWS, found, [], tmp_path, lost=1).verdict is Verdict.MISS
+    alarm = [*found, result(alarm=True)]
+    assert outcome.result(cell, WINDOWS, alarm, [], tmp_path).new == ("torn-path/free",)
+    assert outcome.result(cell, WINDOWS, [], [], tmp_path).verdict is Verdict.MISS

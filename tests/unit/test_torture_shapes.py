@@ -16,10 +16,13 @@ from pinrace.guest.machine import Machine
 from pinrace.host.accel import Accelerator
 from pinrace.host.budget import Budget
 from pinrace.host.qemu import choose_cpu, get_qemu
-from pinrace.races.torture import shapes
+from pinrace.races.torture import outcome, shapes
 from pinrace.races.torture.run import SMP
 from pinrace.races.torture.shapes import Measured, Shape
-from pinrace.values import Verdict
+from pinrace.runs import summary
+from pinrace.values import Cell, Verdict
+
+CELL = Cell("x86_64", "x86_64", "plain", outcome.SHAPES)
 
 
 def asked(**words: object) -> argparse.Namespace:
@@ -97,12 +100,16 @@ def test_a_host_without_memory_runs_one_guest(
     assert torture_shapes.choose(asked(), ["x86_64"]).guests == 1
 
 
-def test_a_shape_whose_guests_could_not_all_be_run_is_not_chosen() -> None:
+def test_a_shape_whose_guests_could_not_all_be_run_is_not_chosen(tmp_path: Path) -> None:
     lost = replace(measured(2, 2, 900, 10.0), verdicts=(Verdict.PASS, Verdict.MISS))
     sound = measured(1, 2, 400, 10.0)
     assert shapes.best([lost, sound]) == sound.shape
-    assert torture_shapes.exit_code([lost, sound]) is Exit.INFRA
+
+    def code(*found: Measured) -> Exit:
+        return summary.exit_code([outcome.measured(CELL, found, tmp_path)])
+
+    assert code(lost, sound) is Exit.INFRA
     failed = replace(sound, verdicts=(Verdict.FAIL,))
-    assert torture_shapes.exit_code([lost, failed]) is Exit.KERNEL
-    assert torture_shapes.exit_code([sound]) is Exit.OK
-    assert torture_shapes.exit_code([measured(1, 2, 0, 0.0)]) is Exit.INFRA
+    assert code(lost, failed) is Exit.KERNEL
+    assert code(sound) is Exit.OK
+    assert code(measured(1, 2, 0, 0.0)) is Exit.INFRA

@@ -4,19 +4,22 @@
 from __future__ import annotations
 
 import argparse
+import time
 
 from pinrace import ui
 from pinrace.arches import ABIS
 from pinrace.cli import options
 from pinrace.engine import build
-from pinrace.errors import Exit, UserError
+from pinrace.errors import UserError
 from pinrace.guest.machine import INGREDIENTS, Replay
 from pinrace.guest.outcome import Ending
 from pinrace.races.race import single
+from pinrace.races.replay import outcome, why
 from pinrace.races.replay import run as replays
-from pinrace.races.replay import why
 from pinrace.races.replay.run import Made, Once
+from pinrace.runs import summary
 from pinrace.runs.journal import Run, tree_facts
+from pinrace.values import Cell, CellResult, Job, Verdict
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,42 +43,60 @@ def run(args: argparse.Namespace) -> int:
     if args.race:
         on = single.wanted(args, options.DEFAULT_TREE)
         named = single.series_of(args, str(options.DEFAULT_SERIES))
-        return single.determinism(args, on, boots=args.boots, series=named)
+        return single.determinism(args, on, series=named)
     jobs = replays.get_jobs(args.job, args.seed)  # a job that there is not, costs no build
     tree, series = options.request_tree(args)
     lab = build.prepare(asked, tree, series, with_base=False)
-    record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree))
-    worst = Exit.OK
-    for abi in asked.abis:
-        replay = Replay(args.seed, without=args.without)
-        machine = replays.get_replay_machine(ABIS[abi].arch, replay, args.smp)
-        kernel = lab.patched.kernels[ABIS[abi].arch, asked.flavors[0]]
-        made = Made(kernel, lab.patched.images[abi], machine, jobs)
-        folders = [record.folder / abi / str(number) for number in range(1, args.boots + 1)]
-        ran = [replays.run_once(made, folder) for folder in folders]
-        same = replays.agreeing([once.fingerprint for once in ran])
-        ui.say(f"{abi:<7} {same}/{args.boots} fingerprints equal  {_about(args.job, ran[0])}")
-        equal = same == args.boots and all(once.run.ending is Ending.DONE for once in ran)
-        if equal and not _says_enough(args.job, ran[0]):
-            worst = Exit.INFRA
-            ui.say("        that proves nothing: a race has to go both ways, and to leave a record")
-        elif equal:
-            tree_id = lab.patched.tree.tree_id
-            token = replays.make_token(
-                made, ran[0].fingerprint, tree=tree.spec, patched=tree_id, abi=abi
-            )
-            # No token says what was left out.
-            ui.say(
-                f"        equal without '{args.without}' too"
-                if args.without
-                else f"        {token}"
-            )
-        else:
-            worst = Exit.INFRA
-            said = why.explain(made, ran, folders, record.folder / abi)
-            ui.say(f"        see {record.folder / abi}{said}")
-    record.finish([], exit_code=worst)
-    return worst
+    with Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree)) as record:
+        results = [_abi(lab, abi, args, jobs, record) for abi in asked.abis]
+        return record.end(summary.exit_code(results))
+
+
+def _abi(
+    lab: build.Lab, abi: str, args: argparse.Namespace, jobs: tuple[Job, ...], record: Run
+) -> CellResult:
+    """Boot one ABI's run several times, say whether all are the same, and keep that as a cell."""
+    arch, flavor = ABIS[abi].arch, options.one_flavor(args).flavors[0]
+    machine = replays.get_replay_machine(arch, Replay(args.seed, without=args.without), args.smp)
+    made = Made(lab.patched.kernels[arch, flavor], lab.patched.images[abi], machine, jobs)
+    cell = Cell(arch, abi, flavor, outcome.DETERMINISM)
+    place = record.cell_start(cell)
+    folders = [place / str(number) for number in range(1, args.boots + 1)]
+    ran: list[Once] = []
+    weak, began = "", time.monotonic()
+    try:
+        for folder in folders:
+            ran.append(replays.run_once(made, folder))
+        done = all(once.run.ending is Ending.DONE for once in ran)
+        weak = "" if done else "not all of them came to their end"
+        if done and not _says_enough(args.job, ran[0]):
+            weak = "not conclusive: both outcomes of the race must occur"
+    finally:
+        took = time.monotonic() - began
+        came = [_replay(n, args.job, once) for n, once in enumerate(ran, 1)]
+        result = outcome.repeated(cell, came, place, weak=weak, seconds=took)
+        record.cell_end(result)
+    ui.say(f"{abi:<7} {result.reason}  {_about(args.job, ran[0])}")
+    if result.verdict is Verdict.PASS:
+        ui.say(f"        {_again(lab, made, ran[0], abi, args.without)}")
+    elif result.verdict is Verdict.MISS or not done:
+        ui.say(f"        see {place}{why.explain(made, ran, folders, place)}")
+    return result
+
+
+def _again(lab: build.Lab, made: Made, once: Once, abi: str, without: str) -> str:
+    """Return the token of runs that repeat; none says what was left out."""
+    if without:
+        return f"equal without '{without}' too"
+    tree = lab.patched.tree
+    token = replays.make_token(
+        made, once.fingerprint, tree=tree.base.spec, patched=tree.tree_id, abi=abi
+    )
+    return str(token)
+
+
+def _replay(number: int, job: str, once: Once) -> outcome.Replay:
+    return outcome.Replay(f"boot {number}", once.fingerprint, _about(job, once))
 
 
 def _says_enough(job: str, once: Once) -> bool:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -18,7 +18,7 @@ from pinrace.engine import build
 from pinrace.errors import Exit, UserError
 from pinrace.guest.machine import SEQUENTIAL
 from pinrace.races.preempt import hunt as hunts
-from pinrace.races.preempt import spec, table
+from pinrace.races.preempt import outcome, spec, table
 from pinrace.races.preempt import token as tokens
 from pinrace.races.preempt import windows as lists
 from pinrace.races.preempt.hunt import CONFIRM, Found, Hunt
@@ -26,10 +26,11 @@ from pinrace.races.preempt.session import Lab, get_lab
 from pinrace.races.preempt.windows import Window
 from pinrace.races.race import single
 from pinrace.races.race.prove import Budget
+from pinrace.races.replay import outcome as repeats
 from pinrace.races.replay import rebuild, words
-from pinrace.runs import commands, tables
+from pinrace.runs import commands, summary, tables
 from pinrace.runs.journal import Run, tree_facts
-from pinrace.values import PatchedTree, Request
+from pinrace.values import Cell, PatchedTree, Request
 
 HOURS = 1  # for one window where --for says nothing
 
@@ -96,28 +97,65 @@ def run(args: argparse.Namespace) -> int:
         for name in filter(None, (window.window, window.against if pairs else "")):
             for there in labs.values():
                 there.symbols.find(name)
-    record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree))
-    began, jobs = time.monotonic(), [(abi, w) for abi in asked.abis for w in wanted]
-    codes, swept = set(), []
-    for number, (abi, window) in enumerate(jobs):
-        left = began + seconds - time.monotonic()
-        share = max(left, 1.0) / (len(jobs) - number) if seconds else HOURS * 3600.0
-        found = hunts.hunt_window(
-            labs[abi],
+    with Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree)) as record:
+        sweeps = _Sweeps(args, asked, lab.patched.tree, labs, record)
+        code = sweeps.all(wanted, seconds, with_pairs=pairs)
+        ui.say(f"{SEQUENTIAL}\nconsoles  {record.folder}")
+        return record.end(code)
+
+
+class _Sweeps:
+    """The sweeps of one command: a cell an ABI, kept whatever ends them."""
+
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        asked: Request,
+        tree: PatchedTree,
+        labs: Mapping[str, Lab],
+        record: Run,
+    ) -> None:
+        self._args, self._asked, self._tree, self._labs = args, asked, tree, labs
+        self._record = record
+        self._swept: list[table.Swept] = []
+
+    def all(self, windows: Sequence[Window], seconds: float, *, with_pairs: bool) -> Exit:
+        """Sweep each window on each ABI; return the exit code.  seconds: of all, 0 for no limit."""
+        until = time.monotonic() + seconds
+        results = []
+        for number, abi in enumerate(self._asked.abis):
+            cell = Cell(get_abi(abi).arch, abi, self._asked.flavors[0], outcome.SUITE)
+            folder = self._record.cell_start(cell)
+            done: list[Hunt] = []
+            notes: list[str] = []
+            try:
+                for left, window in enumerate(windows):
+                    todo = (len(self._asked.abis) - number) * len(windows) - left
+                    share = max(until - time.monotonic(), 1.0) / todo if seconds else HOURS * 3600.0
+                    done.append(Hunt(window))
+                    self._one(abi, done[-1], folder / window.name, share, with_pairs=with_pairs)
+                    notes += _report(abi, done[-1], self._labs[abi], self._tree, self._asked)
+            finally:
+                planned = len(windows)
+                results.append(outcome.result(cell, done, folder, planned=planned, notes=notes))
+                self._record.cell_end(results[-1])
+        return summary.exit_code(results)
+
+    def _one(self, abi: str, hunt: Hunt, folder: Path, seconds: float, *, with_pairs: bool) -> None:
+        """Sweep a window, and write the table with it."""
+        window, args = hunt.window, self._args
+        hunts.hunt_window(
+            self._labs[abi],
             window,
-            record.folder / abi / window.name,
-            seconds=share,
-            with_pairs=pairs,
+            folder,
+            seconds=seconds,
+            with_pairs=with_pairs,
             keep_going=args.keep_going or window.control,
             every=args.every or window.control,
+            hunt=hunt,
         )
-        codes.add(_report(abi, found, labs[abi], lab.patched.tree, asked))
-        swept.append(_swept(abi, found))
-        tables.write(args, table.markdown(swept, _facts(lab.patched.tree, labs)))
-    code = next((one for one in (Exit.KERNEL, Exit.INFRA) if one in codes), Exit.OK)
-    record.finish([], exit_code=code)
-    ui.say(f"{SEQUENTIAL}\nconsoles  {record.folder}")
-    return code
+        self._swept.append(_swept(abi, hunt))
+        tables.write(args, table.markdown(self._swept, _facts(self._tree, self._labs)))
 
 
 def _lab(lab: build.Lab, abi: str, asked: Request, *, icount: bool) -> Lab:
@@ -187,41 +225,30 @@ def _windows(args: argparse.Namespace) -> tuple[Window, ...]:
     return (one,)
 
 
-def _report(abi: str, hunt: Hunt, lab: Lab, tree: PatchedTree, asked: Request) -> Exit:
-    """Print what a sweep came to; return its exit code."""
+def _report(abi: str, hunt: Hunt, lab: Lab, tree: PatchedTree, asked: Request) -> list[str]:
+    """Print what a sweep came to; return the notes on how to replay its violations."""
     window = hunt.window
-    given_up = sum(hunt.given_up.values())
-    end = "" if hunt.complete else ", not to its end"
-    length = f" of {hunt.length} instructions" if hunt.length is not None else ""
-    ui.say(
-        f"hunt    {abi:<7} {window.name:<20} {hunt.tried} holds{length}{end}, {given_up} given up,"
-        f" {hunt.violations} violations  {hunt.seconds:.0f} s"
-    )
+    ui.say(f"hunt    {abi:<7} {window.name:<20} {outcome.sentence(hunt)}  {hunt.seconds:.0f} s")
     for reason, count in hunt.given_up.most_common():
         ui.say(f"          {count} {reason}")
-    if window.control:
-        for verdict, count in hunt.verdicts.most_common():
-            ui.say(f"          {count} {verdict}")
+    for verdict, count in hunt.verdicts.most_common() if window.control else ():
+        ui.say(f"          {count} {verdict}")
     for text in hunt.lost:
         ui.say(f"          LOST  {text}")
     for text in hunt.reports:
         ui.say(f"          REPORT  {text}")
-    for one in () if window.control else hunt.found:
-        _report_found(one, lab, tree, asked, window.scenario)
-    if window.control:
-        return Exit.OK if hunt.found and not hunt.lost and not hunt.reports else Exit.INFRA
-    if hunt.violations:
-        return Exit.KERNEL
-    return Exit.INFRA if hunt.lost or hunt.tried <= given_up else Exit.OK
+    bad = () if window.control else hunt.found
+    found = [_report_found(one, lab, tree, asked, window.scenario) for one in bad]
+    return [f"{commands.REPLAY}{line}" for line in found if line]
 
 
-def _report_found(found: Found, lab: Lab, tree: PatchedTree, asked: Request, scenario: str) -> None:
-    """Print a violation and its token."""
+def _report_found(found: Found, lab: Lab, tree: PatchedTree, asked: Request, scenario: str) -> str:
+    """Print a violation and the command that replays it; return that, "" where there is none."""
     ui.say(f"  VIOLATION  {found.hold}  {found.verdict}: {found.why}")
     ui.say(f"    again    {found.again} of {CONFIRM}   console  {found.console}")
     if not found.certain:
-        ui.say("    replay   none: it is not the same each time, as what was freed can be anything")
-        return
+        ui.say(f"    replay   no token: reproduced in {found.again} of {CONFIRM} replays")
+        return ""
     token = tokens.make(
         lab,
         tree=tree.base.spec,
@@ -230,7 +257,9 @@ def _report_found(found: Found, lab: Lab, tree: PatchedTree, asked: Request, sce
         hold=found.hold,
         verdict=found.verdict,
     )
-    ui.say(f"    replay   {commands.replay(str(token), tree, asked)}")
+    line = commands.replay(str(token), tree, asked)
+    ui.say(f"    replay   {line}")
+    return line
 
 
 def repro(args: argparse.Namespace) -> int:
@@ -250,14 +279,15 @@ def repro(args: argparse.Namespace) -> int:
     words.refuse(token, have, tokens.MADE_OF)
     if have.qemu != token.qemu:
         ui.say(f"QEMU is {have.qemu} here and was {token.qemu}; a hold should not mind")
-    record = Run.create(["pinrace", *args.words], tree=tree_facts(built.tree))
-    began = time.monotonic()
-    verdicts = hunts.replay(lab, token.scenario, token.spec, record.folder, times=args.times)
-    same = verdicts.count(token.verdict)
-    code = Exit.OK if same == args.times else Exit.INFRA
-    record.finish([], exit_code=code)
-    said = f"same verdict, {token.verdict}" if code == Exit.OK else f"NOT the token's: {verdicts}"
-    seconds = (time.monotonic() - began) / args.times
-    ui.say(f"{said} ({same}/{args.times}) · {seconds:.1f} s a hold, boot included")
-    ui.say(f"  {token.hold}\n  console  {record.folder / '1' / 'console.log'}")
-    return code
+    cell = Cell(abi.arch, abi.name, token.flavor, repeats.SUITE)
+    with Run.create(["pinrace", *args.words], tree=tree_facts(built.tree)) as record:
+        folder = record.cell_start(cell)
+        began = time.monotonic()
+        verdicts = hunts.replay(lab, token.scenario, token.spec, folder, times=args.times)
+        took = time.monotonic() - began
+        came = [repeats.Replay(str(n), verdict) for n, verdict in enumerate(verdicts, 1)]
+        result = repeats.result(cell, came, folder, wanted=token.verdict, seconds=took)
+        record.cell_end(result)
+        ui.say(f"{result.reason} · {took / args.times:.1f} s a hold, boot included")
+        ui.say(f"  {token.hold}\n  console  {folder / '1' / 'console.log'}")
+        return record.end(summary.exit_code([result]))

@@ -21,14 +21,16 @@ from pinrace.races import followup
 from pinrace.races.preempt import token as hold_tokens
 from pinrace.races.race import replaying
 from pinrace.races.race import tokens as race_tokens
-from pinrace.races.replay import rebuild, words
+from pinrace.races.replay import outcome, rebuild, words
 from pinrace.races.replay import run as replays
 from pinrace.races.replay import stop as stops
 from pinrace.races.replay import token as tokens
 from pinrace.races.replay.run import Made, Once
 from pinrace.races.replay.token import Token
 from pinrace.races.torture import token as torture_tokens
+from pinrace.runs import summary
 from pinrace.runs.journal import Run, tree_facts
+from pinrace.values import Cell, CellResult, Verdict
 
 _PROMISE = {
     hold_tokens.VERSION: "promise is the same verdict",
@@ -83,25 +85,43 @@ def run(args: argparse.Namespace) -> int:
         made, token.fingerprint, tree=token.tree, patched=token.patched, abi=token.abi
     )
     words.refuse(token, have, tokens.MADE_OF)
-    record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree))
-    same = 0
-    ran = []
-    for number in range(1, args.times + 1):
-        once = replays.run_once(made, record.folder / str(number))
-        same += once.fingerprint == token.fingerprint
-        ran.append(once)
-    code = Exit.OK if same == args.times else Exit.INFRA
-    seconds = sum(once.run.seconds for once in ran) / args.times
-    ui.say(f"{_same(ran[-1], code)} ({same}/{args.times}) · {seconds:.1f} s a run")
-    ui.say(f"  {_about(ran[-1])}\n  console  {record.folder / '1' / 'console.log'}")
-    if code == Exit.OK and debug:
-        symbols = _symbols(made, lab.patched.tree.tree_id)
-        where = stops.place(ran[-1], args.at)
-        code = _debug(made, token, where, record.folder / "gdb", symbols)
-    elif code == Exit.OK and args.shell:
-        code = _shell(made, record.folder)
-    record.finish([], exit_code=code)
-    return code
+    cell = Cell(get_abi(token.abi).arch, token.abi, token.flavor, outcome.SUITE)
+    with Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree)) as record:
+        folder = record.cell_start(cell)
+        ran: list[Once] = []
+        try:
+            for number in range(1, args.times + 1):
+                ran.append(replays.run_once(made, folder / str(number)))
+        finally:
+            result = _result(cell, token, ran, folder)
+            record.cell_end(result)
+        code = summary.exit_code([result])
+        ui.say(f"{result.reason} · {result.seconds / args.times:.1f} s a run")
+        ui.say(f"  {_about(ran[-1])}\n  console  {folder / '1' / 'console.log'}")
+        if code == Exit.OK and debug:
+            symbols = _symbols(made, lab.patched.tree.tree_id)
+            where = stops.place(ran[-1], args.at)
+            code = _debug(made, token, where, folder / "gdb", symbols)
+        elif code == Exit.OK and args.shell:
+            code = _shell(made, folder)
+        return record.end(code)
+
+
+def _result(cell: Cell, token: Token, ran: list[Once], folder: Path) -> CellResult:
+    """Judge the replays: each has to leave the token's fingerprint."""
+    came = [
+        outcome.Replay(f"replay {number}", once.fingerprint, _about(once))
+        for number, once in enumerate(ran, 1)
+    ]
+    seconds = sum(once.run.seconds for once in ran)
+    judged = outcome.result(
+        cell, came, folder, wanted=token.fingerprint, what="fingerprint", seconds=seconds
+    )
+    if judged.verdict is not Verdict.PASS:
+        return judged
+    kind = "failure" if ran[-1].failure else "run"
+    said = f"same {kind}, same fingerprint ({len(ran)}/{len(ran)})"
+    return replace(judged, reason=said)
 
 
 def _debug(
@@ -147,13 +167,6 @@ def _shell(made: Made, folder: Path) -> Exit:
     if once.run.ending is not Ending.DONE:
         ui.say(f"there is no shell in it: {once.run.reason}")
     return Exit.OK if stops.same_until_done(folder / "1", folder / "shell") else Exit.INFRA
-
-
-def _same(once: Once, code: Exit) -> str:
-    """Say whether it is what the token names."""
-    if code != Exit.OK:
-        return "NOT the token's run: the fingerprints differ"
-    return f"same {'failure' if once.failure else 'run'}, same fingerprint"
 
 
 def _about(once: Once) -> str:

@@ -12,18 +12,19 @@ from pinrace import ui
 from pinrace.arches import ABIS, get_arch
 from pinrace.cli import options
 from pinrace.engine import build
-from pinrace.errors import Exit, UserError
+from pinrace.errors import UserError
 from pinrace.guest.machine import get_machine
 from pinrace.mutants import file as mutants
 from pinrace.mutants import kernels
 from pinrace.paths import runs_dir
-from pinrace.races.benchmark import page, repeats, windows
+from pinrace.races.benchmark import outcome, page, repeats, windows
 from pinrace.races.benchmark import run as runs
 from pinrace.races.benchmark.run import Lab
 from pinrace.races.benchmark.trial import ARMS, Result
 from pinrace.races.benchmark.windows import SERIES, Window
-from pinrace.runs import tables
-from pinrace.values import Kernel, Request, Series, Tree
+from pinrace.runs import summary, tables
+from pinrace.runs.journal import Run, tree_facts
+from pinrace.values import Cell, Kernel, PatchedTree, Request, Series, Tree
 
 FOLDER = "searchbench"  # in the folder of runs
 
@@ -91,22 +92,56 @@ def run(args: argparse.Namespace) -> int:
     if series is None:
         raise UserError("windows are planted in a series", hint="leave out --series none")
     lab = prepare(asked, tree, series, wanted, args.into or runs_dir() / FOLDER)
-    lost = 0
-    if not args.only_write:
-        trials = list(runs.order(wanted, arms, asked.arches, args.seeds, args.alarms))
-        lost = runs.measure(lab, wanted, trials, args.budget, args.at_once)
-        if args.repeats:
-            by_name = {window.name: window for window in wanted}
-            lost += len(repeats.have(lab, by_name, asked.abis, args.repeats))
-    results = runs.results(lab, wanted, args.budget)
+    patched = PatchedTree(tree, series, lab.kernels[SERIES, asked.arches[0]].tree_id, "")
+    with Run.create(["pinrace", *args.words], tree=tree_facts(patched)) as record:
+        cells = [Cell(arch, runs.native_abi(arch), "plain", outcome.SUITE) for arch in asked.arches]
+        folders = {cell: record.cell_start(cell) for cell in cells}
+        lost = 1  # until all were attempted
+        try:
+            lost = 0 if args.only_write else _measure(lab, wanted, arms, asked, args)
+        finally:
+            found, again = runs.results(lab, wanted, args.budget), runs.repeats(lab)
+            results = [
+                outcome.result(cell, wanted, found, again, folder, lost=lost)
+                for cell, folder in folders.items()
+            ]
+            for result in results:
+                record.cell_end(result)
+        _say(args, lab, wanted, series, found)
+        return record.end(summary.exit_code(results))
+
+
+def _measure(
+    lab: Lab,
+    wanted: Sequence[Window],
+    arms: tuple[str, ...],
+    asked: Request,
+    args: argparse.Namespace,
+) -> int:
+    """Make the attempts and replays that are missing; return how many were lost or differed."""
+    trials = list(runs.order(wanted, arms, asked.arches, args.seeds, args.alarms))
+    lost = runs.measure(lab, wanted, trials, args.budget, args.at_once)
+    if args.repeats:
+        by_name = {window.name: window for window in wanted}
+        lost += len(repeats.have(lab, by_name, asked.abis, args.repeats))
+    return lost
+
+
+def _say(
+    args: argparse.Namespace,
+    lab: Lab,
+    wanted: Sequence[Window],
+    series: Series,
+    results: Sequence[Result],
+) -> None:
+    """Write the page, if one was asked for, and print what was seen where nothing may be."""
     if args.write:
         about = facts(lab, series, results)
         report = page.Report(wanted, results, runs.repeats(lab), args.budget, about)
         ui.say(f"page    {page.write(report, args.write)}")
-    alarms = [one for one in results if one.trial.alarm and one.hit]
-    for one in alarms:
-        ui.say(f"FALSE ALARM  {runs.line(one)}")
-    return Exit.KERNEL if alarms else Exit.INFRA if lost else Exit.OK
+    for one in results:
+        if one.trial.alarm and one.hit:
+            ui.say(f"FALSE ALARM  {runs.line(one)}")
 
 
 def _names(text: str) -> list[str]:

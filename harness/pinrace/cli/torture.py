@@ -23,10 +23,10 @@ from pinrace.races import followup
 from pinrace.races.race import single
 from pinrace.races.race.prove import Budget
 from pinrace.races.replay.run import get_replay_machine
-from pinrace.races.torture import bench, report
+from pinrace.races.torture import bench, outcome, report
 from pinrace.races.torture.jobs import MOST_SECONDS
 from pinrace.races.torture.records import Told
-from pinrace.races.torture.run import TorturePlan, TortureResult, missed, torture
+from pinrace.races.torture.run import RECORDS, TorturePlan, TortureResult, missed, torture
 from pinrace.races.torture.values import BREAKAGES, FAMILIES, MOST_LANES, MUTATORS
 from pinrace.runs import commands, summary
 from pinrace.runs.journal import Run, tree_facts
@@ -198,6 +198,9 @@ def run(args: argparse.Namespace) -> int:
     ]
     tree, series = options.request_tree(args)
     lab = build.prepare(asked, tree, series, with_base=False)
+    work = pool.tasks(lab, cells, machines)
+    if args.bench:
+        cells = [replace(cell, suite=outcome.BENCH) for cell in cells if cell.repeat == 1]
     base = commands.again(asked, tree, series, smp=shape.smp, only="", with_base=True)
     options_of = report.plan_options(plan, deterministic=args.deterministic)
     options_of += ["--no-search"] if args.no_search else ["--search-for", args.search_for]
@@ -206,7 +209,7 @@ def run(args: argparse.Namespace) -> int:
         if base
         else commands.Again(whole=shlex.join(["pinrace", *args.words]))
     )
-    record = Run.create(
+    with Run.create(
         ["pinrace", *args.words],
         tree=tree_facts(lab.patched.tree),
         machines={
@@ -216,42 +219,38 @@ def run(args: argparse.Namespace) -> int:
         cells=tuple(cells),
         seed=plan.seed,
         again=how,
-    )
-    work = pool.tasks(lab, cells, machines)
-    length = f"{plan.trials} trials" if plan.trials else f"{plan.seconds:.0f} s"
-    many = ui.counted(len(work), "cell")
-    ui.say(f"torture {many} of {length}, {shape} at once, results in {record.folder}")
-    if args.bench:
-        return _bench(work, record, plan, args.repeat)
-    with ui.meter("trials" if plan.trials else "seconds") as meter:
-        progress = _Progress(meter, len(work), plan)
-        shared = _Work(followup.Ask(asked, plan, record), Event(), how, progress)
-        done = _torture_all(work, shared, shape.guests)
-    try:
+    ) as record:
+        length = f"{plan.trials} trials" if plan.trials else f"{plan.seconds:.0f} s"
+        many = ui.counted(len(work), "cell")
+        ui.say(f"torture {many} of {length}, {shape} at once, results in {record.folder}")
+        if args.bench:
+            return record.end(_bench(work, record, plan, args.repeat))
+        with ui.meter("trials" if plan.trials else "seconds") as meter:
+            progress = _Progress(meter, len(work), plan)
+            shared = _Work(followup.Ask(asked, plan, record), Event(), how, progress)
+            done = _torture_all(work, shared, shape.guests)
         if not args.deterministic and not args.no_search:
             _search(work, shared, done, search_for)
-    finally:
         results = [report.cell_result(cell, one) for cell, one in done.items()]
-        code = summary.exit_code(results)
-        record.finish(results, exit_code=code)
-    _show_repeats(cells, done)
-    ui.say(f"exit {int(code)}: see pinrace help exits · results in {record.folder}")
-    return code
+        code = record.end(summary.exit_code(results))
+        _show_repeats(cells, done)
+        ui.say(f"exit {int(code)}: see pinrace help exits · results in {record.folder}")
+        return code
 
 
-def _bench(work: Sequence[pool.Task], record: Run, plan: TorturePlan, times: int) -> int:
+def _bench(work: Sequence[pool.Task], record: Run, plan: TorturePlan, times: int) -> Exit:
     """Compare with the naive loop, one cell after the other; exit 4 when nothing was caught."""
-    code = Exit.OK
+    results = []
     for task in work:
         if task.cell.repeat > 1:
             continue
-        catches = bench.compare(task.patched, plan, times, record.cell_folder(task.cell))
-        record.event("bench", cell=task.cell.name, catches=list(catches))
-        ui.say("\n  ".join([task.cell.name, *bench.summarize(catches)]))
-        if not any(catch.caught for catch in catches):
-            code = Exit.INFRA
-    record.finish([], exit_code=code)
-    return code
+        cell = replace(task.cell, suite=outcome.BENCH)
+        folder = record.cell_start(cell)
+        catches = bench.compare(task.patched, plan, times, folder)
+        ui.say("\n  ".join([cell.name, *bench.summarize(catches)]))
+        results.append(outcome.compared(cell, catches, folder))
+        record.cell_end(results[-1])
+    return summary.exit_code(results)
 
 
 def _torture_all(
@@ -304,6 +303,8 @@ def _judged(task: pool.Task, future: Future[TortureResult], shared: _Work) -> To
         line = followup.replay_line(task, shared.ask.plan, folder, shared.ask.asked)
         result = replace(result, notes=(*result.notes, f"{commands.REPLAY}{line}"))
     report.save(result, shared.ask.plan, folder / report.RESULT)
+    if (folder / RECORDS).exists():
+        outcome.curve((folder / RECORDS).read_text(errors="replace").split("\n"), folder)
     value: CellResult = report.cell_result(cell, result)
     shared.ask.record.cell_end(value)
     ui.say(f"{cell.name}\n" + "\n".join(report.lines(result)))
@@ -345,7 +346,9 @@ def _search(
         if result.verdict is Verdict.FAIL and result.trials and kind not in seen:
             seen.add(kind)
             try:
-                done[task.cell] = followup.follow_up(task, result, shared.ask, seconds)
+                found = followup.follow_up(task, result, shared.ask, seconds)
+                done[task.cell] = found
+                shared.ask.record.cell_end(report.cell_result(task.cell, found))
             except (InfrastructureError, OSError) as error:
                 ui.say(f"        the search could not be run: {error}")
 

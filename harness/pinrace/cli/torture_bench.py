@@ -8,17 +8,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from pinrace import ui
-from pinrace.arches import get_abi
+from pinrace.arches import Abi, get_abi
 from pinrace.cli import options
 from pinrace.engine import build
 from pinrace.engine.cell import Bench
-from pinrace.errors import BuildError, Exit, InfrastructureError, UserError
+from pinrace.errors import BuildError, InfrastructureError, UserError
 from pinrace.guest.machine import Machine
 from pinrace.mutants import file, kernels
 from pinrace.races.torture import bench, versus
 from pinrace.races.torture.values import TorturePlan
-from pinrace.runs import tables
+from pinrace.runs import summary, tables
 from pinrace.runs.journal import Run, tree_facts
+from pinrace.values import Cell
 
 SEED = 1  # of the first attempt, if none was asked for
 
@@ -57,38 +58,41 @@ def run(args: argparse.Namespace, plan: TorturePlan, machines: Mapping[str, Mach
     abi = get_abi(asked.abis[0])
     built = build.prepare(asked, tree, series, with_base=False).patched
     machine = machines[abi.arch]
-    record = Run.create(["pinrace", *args.words], tree=tree_facts(built.tree), seed=plan.seed)
+    run_facts = tree_facts(built.tree)
     found: dict[str, list[bench.Catch]] = {}
-    code = Exit.OK
-    for number, mutant in enumerate(chosen, 1):
-        ui.say(f"mutant  {number}/{len(chosen)} {mutant.name}")
-        clean = built.kernels[abi.arch, "plain"]
+    lost: dict[str, str] = {}
+    with Run.create(["pinrace", *args.words], tree=run_facts, seed=plan.seed) as record:
+        cell = Cell(abi.arch, abi.name, "plain", versus.SUITE)
+        folder = record.cell_start(cell)
         try:
-            kernel = kernels.build(asked, tree, series, mutant, clean, say=ui.say)
-            on = Bench(kernel, built.images[abi.name], machine, promised=True)
-            folder = record.folder / "bench" / mutant.name
-            found[mutant.name] = versus.compared(
-                on, plan, args.repeat, folder, say=lambda line: ui.say(f"  {line}")
-            )
-        except (BuildError, InfrastructureError) as error:
-            ui.say(f"  could not be compared: {error}")
-            code = Exit.INFRA
-    facts = tables.facts(tree, series) | _facts(args, plan, machine, abi.name)
-    text = versus.markdown(found, facts)
-    ui.say(text)
-    tables.write(args, text)
-    if code is Exit.OK and any(not versus.mostly_caught(found[name]) for name in found):
-        code = Exit.KERNEL
-    record.finish([], exit_code=code)
-    return code
+            for number, mutant in enumerate(chosen, 1):
+                ui.say(f"mutant  {number}/{len(chosen)} {mutant.name}")
+                clean = built.kernels[abi.arch, "plain"]
+                try:
+                    kernel = kernels.build(asked, tree, series, mutant, clean, say=ui.say)
+                    on = Bench(kernel, built.images[abi.name], machine, promised=True)
+                    found[mutant.name] = versus.compared(
+                        on, plan, args.repeat, folder / mutant.name, say=lambda t: ui.say(f"  {t}")
+                    )
+                except (BuildError, InfrastructureError) as error:
+                    ui.say(f"  could not be compared: {error}")
+                    lost[mutant.name] = str(error)
+        finally:
+            result = versus.result(cell, [one.name for one in chosen], found, lost, folder)
+            record.cell_end(result)
+        text = versus.markdown(found, tables.facts(tree, series) | _facts(args, plan, machine, abi))
+        ui.say(text)
+        tables.write(args, text)
+        return record.end(summary.exit_code([result]))
 
 
 def _facts(
-    args: argparse.Namespace, plan: TorturePlan, machine: Machine, abi: str
+    args: argparse.Namespace, plan: TorturePlan, machine: Machine, abi: Abi
 ) -> dict[str, str]:
     """What a reader needs to know of how the table came about."""
     return {
-        "guests": f"{abi}, QEMU {machine.qemu.version}, {machine.accel.name}, {machine.smp} CPUs",
+        "guests": f"{abi.name}, QEMU {machine.qemu.version}, {machine.accel.name},"
+        f" {machine.smp} CPUs",
         "attempts": f"{args.repeat} each, one after the other in the same guest, at most"
         f" {plan.seconds:.0f} s; medians, seconds of the guest",
         "naive loop": "one tracee, one spinning mutator, one supervisor that pins and replies"

@@ -12,17 +12,17 @@ from pinrace import ui
 from pinrace.arches import get_abi, get_arch
 from pinrace.cli import options
 from pinrace.engine import build, pool
-from pinrace.errors import Exit, UserError
+from pinrace.errors import UserError
 from pinrace.guest.machine import Machine, get_machine
 from pinrace.host.budget import Budget
 from pinrace.races.followup import MEMORY
-from pinrace.races.torture import shapes
-from pinrace.races.torture.report import SUITE
+from pinrace.races.torture import outcome, shapes
 from pinrace.races.torture.run import SMP
 from pinrace.races.torture.shapes import Shape
 from pinrace.races.torture.values import TorturePlan
+from pinrace.runs import summary
 from pinrace.runs.journal import Run, tree_facts
-from pinrace.values import Cell, Verdict
+from pinrace.values import Cell, CellResult
 
 SECONDS = "20s"
 
@@ -62,7 +62,7 @@ def choose(args: argparse.Namespace, arches: Sequence[str]) -> Shape:
 
 
 def run(args: argparse.Namespace, plan: TorturePlan, machines: Mapping[str, Machine]) -> int:
-    """Measure on the first ABI of each arch; see exit_code()."""
+    """Measure on the first ABI of each arch; exit 1 when a guest FAILs, 4 when one is lost."""
     if args.guests or args.smp or args.trials or args.deterministic or args.bench:
         raise UserError(
             "--measure finds out about guests and CPUs by itself",
@@ -74,43 +74,34 @@ def run(args: argparse.Namespace, plan: TorturePlan, machines: Mapping[str, Mach
     native: dict[str, str] = {}
     for abi in asked.abis:
         native.setdefault(get_abi(abi).arch, abi)
-    cells = [Cell(arch, abi, asked.flavors[0], SUITE) for arch, abi in native.items()]
-    record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree), seed=plan.seed)
+    cells = [Cell(arch, abi, asked.flavors[0], outcome.SHAPES) for arch, abi in native.items()]
     cpus, stop = Budget.of_host().cpus, Event()
     plan = replace(plan, seconds=options.duration(args.duration or SECONDS, "--for"))
-    codes: list[Exit] = []
+    facts = tree_facts(lab.patched.tree)
+    with Run.create(["pinrace", *args.words], tree=facts, seed=plan.seed) as record:
+        results = []
+        try:
+            for task in pool.tasks(lab, cells, dict(machines)):
+                results.append(_measure(task, plan, record, cpus, stop))
+        finally:
+            stop.set()
+        return record.end(summary.exit_code(results))
+
+
+def _measure(task: pool.Task, plan: TorturePlan, record: Run, cpus: int, stop: Event) -> CellResult:
+    """Try each shape on one cell, keep the best one for this host, and all of them as a cell."""
+    tried = shapes.candidates(cpus)
+    ui.say(f"{task.cell.abi}: {len(tried)} shapes of {plan.seconds:.0f} s, {cpus} CPUs")
+    folder = record.cell_start(task.cell)
+    found: list[shapes.Measured] = []
     try:
-        for task in pool.tasks(lab, cells, dict(machines)):
-            tried = shapes.candidates(cpus)
-            ui.say(f"{task.cell.abi}: {len(tried)} shapes of {plan.seconds:.0f} s, {cpus} CPUs")
-            folder = record.cell_folder(task.cell)
-            found = [
-                shapes.measure(
-                    task.cell, task.patched, plan, shape, folder / str(number), stop=stop
-                )
-                for number, shape in enumerate(tried)
-            ]
-            ui.say("\n".join(shapes.table(found)))
-            record.event(
-                "shapes",
-                cell=task.cell.name,
-                rates={str(one.shape): round(one.rate, 2) for one in found},
-            )
-            chosen = shapes.best(found)
-            if chosen:
-                shapes.keep(task.patched.machine, cpus, chosen)
-            codes.append(exit_code(found))
+        for number, shape in enumerate(tried):
+            place = folder / str(number)
+            found.append(shapes.measure(task.cell, task.patched, plan, shape, place, stop=stop))
     finally:
-        stop.set()
-    # A kernel that fails is said before a guest that could not be run.
-    code = Exit.KERNEL if Exit.KERNEL in codes else max(codes)
-    record.finish([], exit_code=code)
-    return code
-
-
-def exit_code(found: Sequence[shapes.Measured]) -> Exit:
-    """Return 1 when a guest FAILs, 4 when one could not be run or nothing raced, else 0."""
-    verdicts = {verdict for one in found for verdict in one.verdicts}
-    if Verdict.FAIL in verdicts:
-        return Exit.KERNEL
-    return Exit.INFRA if Verdict.MISS in verdicts or not shapes.best(found) else Exit.OK
+        result = outcome.measured(task.cell, found, folder)
+        record.cell_end(result)
+    ui.say("\n".join(shapes.table(found)))
+    if chosen := shapes.best(found):
+        shapes.keep(task.patched.machine, cpus, chosen)
+    return result

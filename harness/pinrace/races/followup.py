@@ -12,20 +12,21 @@ from pinrace import ui
 from pinrace.arches import get_abi, get_arch
 from pinrace.engine.cell import Bench
 from pinrace.engine.pool import Task, tasks
-from pinrace.errors import Exit, InfrastructureError
+from pinrace.errors import InfrastructureError
 from pinrace.guest.machine import Replay, get_machine
 from pinrace.host.budget import Budget
+from pinrace.races.replay import outcome as repeats
 from pinrace.races.replay import rebuild
 from pinrace.races.replay import run as replays
 from pinrace.races.replay.run import Made
-from pinrace.races.torture import report
+from pinrace.races.torture import outcome, report
 from pinrace.races.torture import search as searches
 from pinrace.races.torture import token as tokens
 from pinrace.races.torture.jobs import job_name
 from pinrace.races.torture.run import missed, torture
 from pinrace.races.torture.search import Ran
 from pinrace.races.torture.values import TorturePlan, TortureResult
-from pinrace.runs import commands
+from pinrace.runs import commands, summary
 from pinrace.runs.journal import Run, tree_facts
 from pinrace.values import Cell, Request, Verdict
 
@@ -47,6 +48,7 @@ class Looked:
 
     verdict: Verdict
     line: str = ""  # the command that has a failure again, "" where it did not come back
+    ran: tuple[Ran, ...] = ()
 
 
 def repeat_line(task: Task, ask: Ask) -> str:
@@ -130,14 +132,14 @@ def look(
             f"        none of {len(done)} failed in {took:.0f} s, with {searches.exposed(done):,}"
             " exposed trials"
         )
-        return Looked(searches.verdict(done))
+        return Looked(searches.verdict(done), ran=tuple(done))
     ui.say(f"        one of {len(done)} failed after {took:.0f} s: {hit.result.reason}")
     there = on_replay(task, hit.attempt.replay)
     line = replay_line(there, hit.attempt.plan, hit.result.folder, ask.asked)
     same = _comes_back(task.cell, there.patched, hit)
     ask.record.event("search", cell=task.cell.name, runs=len(done), again=line, same=same)
     ui.say(f"        {'comes back' if same else 'does NOT come back'}: {line}")
-    return Looked(Verdict.FAIL, line if same else "")
+    return Looked(Verdict.FAIL, line if same else "", tuple(done))
 
 
 def _comes_back(cell: Cell, bench: Bench, hit: Ran) -> bool:
@@ -156,19 +158,26 @@ def repro(args: argparse.Namespace) -> int:
     abi, plan = get_abi(token.abi), token.plan
     lab = rebuild.rebuild(token, args)
     machine = get_machine(get_arch(abi.arch), smp=token.smp)
-    cell = Cell(abi.arch, abi.name, token.flavor, report.SUITE)
+    cell = Cell(abi.arch, abi.name, token.flavor, repeats.SUITE)
     (task,) = tasks(lab, [cell], {abi.arch: machine})
-    record = Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree), seed=plan.seed)
-    results = []
-    for number in range(1, args.times + 1):
-        folder = record.folder / str(number)
+    facts = tree_facts(lab.patched.tree)
+    with Run.create(["pinrace", *args.words], tree=facts, seed=plan.seed) as record:
+        place = record.cell_start(cell)
+        results: list[TortureResult] = []
         try:
-            one = torture(cell, task.patched, plan, folder)
-        except InfrastructureError as error:
-            one = missed(error, folder)
-        ui.say("\n".join(report.lines(one)))
-        results.append(one)
-    code = Exit.OK if any(one.verdict is Verdict.FAIL for one in results) else Exit.INFRA
-    record.finish([], exit_code=code)
-    ui.say(f"{report.repeated(results)} · consoles  {record.folder}")
-    return code
+            for number in range(1, args.times + 1):
+                results.append(_once(task, plan, place / str(number)))
+                ui.say("\n".join(report.lines(results[-1])))
+        finally:
+            result = outcome.replayed(cell, results, place)
+            record.cell_end(result)
+        ui.say(f"{result.reason} · consoles  {place}")
+        return record.end(summary.exit_code([result]))
+
+
+def _once(task: Task, plan: TorturePlan, folder: Path) -> TortureResult:
+    """Torture once; one that cannot be run is a MISS."""
+    try:
+        return torture(task.cell, task.patched, plan, folder)
+    except InfrastructureError as error:
+        return missed(error, folder)

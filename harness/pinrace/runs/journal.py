@@ -30,7 +30,7 @@ from pinrace.errors import Exit, InfrastructureError, PinraceError, UserError
 from pinrace.paths import PROJECT, runs_dir
 from pinrace.series.load import subjects
 from pinrace.store import write_json
-from pinrace.values import Cell, CellResult, PatchedTree, Series
+from pinrace.values import Cell, CellResult, PatchedTree, Series, Verdict
 
 EVENTS = "events.jsonl"
 MANIFEST = "manifest.json"
@@ -46,13 +46,15 @@ class Run:
     """A run that goes on; its methods may be called from several threads.
 
     As a context it is always finished: with the code that was given by `end()`, or with that of
-    what was raised, and with all cells that had ended by then.
+    what was raised, and with all cells that had ended by then.  One that was begun and had not
+    ended is a MISS with what was raised.
     """
 
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
         self.folder = folder
         self.manifest = manifest
         self._lock = threading.Lock()
+        self._begun: dict[str, Cell] = {}
         self._results: dict[str, CellResult] = {}
         self._code: int | None = None
         self._finished = False
@@ -65,7 +67,17 @@ class Run:
             return
         code = exit_of(raised) if raised else Exit.INFRA if self._code is None else self._code
         why = {"error": f"{type(raised).__name__}: {raised}"} if raised else {}
-        self.finish(list(self._results.values()), exit_code=code, **why)
+        self.finish([*self._results.values(), *self._unfinished(raised)], exit_code=code, **why)
+
+    def _unfinished(self, raised: BaseException | None) -> list[CellResult]:
+        """Return what stands for the cells that were begun and have no end."""
+        said = str(raised or "").splitlines() or [type(raised).__name__ if raised else "no end"]
+        why = f"not finished: {said[0]}"
+        return [
+            CellResult(cell, Verdict.MISS, why, folder=self.cell_folder(cell))
+            for name, cell in self._begun.items()
+            if name not in self._results
+        ]
 
     def end(self, code: int) -> int:
         """Say how the run ends when nothing is raised any more; return the code."""
@@ -124,6 +136,8 @@ class Run:
 
     def cell_start(self, cell: Cell) -> Path:
         """Note that a cell begins; return its folder."""
+        with self._lock:
+            self._begun[cell.name] = cell
         self.event("cell-start", cell=dataclasses.asdict(cell), name=cell.name)
         return self.cell_folder(cell)
 

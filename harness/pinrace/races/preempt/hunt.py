@@ -202,10 +202,12 @@ def hunt_window(
     with_pairs: bool = False,
     keep_going: bool = False,
     every: bool = False,
+    hunt: Hunt | None = None,
 ) -> Hunt:
     """Sweep a window until its end, a violation (unless keep_going) or the end of the time.
 
-    every: hold before instructions that nobody else can notice, too.  The folder gets one folder a
+    every: hold before instructions that nobody else can notice, too.  hunt: grows while the sweep
+    goes on, for who wants what there is when it is interrupted.  The folder gets one folder a
     guest.  A few guests that are lost end the sweep, and are in what is returned.  Raises UserError
     when the kernel lacks the functions, and InfrastructureError when guests cannot be run.
     """
@@ -214,7 +216,7 @@ def hunt_window(
     slide = None if every else noticeable(lab.kernel.vmlinux, arch, function)
     if with_pairs and window.against:
         lab.symbols.find(window.against)
-    hunt = Hunt(window)
+    hunt = Hunt(window) if hunt is None else hunt
     sweep = sweep_of(hunt, window, with_pairs=with_pairs)
     spoils = lab.program is not None and lab.program.spoils
     began = time.monotonic()
@@ -233,6 +235,10 @@ def hunt_window(
             play.settle(run)
         except (StubGoneError, LostError) as exc:
             _lost(lab, hunt, play, place, exc)
+        except KeyboardInterrupt:
+            with contextlib.suppress(InfrastructureError):  # it had not printed anything yet
+                play.settle(None)
+            raise
         if play.enough and not (spoils and keep_going and time.monotonic() < until):
             break
     hunt.complete = carry.hold is None

@@ -6,11 +6,11 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from pinrace import ui
-from pinrace.arches import get_abi
+from pinrace.arches import ABIS, get_abi
 from pinrace.errors import Exit, UserError
 from pinrace.paths import KERNEL
 from pinrace.races.preempt import hunt as hunts
@@ -21,22 +21,14 @@ from pinrace.races.race.folder import Race, opened
 from pinrace.races.race.lab import Wanted
 from pinrace.races.race.tokens import RaceHoldToken, RaceToken
 from pinrace.races.race.ways import Bench
+from pinrace.races.replay import outcome, words
 from pinrace.races.replay import run as replays
 from pinrace.races.replay import stop as stops
 from pinrace.races.replay import token as run_tokens
-from pinrace.races.replay import words
 from pinrace.races.replay.words import DIGITS
+from pinrace.runs import summary
 from pinrace.runs.journal import Run
-
-
-@dataclass(frozen=True)
-class Again:
-    """What replays of a token came to."""
-
-    same: int
-    times: int
-    about: str  # what the run was, for people
-    seconds: float  # host seconds of one
+from pinrace.values import Cell, CellResult
 
 
 def repro(args: argparse.Namespace) -> int:
@@ -55,21 +47,27 @@ def repro(args: argparse.Namespace) -> int:
     with opened(args.race) as race:
         tokens.refuse(token, race)
         bench = _bench(race, token, args)
+        cell = Cell(ABIS[token.abi].arch, token.abi, token.flavor, f"{outcome.SUITE}-{race.name}")
         with Run.create(["pinrace", *args.words], race=race.name) as record:
-            bench = replace(bench, folder=record.folder)
+            bench = replace(bench, folder=record.cell_start(cell))
             if isinstance(token, RaceHoldToken):
-                again = _holds(bench, token, args.times)
+                result = _holds(cell, bench, token, args.times)
             else:
-                again = _runs(bench, token, args.times)
-            code = Exit.OK if again.same == again.times else Exit.INFRA
-            said = "same" if code == Exit.OK else "NOT the same"
-            ui.say(
-                f"{said} ({again.same}/{again.times}) · {again.seconds:.1f} s each, boot included"
-            )
-            ui.say(f"  {again.about}\n  console  {record.folder / '1' / 'console.log'}")
+                result = _runs(cell, bench, token, args.times)
+            record.cell_end(result)
+            each = result.seconds / args.times
+            ui.say(f"{result.reason} · {each:.1f} s each, boot included")
+            ui.say(f"  {about(result)}\n  console  {bench.folder / '1' / 'console.log'}")
+            code = summary.exit_code([result])
             if code == Exit.OK and debug and isinstance(token, RaceToken):
                 _debug(bench, token, args.at)
             return record.end(code)
+
+
+def about(result: CellResult) -> str:
+    """Say what the last replay was."""
+    last = result.cases[-1]
+    return last.lines[0] if last.lines else last.reason
 
 
 def _bench(race: Race, token: RaceToken | RaceHoldToken, args: argparse.Namespace) -> Bench:
@@ -100,7 +98,7 @@ def _bench(race: Race, token: RaceToken | RaceHoldToken, args: argparse.Namespac
     return lab.bench(abi.name, Path())
 
 
-def _runs(bench: Bench, token: RaceToken, times: int) -> Again:
+def _runs(cell: Cell, bench: Bench, token: RaceToken, times: int) -> CellResult:
     """Have a deterministic run again, and compare fingerprints."""
     made = ways.made_of(bench, token.job, token.replay.seed, token.replay.shift)
     have = tokens.of_run(
@@ -108,13 +106,18 @@ def _runs(bench: Bench, token: RaceToken, times: int) -> Again:
     )
     words.refuse(token, have, run_tokens.MADE_OF)
     ran = [replays.run_once(made, bench.place(str(n))) for n in range(1, times + 1)]
-    same = sum(once.fingerprint == token.fingerprint for once in ran)
-    came = loss.judge(bench.race, ran[-1].run)
-    about = f"lost: {came.lost}" if came else came.missing or f"kept in {came.rounds:,} rounds"
-    return Again(same, times, about, sum(once.run.seconds for once in ran) / times)
+    replayed = []
+    for number, once in enumerate(ran, 1):
+        came = loss.judge(bench.race, once.run)
+        said = f"lost: {came.lost}" if came else came.missing or f"kept in {came.rounds:,} rounds"
+        replayed.append(outcome.Replay(f"replay {number}", once.fingerprint, said))
+    seconds = sum(once.run.seconds for once in ran)
+    return outcome.result(
+        cell, replayed, bench.folder, wanted=token.fingerprint, what="fingerprint", seconds=seconds
+    )
 
 
-def _holds(bench: Bench, token: RaceHoldToken, times: int) -> Again:
+def _holds(cell: Cell, bench: Bench, token: RaceHoldToken, times: int) -> CellResult:
     """Play a hold again, and compare verdicts."""
     lab = ways.lab_of(bench)
     have = tokens.of_hold(
@@ -125,9 +128,10 @@ def _holds(bench: Bench, token: RaceHoldToken, times: int) -> Again:
         ui.say(f"QEMU is {have.qemu} here and was {token.qemu}; a hold should not mind")
     began = time.monotonic()
     verdicts = hunts.replay(lab, bench.race.name, token.spec, bench.folder, times=times)
-    same = verdicts.count(token.verdict)
-    about = f"{token.spec}: {token.verdict if same == times else verdicts}"
-    return Again(same, times, about, (time.monotonic() - began) / times)
+    said = str(token.spec)
+    came = [outcome.Replay(f"replay {n}", verdict, said) for n, verdict in enumerate(verdicts, 1)]
+    seconds = time.monotonic() - began
+    return outcome.result(cell, came, bench.folder, wanted=token.verdict, seconds=seconds)
 
 
 def _debug(bench: Bench, token: RaceToken, at: int | None) -> None:

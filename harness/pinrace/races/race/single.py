@@ -15,8 +15,8 @@ from pinrace.races.race import prove, tokens, ways
 from pinrace.races.race.folder import opened
 from pinrace.races.race.lab import RaceLab, Wanted
 from pinrace.races.race.prove import Budget
-from pinrace.races.race.ways import Bench
-from pinrace.races.replay import run as replays
+from pinrace.races.replay import outcome
+from pinrace.runs import summary
 from pinrace.runs.journal import Run, tree_facts
 from pinrace.values import CaseStatus, Cell, CellResult, Verdict
 
@@ -116,33 +116,40 @@ def _code(verdicts: list[Verdict]) -> Exit:
     return Exit.OK if all(v is Verdict.PASS for v in verdicts) else Exit.INFRA
 
 
-def determinism(
-    args: argparse.Namespace, asked: Wanted, *, boots: int, series: str | None = None
-) -> int:
+def determinism(args: argparse.Namespace, asked: Wanted, *, series: str | None = None) -> int:
     """Boot a race's run several times; exit 4 when two of them differ."""
     with opened(args.race) as race:
         job = args.job if args.job != "race" else ways.job_of_seed(race)
         lab = labs.prepare(race, asked, series=series)
         with _record(args, lab) as record:
-            same = [
-                _repeat(lab, lab.bench(abi, record.folder / abi), job, args.seed, boots=boots)
-                for abi in lab.asked.abis
-            ]
-            return record.end(Exit.OK if all(same) else Exit.INFRA)
+            results = [_repeat(lab, abi, job, args, record) for abi in lab.asked.abis]
+            return record.end(summary.exit_code(results))
 
 
-def _repeat(lab: RaceLab, bench: Bench, job: str, seed: int, *, boots: int) -> bool:
+def _repeat(lab: RaceLab, abi: str, job: str, args: argparse.Namespace, record: Run) -> CellResult:
     """Say whether an ABI's runs are the same, and the token that they have then."""
-    abi = bench.abi.name
-    ran = [ways.run_seed(bench, job, seed, bench.place(str(n))) for n in range(1, boots + 1)]
-    same = replays.agreeing([one.fingerprint for one in ran])
-    came = ran[0].loss
-    said = came.lost or came.missing or f"kept in {came.rounds:,} rounds"
-    ui.say(f"{abi:<7} {same}/{boots} fingerprints equal  {job}, seed {seed}: {said}")
-    if same == boots and not came.missing:
+    suite = f"{outcome.DETERMINISM}-{lab.race.name}"
+    cell = Cell(ABIS[abi].arch, abi, lab.asked.flavors[0], suite)
+    bench = lab.bench(abi, record.cell_start(cell))
+    ran: list[ways.Seed] = []
+    came: list[outcome.Replay] = []
+    began, weak = time.monotonic(), ""
+    try:
+        for number in range(1, args.boots + 1):
+            ran.append(ways.run_seed(bench, job, args.seed, bench.place(str(number))))
+            loss = ran[-1].loss
+            weak = weak or loss.missing
+            said = loss.lost or loss.missing or f"kept in {loss.rounds:,} rounds"
+            came.append(outcome.Replay(f"boot {number}", ran[-1].fingerprint, said))
+    finally:
+        took = time.monotonic() - began
+        result = outcome.repeated(cell, came, bench.folder, weak=weak, seconds=took)
+        record.cell_end(result)
+    ui.say(f"{abi:<7} {result.reason}  {job}, seed {args.seed}: {came[0].said}")
+    if result.verdict is Verdict.PASS:
         token = tokens.of_run(
             bench.race, ran[0].made, ran[0].fingerprint, tree=bench.tree, patched=bench.patched,
             abi=abi,
         )  # fmt: skip
         ui.say(f"        {lab.replay_line(token)}")
-    return same == boots and not came.missing
+    return result

@@ -23,6 +23,7 @@ from pinrace.races.torture import bench
 from pinrace.races.torture.bench import Catch
 from pinrace.races.torture.jobs import job_name
 from pinrace.races.torture.values import TorturePlan
+from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Verdict
 
 # Of the mutants that only a race shows, one for each way in which they do: what is shown and what
 # is kept, a string whose length and bytes are, a mapping before it is sealed, one that can be
@@ -35,6 +36,7 @@ FIVE = (
     "copied-after-attach",
 )
 KIND = "torture-bench"
+SUITE = "torture-mutants"
 _CATCHES = TypeAdapter(list[Catch])
 
 
@@ -99,6 +101,38 @@ def markdown(found: Mapping[str, Sequence[Catch]], facts: Mapping[str, str]) -> 
     if factors:
         lines += ["", f"Median of the factors, bounds taken as they are: {_middle(factors)}."]
     return "\n".join(lines) + "\n"
+
+
+def result(
+    cell: Cell,
+    wanted: Sequence[str],
+    found: Mapping[str, Sequence[Catch]],
+    lost: Mapping[str, str],
+    folder: Path,
+) -> CellResult:
+    """Return the comparison as a cell, a case a mutant: FAIL where the torture mostly missed it.
+
+    lost: why a mutant could not be compared.
+    """
+    cases = []
+    for name in wanted:
+        if name in lost:
+            cases.append(CaseResult(name, CaseStatus.ERROR, lost[name].splitlines()[0]))
+        elif name in found:
+            status = CaseStatus.PASS if mostly_caught(found[name]) else CaseStatus.FAIL
+            lines = bench.summarize(found[name])
+            cases.append(CaseResult(name, status, "; ".join(lines)))
+        else:
+            cases.append(CaseResult(name, CaseStatus.ERROR, "not run"))
+    new = tuple(case.name for case in cases if case.status is CaseStatus.FAIL)
+    missing = tuple(case.name for case in cases if case.status is CaseStatus.ERROR)
+    if missing:
+        verdict, said = Verdict.MISS, f"not compared: {', '.join(missing)}"
+    elif new:
+        verdict, said = Verdict.FAIL, f"mostly missed by the torture: {', '.join(new)}"
+    else:
+        verdict, said = Verdict.PASS, f"{len(cases)} mutants, each mostly caught"
+    return CellResult(cell, verdict, said, tuple(cases), new=new, folder=folder)
 
 
 def mostly_caught(catches: Sequence[Catch]) -> bool:
