@@ -21,6 +21,7 @@ from pinrace.mutants.finding import Finding, Kind, Reference, Sign
 from pinrace.mutants.run import Column, MutantRow, SeriesRow, _cases, _until_seen, columns_of
 from pinrace.mutants.tries import Breach, Report, Try
 from pinrace.races.torture.values import TortureResult, Violation
+from pinrace.runs import pictures
 from pinrace.series.load import load_series, subjects
 from pinrace.values import Series, Splat, Verdict
 
@@ -347,12 +348,16 @@ def test_a_torture_that_proves_nothing_is_no_try(verdict: Verdict, reason: str) 
         ((Kind.NOT_HERE,), Verdict.SKIP),
     ],
 )
-def test_a_kill_matrix_is_a_judged_cell_a_column(kinds: tuple[Kind, ...], verdict: Verdict) -> None:
+def test_a_kill_matrix_is_a_judged_cell_a_column(
+    kinds: tuple[Kind, ...], verdict: Verdict, tmp_path: Path
+) -> None:
     mutant = file.load()[0]
     rows = [
         MutantRow(mutant, {} if kind is Kind.NOT_HERE else {COLUMN: {"torture": Finding(kind)}})
         for kind in kinds
     ]
-    (cell,) = outcome.results(rows, [COLUMN])
+    (cell,) = outcome.results(rows, [COLUMN], {COLUMN: tmp_path})
     assert cell.verdict is verdict
     assert len(cell.cases) == len(rows)
+    (grid,) = pictures.read(tmp_path).grids
+    assert len(grid.rows) == len(rows)

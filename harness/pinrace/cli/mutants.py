@@ -85,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
         its = runner(work, machines, record.folder / "mutants")
         record.add_facts(tree=tree_facts(its.built.tree))
         found: list[MutantRow] = []
+        folders = {column: record.cell_start(outcome.cell(column)) for column in columns}
         try:
             clean = its.series(UNMUTATED, its.built)
             rows = [clean, *(_other(its, other) for other in others)]
@@ -94,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
                 found.append(its.mutant(mutant, clean))
         finally:
             its.stop.set()
-            for result in outcome.results(found, columns):
+            for result in outcome.results(found, columns, folders):
                 record.cell_end(result)
         text = table.markdown(rows, found, columns, _facts(work, machines))
         ui.say(text)

@@ -19,7 +19,7 @@ from pinrace.errors import InfrastructureError
 from pinrace.races.torture import report as tortures
 from pinrace.races.torture.records import parse
 from pinrace.races.torture.run import RECORDS, stopped
-from pinrace.report import cases, console, facts, overview, splats, text
+from pinrace.report import cases, console, facts, overview, pictures, splats, text
 from pinrace.report.limits import COMMAND, NAME, NOTES, SECTIONS, SENTENCE, Share, share
 from pinrace.report.model import Counts, Page, Section
 from pinrace.runs import commands, journal, summary
@@ -51,7 +51,7 @@ def gather(folder: Path) -> Page:
     shown = gravest[:SECTIONS]
     kept = {result.cell.name for result in shown}
     bad = sum(1 for result in shown if result.verdict in _BAD)
-    how = commands.read(manifest)
+    how = commands.shown(manifest)
     sections: dict[str, Section] = {}
     for result in shown:
         mine = share(bad=result.verdict in _BAD, cells_bad=bad, cells_good=len(shown) - bad)
@@ -148,6 +148,7 @@ def _section(
         qemu=_text(folder / "qemu.txt") if folder else "",
         folder=str(folder.relative_to(run)) if folder else "",
         files=_files(folder) if folder else (),
+        pictures=pictures.read(folder, mine.pictures),
     )
 
 
@@ -196,6 +197,8 @@ def _commands(result: CellResult, how: commands.Again | None) -> tuple[tuple[str
     """Return what to type for this cell alone."""
     if how is None:
         return ()
+    if how.whole:
+        return (("Run all of it again", text.fit(how.whole, COMMAND)),)
     lines = [
         ("Build what it runs on", commands.rebuild(result.cell, how)),
         ("Run this cell again", commands.rerun(result.cell, how)),

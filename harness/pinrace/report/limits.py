@@ -29,6 +29,7 @@ NOTES = 8  # notes of a cell
 _CONSOLES_BAD, _CONSOLES_GOOD, _CONSOLE = 6 * MIB, 5 * MIB, 192 * KIB
 _CASES_BAD, _CASES_GOOD, _CASE = 3 * MIB, 5 * MIB, 256 * KIB
 _SPLATS, _SPLAT = 3 * MIB, 256 * KIB
+_PICTURES, _PICTURE = 3 * MIB, 512 * KIB
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Share:
     bad_cases: int
     good_cases: int
     splats: int
+    pictures: int
 
 
 def share(*, bad: bool, cells_bad: int, cells_good: int) -> Share:
@@ -50,6 +52,7 @@ def share(*, bad: bool, cells_bad: int, cells_good: int) -> Share:
         bad_cases=min(_CASE, _CASES_BAD // every),
         good_cases=min(_CASE, _CASES_GOOD // every),
         splats=min(_SPLAT, _SPLATS // every),
+        pictures=min(_PICTURE, _PICTURES // every),
     )
 
 

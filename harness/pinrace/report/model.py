@@ -6,8 +6,9 @@ Texts are visible and cut to their share; escaping them is left to the templates
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from pinrace.report.pictures import Views
 from pinrace.values import CaseStatus, Cell, CellResult, Verdict
 
 
@@ -140,6 +141,7 @@ class Section:
     qemu: str
     folder: str  # relative to the run's; "" when there is none
     files: tuple[str, ...]  # relative to that
+    pictures: Views = field(default_factory=Views)
 
     @property
     def cell(self) -> Cell:

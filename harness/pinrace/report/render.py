@@ -21,6 +21,7 @@ from pinrace.errors import InfrastructureError
 from pinrace.report.gather import gather
 from pinrace.report.limits import LINKS, NIGHTS, TRENDS
 from pinrace.report.model import GRAVEST, History, Page
+from pinrace.report.pictures import HEIGHT, WIDTH
 from pinrace.report.text import visible
 from pinrace.values import CaseStatus, Verdict
 
@@ -116,7 +117,7 @@ def _environment() -> Environment:
         "duration": duration,
         "url": lambda path: quote(str(path)),
     }
-    made.globals["GRAVEST"] = GRAVEST
+    made.globals |= {"GRAVEST": GRAVEST, "width": WIDTH, "height": HEIGHT}
     return made
 
 
