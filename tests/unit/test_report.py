@@ -339,7 +339,8 @@ def test_a_manifest_of_an_older_version(tmp_path: Path) -> None:
     assert page.sections[0].commands[0][1] == "pinrace build --arch arm64 --abi arm"
     parse(render(page))
     path.write_text(json.dumps(kept | {"argv": ["pinrace", "contract"]}))
-    assert not gather(run.folder).sections[0].commands
+    again = (("Run all of it again", "pinrace contract"),)
+    assert gather(run.folder).sections[0].commands == again
     path.write_text("{}")
     assert gather(run.folder).began == "unknown"
     path.write_text("[1]")
