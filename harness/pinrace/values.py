@@ -222,6 +222,8 @@ class Splat:
         ""  # the detector that is off from here on, e.g. "lockdep"; "console": lost lines
     )
     panicked: bool = False  # the kernel panicked over it
+    # Of a WARN or BUG: "fs/foo.c:58 foo+0x5e/0x90", which the next build may have elsewhere
+    place: str = ""
 
 
 class Verdict(StrEnum):

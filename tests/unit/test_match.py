@@ -27,6 +27,10 @@ def cases(*names: str, bad: bool = False) -> list[CaseResult]:
         ("open /proc/17/mem", "open /proc/4242/mem"),
         ("inode 1712 is gone", "inode 98 is gone"),
         ("port 40001 answers", "port 51312 answers"),
+        ("reads fd 3", "reads fd 4"),
+        ("descriptor 7 is closed", "descriptor 12 is closed"),
+        ("lives through 100234 iterations", "lives through 99871 iterations"),
+        ("gives up after 3 retries", "gives up after 11 retries"),
         (
             "set 1b4e28ba-2fa1-11d2-883f-0016d3cca427",
             "set 0c5f39cb-3fb2-22e3-994f-1127e4ddb538",

@@ -254,6 +254,22 @@ def test_new_known_fixed_and_flaky_are_told(tmp_path: Path) -> None:
     assert "Fails on the unpatched tree and passes here: c" in html
 
 
+def test_the_second_of_a_name_is_told_from_the_first(tmp_path: Path) -> None:
+    run = runs.start(tmp_path, [CELL])
+    bad = "not ok 1 - tea\nnot ok 2 - tea\nok 3 - tea\n"
+    good = "not ok 1 - tea\nok 2 - tea\nok 3 - tea\n"
+    output, base = (f"TAP version 13\n1..3\n{lines}" for lines in (bad, good))
+    result = runs.end_cell(run, CELL, output, base=base)
+    run.cell_end(result)
+    run.finish([result], exit_code=1)
+    section = gather(run.folder).sections[0]
+    assert [(node.status.value, node.tags) for node in nodes(section.cases.items)] == [
+        ("FAIL", ("known",)),
+        ("FAIL", ("new",)),
+        ("PASS", ()),
+    ]
+
+
 def test_reports_of_the_kernel_have_file_and_line(sample: Path, page: Element) -> None:
     section = next(s for s in gather(sample).sections if s.splats)
     (splat,) = section.splats

@@ -98,3 +98,54 @@ def test_a_report_behind_a_half_line_counts_where_the_next_line_agrees(before: s
     first = "[   20.000000] BUG: KASAN: slab-use-after-free in qed_get+0x10/0x80"
     (found,) = find(log(f"raw:{before}{first}", _stack("kasan_report", "qed_get")))
     assert found.rule == "kasan"
+
+
+USERS = (
+    ["ref_tracker: netdev@ffff888004a1c000 has 2/3 users at", "     qed_open+0x1f/0x60", ""],
+    ["ref_tracker: netdev@ffff888004a1c000 has 1/3 users at", "     qed_dial+0x1f/0x60", ""],
+)
+LEFT = warn(
+    "ref_tracker_dir_exit",
+    "qed_destroy",
+    head="WARNING: lib/ref_tracker.c:228 at ref_tracker_dir_exit+0x5e/0x90, CPU#1: qed/217",
+)
+
+
+def test_a_list_of_references_and_its_warning_are_one() -> None:
+    (found,) = find(log(*USERS, LEFT))
+    assert (found.rule, found.fingerprint) == ("leak", "leak: qed_open")
+    assert "end trace" in found.text
+    (waiting,) = find(log("unregister_netdevice: waiting for qed0 to become free. Usage", *USERS))
+    assert waiting.rule == "netdev"
+
+
+def test_another_warning_behind_such_a_list_is_its_own() -> None:
+    other = warn("qed_pour", "qed_brew", words="qed: out of tea")
+    listed, mine = find(log(*USERS, other))
+    (alone,) = find(log(other))
+    assert (listed.rule, mine.fingerprint) == ("leak", alone.fingerprint)
+    assert "qed_pour" not in listed.text
+    assert [splat.rule for splat in find(log(*USERS, "BUG: Bad page state in process qed"))] == [
+        "leak",
+        "bad-page",
+    ]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["BUG: workqueue leaked lock or atomic: kworker/{0}:1/0x1/23", "     last function: {1}"],
+        [
+            "BUG: workqueue leaked atomic, lock or RCU: kworker/{0}:1[2{0}]",
+            "     preempt=0x00000001 lock=0->0 RCU=0->0 workfn={1}",
+        ],
+    ],
+)
+def test_what_a_worker_leaked_is_named_by_its_function(lines: list[str]) -> None:
+    stack = trace("process_one_work", "worker_thread", "kthread", syscall=False)
+    one, same, other = (
+        find(log([line.format(cpu, work) for line in lines], who(), stack))[0].fingerprint
+        for cpu, work in ((0, "brew_work"), (1, "brew_work"), (0, "stir_work"))
+    )
+    assert one == same == "leak workqueue leaked: brew_work"
+    assert other != one

@@ -27,6 +27,24 @@ def judged(
 
 # name: (output, exit status, output of the unpatched tree or None, verdicts that are right)
 KINDS: dict[str, tuple[str, int, str | None, str]] = {
+    "good before, TODO now": (
+        f"{TAP}1..2\nok 1 a\nnot ok 2 b # TODO boil it\n",
+        0,
+        f"{TAP}1..2\nok 1 a\nok 2 b\n",
+        "INCONCLUSIVE",
+    ),
+    "TODO before and now": (
+        f"{TAP}1..2\nok 1 a\nnot ok 2 b # TODO boil it\n",
+        0,
+        f"{TAP}1..2\nok 1 a\nnot ok 2 b # TODO boil it\n",
+        "PASS",
+    ),
+    "good before, XFAIL now": (
+        f"{TAP}1..2\nok 1 a\nok 2 b # XFAIL cold\n",
+        0,
+        f"{TAP}1..2\nok 1 a\nok 2 b\n",
+        "INCONCLUSIVE",
+    ),
     "good": (f"{TAP}1..2\nok 1 a\nok 2 b\n", 0, None, "PASS"),
     "windows line ends": (f"{TAP}1..2\nok 1 a\nok 2 b\n".replace("\n", "\r\n"), 0, None, "PASS"),
     "byte order mark": (f"\ufeff{TAP}1..1\nok 1 a\n", 0, None, "PASS"),

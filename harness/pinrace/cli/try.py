@@ -19,7 +19,8 @@ from pinrace.errors import Exit, UserError
 from pinrace.guest.boot import run_guest
 from pinrace.guest.machine import get_machine
 from pinrace.guest.outcome import Ending, GuestRun
-from pinrace.judge import splats
+from pinrace.judge import ending, splats
+from pinrace.judge.ending import End
 from pinrace.runs.journal import Run, tree_facts
 from pinrace.suites.brought import Brought
 from pinrace.suites.own import OwnSuite, suite
@@ -37,12 +38,12 @@ class Row:
     tree: str  # "with the series", "unpatched"
     ended: str  # "status 0", "signal 11", or why there is neither
     output: str
-    bad: bool  # the guest did not end well, or its kernel reported something
+    end: End  # what the guest's end says of the kernel
 
     @property
-    def same(self) -> tuple[str, bool]:
+    def same(self) -> tuple[str, End]:
         """What must be alike on both trees."""
-        return self.ended, self.bad
+        return self.ended, self.end
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a row for each ABI and tree; 1 where the trees differ, or a kernel fails."""
+    """Print a row for each ABI and tree; 1 where they differ or a kernel fails, 4 for a miss."""
     seconds = options.duration(args.limit, "--for")
     if not args.program.is_file():
         raise UserError(f"there is no file {args.program}")
@@ -121,12 +122,12 @@ def _row(tree: tuple[Built, str], brought: Brought, abi: str, folder: Path, args
         kernel.boot, built.images[abi], brought.jobs, machine, folder, files=brought.files
     )
     reports = splats.find(splats.read(went.console)) if went.console.exists() else ()
+    reading = ending.of(went, reports)
     output = went.jobs[0].output.decode(errors="replace")
-    bad = went.ending is not Ending.DONE or bool(reports)
-    ended = _ended(went)
-    if reports:
-        ended += f"; the kernel reported {reports[0].title}"
-    return Row(abi, named, ended, output, bad)
+    ended = _ended(went) if reading.end in (End.ENDED, End.REPORTED) else reading.sentence
+    if reading.end is End.REPORTED:
+        ended += f"; {reading.sentence}"
+    return Row(abi, named, ended, output, reading.end)
 
 
 def _ended(went: GuestRun) -> str:
@@ -152,10 +153,16 @@ def _shown(row: Row) -> list[str]:
 
 def _verdict(rows: Sequence[Row]) -> Exit:
     """Return 1 when a kernel failed, or when a program ends otherwise with the series."""
-    different = [
-        abi for abi in {row.abi for row in rows} if len({r.same for r in rows if r.abi == abi}) > 1
-    ]
+    missed = sorted({row.abi for row in rows if row.end is End.INFRA})
+    ran = [row for row in rows if row.abi not in missed]
+    different = sorted(
+        abi for abi in {row.abi for row in ran} if len({r.same for r in ran if r.abi == abi}) > 1
+    )
     if different:
-        ui.say(f"it ends otherwise with the series on {', '.join(sorted(different))}")
-    failed = different or any(row.bad for row in rows)
-    return Exit.KERNEL if failed else Exit.OK
+        ui.say(f"it ends otherwise with the series on {', '.join(different)}")
+    if missed:
+        ui.say(f"it could not be run on {', '.join(missed)}")
+    against = (End.DIED, End.HUNG, End.REPORTED)
+    if different or any(row.end in against for row in rows):
+        return Exit.KERNEL
+    return Exit.INFRA if missed else Exit.OK

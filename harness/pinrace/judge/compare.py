@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pinrace.judge import blame
 from pinrace.judge.match import keyed, pair
@@ -25,6 +26,7 @@ class Found:
     fixed: tuple[str, ...]
     gone: tuple[str, ...]  # pass on the unpatched tree, and are absent
     skipped: tuple[str, ...]  # pass there, and skip here
+    excused: tuple[str, ...]  # pass there, and fail here as the program expects
     known_splats: tuple[Splat, ...]
     elsewhere: tuple[Splat, ...]
     blind: tuple[Splat, ...]
@@ -68,12 +70,46 @@ def compare(
         fixed=tuple(k for k, case, now in was if case.status.bad and now and now.status in good),
         gone=tuple(key for key, now in passed if now is None),
         skipped=tuple(key for key, now in passed if now and now.status is CaseStatus.SKIP),
+        excused=tuple(key for key, now in passed if now and now.status is CaseStatus.XFAIL),
         known_splats=tuple(s for s in splats if rules.counts(s) and s.fingerprint in seen_before),
         elsewhere=tuple(s for s in splats if s.elsewhere),
         blind=tuple(s for s in splats if rules.severity(s.rule) == "blind"),
         deaf=deaf(splats),
         unexplained=tuple(s for s in splats if rules.severity(s.rule) == "note"),
     )
+
+
+def told_apart(now: Sequence[Splat], before: Sequence[Splat]) -> tuple[Splat, ...]:
+    """Return the reports, those that only look like one of before with fingerprints of their own.
+
+    Two WARNs of one function have one fingerprint.  In code that is the same in both builds, whose
+    size tells, they are told apart by where they stand.  In code that has changed, as many are
+    known as were before.
+    """
+    places: dict[str, dict[str, str]] = defaultdict(dict)  # of before; whose it is now
+    for splat in before:
+        places[splat.fingerprint].setdefault(splat.place, "")
+    own: dict[str, str] = {}  # the names of those that are new, by their places
+    for exact in (True, False):
+        for splat in now:
+            theirs = places.get(splat.fingerprint)
+            if theirs and "" not in theirs and splat.place and splat.place not in own:
+                free = [at for at, mine in theirs.items() if mine in ("", splat.place)]
+                same = [at for at in free if _agree(splat.place, at, exact=exact)]
+                if same:
+                    theirs[same[0]] = splat.place
+                elif not exact and splat.place not in theirs.values():
+                    source = splat.place.partition(" ")[0]
+                    own[splat.place] = f"{splat.fingerprint} at {source}"
+    return tuple(replace(s, fingerprint=own[s.place]) if s.place in own else s for s in now)
+
+
+def _agree(one: str, other: str, *, exact: bool) -> bool:
+    """Whether two places of one function are one; not exact: may be one, in code that changed."""
+    (source, _, code), (elsewhere, _, other_code) = one.partition(" "), other.partition(" ")
+    if source == elsewhere or (code and code == other_code):
+        return True
+    return not exact and code.partition("/")[2] != other_code.partition("/")[2]
 
 
 def unheard(found: Found) -> str:
@@ -94,7 +130,12 @@ def notes(found: Found) -> list[str]:
     said += blame.notes(found.elsewhere)
     if found.fixed:
         said.append(f"{len(found.fixed)} fixed: {few(found.fixed)}")
-    for names, did in ((found.gone, "are absent"), (found.skipped, "skip here")):
+    worse = (
+        (found.gone, "are absent"),
+        (found.skipped, "skip here"),
+        (found.excused, "are expected to fail here"),
+    )
+    for names, did in worse:
         if names:
             said.append(f"{len(names)} pass on the unpatched tree and {did}: {few(names)}")
     said += [f"blind: {splat.title}" for splat in found.blind]

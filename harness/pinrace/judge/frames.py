@@ -47,7 +47,7 @@ _LOOSE = re.compile(r"\s*(?:kmemleak: +)")
 # Functions that a line names though it has no stack.
 _HANDLER = re.compile(r"\[<[0-9a-f]+>\] ([A-Za-z_][\w.]*)")
 _HELD = re.compile(r"\s*#\d+: .* at: ([A-Za-z_][\w.]*)\+0x")
-_LAST = re.compile(r"\s*last function: ([A-Za-z_][\w.]*)")
+_LAST = re.compile(r"\s*(?:last function: |preempt=[^=]*=[^=]*=[^=]* workfn=)([A-Za-z_][\w.]*)")
 _IN_FLIGHT = re.compile(r"in-flight: (.*)")
 _WORK = re.compile(r"\d+(?:\(RESCUER\))?:([A-Za-z_][\w.]*)")
 _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|llvm)\b.*")
@@ -218,6 +218,27 @@ def _named(report: Report) -> tuple[str, ...]:
         behind = texts[texts.index("handlers:") + 1 :]
         return tuple(m[1] for t in behind if (m := _HANDLER.match(t)))[:TELLING]
     return ()
+
+
+_SOURCE = re.compile(
+    r"(?:WARNING: .{0,200}?|[Kk]ernel BUG at )(?P<file>[\w./+-]{1,200}\.(?:[chS]|rs):\d+)"
+)
+_CODE = re.compile(r"(?:\bat |[RE]IP: \S*?|pc : |\d )([A-Za-z_$.][\w$.]*\+0x[0-9a-f]+/0x[0-9a-f]+)")
+
+
+def place(report: Report) -> str:
+    """Return where in the source, and in the code, a WARN or BUG stands; "" for other reports.
+
+    Two of one function have one fingerprint, and two places.
+    """
+    source = code = ""
+    for line in report.lines:
+        text = line.text[:WIDTH]
+        source = source or (m["file"] if (m := _SOURCE.match(text)) else "")
+        if source and (found := _CODE.search(text)):
+            code = found[1]
+            break
+    return f"{source} {code}".strip()
 
 
 def steady(text: str) -> str:

@@ -21,6 +21,9 @@ _VARIES = re.compile(
     r"|(?:(?<=\bchild)|(?<=\btask)|(?<=\bprocess)|(?<=\bthread)|(?<=\bparent)|(?<=\btracee))"
     r"[ =:#-]*[0-9]{2,}"
     r"|^[0-9]{2,}(?=[:.] )"
+    r"|(?:(?<=\bfd)|(?<=\bdescriptor))[ =:#-]*[0-9]+"
+    r"|\b[0-9]+(?=[ ](?:iterations?|loops?|rounds?|tries|attempts|retries|calls|events|faults"
+    r"|samples|wakeups|switches)\b)"
     r"|\b[0-9]+(?:\.[0-9]+)?[ ]?(?:[num]?s|[num]?secs?|seconds?|microseconds|milliseconds"
     r"|nanoseconds|minutes?|cycles|ticks|jiffies)\b"
     r"|\b[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?\b|\b[0-9]+\.[0-9]{3,}\b",

@@ -70,6 +70,7 @@ class Report:
     part: int = -1  # the latest of _PARTS
     fed: int = 0  # when it last got a line
     cpu: str = ""
+    cut: int | None = None  # of a list, which line is a "cut here" that may not be its own
     shared: bool = False  # got lines after another report had begun
     held: int = 0  # streams that may add to it
 
@@ -182,10 +183,40 @@ class Cutter:
             return
         current = self._whose(stream, line, rule)
         inside = rule.role == "inside" and current and current.rule is not rule
-        if current and (inside or _takes(current, rule)):
+        if current and current.rule.role == "list":
+            self._listed(stream, current, rule, m, line)
+        elif current and (inside or _takes(current, rule)):
             self._keep(current, line)
             if not inside:
                 _rename(current, rule, m, line)
+        else:
+            self._push(stream, _report(rule, m, line))
+
+    def _listed(
+        self, stream: _Stream, current: Report, rule: Rule, m: re.Match[str], line: Line
+    ) -> None:
+        """Take a line behind a list: another entry, the WARN that closes it, or a new report.
+
+        Whose a "cut here" is, the line of the WARN tells.
+        """
+        closes = current.rule.closes
+        entry = rule.role == "list" and (rule is current.rule or rule.closes is not None)
+        if entry or (closes and rule.role == "cut"):
+            current.cut = len(current.lines) if rule.role == "cut" else None
+            self._keep(current, line)
+        elif closes and rule.role == "warn" and closes.match(line.text[:WIDTH]):
+            current.end = rule.end
+            self._keep(current, line)
+        elif current.cut is not None:
+            behind = [*current.lines[current.cut :], line]
+            del current.lines[current.cut :]
+            for each in behind:
+                if (hit := self._rules.match(each.text)) is None:
+                    self._extend(stream, each)
+                elif each is behind[0]:
+                    self._push(stream, _report(*hit, each))
+                else:
+                    self._start(stream, *hit, each)
         else:
             self._push(stream, _report(rule, m, line))
 

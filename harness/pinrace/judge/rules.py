@@ -19,7 +19,7 @@ WIDTH = 512  # characters of a line that rules look at; what a kernel says first
 
 Severity = Literal["panic", "bug", "warning", "note", "none", "setup", "host", "blind"]
 COUNTS: tuple[Severity, ...] = ("panic", "bug", "warning")
-Role = Literal["report", "trap", "warn", "words", "cut", "panic", "inside", "line"]
+Role = Literal["report", "trap", "warn", "words", "cut", "panic", "inside", "line", "list"]
 UNEXPLAINED = "trace"  # the rule for a stack trace that no other rule explains
 _GROUP = re.compile(r"\(\?P<\w+>")
 
@@ -42,6 +42,7 @@ class Rule(BaseModel):
     ignore: tuple[re.Pattern[str], ...] = ()
     deafens: str = ""
     unless: str = ""
+    closes: re.Pattern[str] | None = None
 
     def match(self, text: str) -> re.Match[str] | None:
         """Return the match of a line that starts a report of this kind."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pinrace.errors import InfrastructureError
-from pinrace.judge.frames import fingerprint
+from pinrace.judge.frames import fingerprint, place
 from pinrace.judge.lines import BANNER, Line, split
 from pinrace.judge.reports import Cutter, Report
 from pinrace.judge.rules import RULES, Rules, Severity, load_rules
@@ -54,23 +54,26 @@ def deaf(splats: Iterable[Splat]) -> dict[str, Splat]:
 def find(console: str, rules: Rules | None = None) -> tuple[Splat, ...]:
     """Return the reports in a console log, in order; one that repeats counts once.
 
+    Two WARNs of one function are two reports, and have one fingerprint.
+
     Those beyond the rules' `kept` are counted in a last one, which is a blind one.  Raises
     InfrastructureError when the log is empty or holds no kernel's line, because that says
     nothing about the kernel.
     """
     rules = rules or load_rules()
     booted = _Boot()
-    kept: dict[str, Splat] = {}
+    kept: dict[tuple[str, str], Splat] = {}
     more = 0
     for report in Cutter(rules).cut(booted.watch(split(console))):
         if report.rule.severity == "none":
             continue
         splat = _splat(report, rules, booted.command_line)
-        same = kept.get(splat.fingerprint)
+        which = splat.fingerprint, splat.place.partition(" ")[0]
+        same = kept.get(which)
         if same is None and len(kept) >= rules.kept:
             more += 1
         elif same is None or splat.line < same.line:
-            kept[splat.fingerprint] = splat
+            kept[which] = splat
     if not booted.seen and BANNER not in console:
         what = "holds no line of a kernel" if console.strip() else "is empty"
         raise InfrastructureError(
@@ -117,4 +120,5 @@ def _splat(report: Report, rules: Rules, command_line: str) -> Splat:
         fingerprint=fingerprint(report, rules),
         deafens="" if heard else rule.deafens,
         panicked=report.panicked or rule.id == "panic",
+        place=place(report),
     )

@@ -102,6 +102,7 @@ def judge(
     if baseline is not None:
         was = baseline_evidence or Evidence(Ending.DONE, job_status=0)
         baseline = _by_status(cell, was, baseline)
+    splats = compare.told_apart(splats, baseline_splats)
     found = compare.compare(
         cases, splats, baseline, baseline_splats, rates=baseline_rates or {}, rules=rules
     )
@@ -255,7 +256,7 @@ def _exit(
 def _open(found: Found, *, gave_up: bool) -> tuple[Verdict, str] | None:
     """Return INCONCLUSIVE where the cases do not tell enough; None where they do."""
     unclear = [case for case in found.new.values() if case.mark is Mark.UNCLEAR]
-    lost = (*found.gone, *found.skipped)
+    lost = (*found.gone, *found.skipped, *found.excused)
     if unclear and found.gone:
         named = _named(found.gone, "case", "is", "are")
         why = f"{named} gone that passes on the unpatched tree; {unclear[0].reason}"
@@ -263,7 +264,11 @@ def _open(found: Found, *, gave_up: bool) -> tuple[Verdict, str] | None:
     if unclear and not gave_up:
         return Verdict.INCONCLUSIVE, unclear[0].reason
     if lost:
-        words = (("gone", found.gone), ("skipped", found.skipped))
+        words = (
+            ("gone", found.gone),
+            ("skipped", found.skipped),
+            ("expected to fail", found.excused),
+        )
         did = " or ".join(word for word, names in words if names)
         named = _named(lost, "case", "is", "are")
         return Verdict.INCONCLUSIVE, f"{named} {did}, and good on the unpatched tree"

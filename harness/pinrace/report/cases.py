@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from pinrace.judge.match import keyed
 from pinrace.report import text
 from pinrace.report.limits import LINE, NAME, SENTENCE, Purse, Share
 from pinrace.report.model import Cases, Fold, Node
@@ -23,11 +24,13 @@ _FEW = 20  # of one that is good
 
 def read(result: CellResult, folder: Path | None, share: Share) -> Cases:
     """Return the cases: the judged ones, nested as in the cell's KTAP where the two agree."""
-    builder = _Builder(result, share)
+    judged = dict(keyed(result.cases))
     tree = _tree(folder / KTAP) if folder else ()
-    names = {leaf.name for top in tree for leaf in top.flatten()}
-    if not tree or names != builder.judged.keys():
+    keys = _keys(tree)
+    if not tree or set(keys.values()) != judged.keys():
         tree = tuple(ktap.Result(None, c.name, c.status, c.reason, c.lines) for c in result.cases)
+        keys = {id(one): key for one, key in zip(tree, judged, strict=True)}
+    builder = _Builder(result, share, judged, keys)
     items = tuple(_folded(builder.nodes(tree)))
     return Cases(items, builder.left_out)
 
@@ -42,11 +45,27 @@ def _tree(path: Path) -> tuple[ktap.Result, ...]:
         return ()
 
 
-class _Builder:
-    """Turns results into nodes while there is room."""
+def _keys(tree: Iterable[ktap.Result]) -> dict[int, str]:
+    """Return the keys of the results that are cases, by what id() says of the result."""
+    pairs = [pair for top in tree for pair in top.judged()]
+    keys = [key for key, _ in keyed(case for _, case in pairs)]
+    return {id(one): key for (one, _), key in zip(pairs, keys, strict=True)}
 
-    def __init__(self, result: CellResult, share: Share) -> None:
-        self.judged: dict[str, CaseResult] = {case.name: case for case in result.cases}
+
+class _Builder:
+    """Turns results into nodes while there is room.
+
+    judged: the cases by their keys; keys: those of results, by what id() says of them.
+    """
+
+    def __init__(
+        self,
+        result: CellResult,
+        share: Share,
+        judged: Mapping[str, CaseResult],
+        keys: Mapping[int, str],
+    ) -> None:
+        self.judged, self.keys = judged, keys
         self.sets = {
             "new": frozenset(result.new),
             "known": frozenset(result.known),
@@ -55,32 +74,30 @@ class _Builder:
         self.bad, self.good = Purse(share.bad_cases), Purse(share.good_cases)
         self.left_out = 0
 
-    def nodes(self, results: Iterable[ktap.Result], above: str = "") -> Iterator[Node]:
+    def nodes(self, results: Iterable[ktap.Result]) -> Iterator[Node]:
         """Return the nodes that there is room for."""
         for result in results:
-            path = f"{above}/{result.name}" if above else result.name
-            case = self.judged.get(path)
+            case = self.judged.get(self.keys.get(id(result), ""))
             status = case.status if case else result.status
             purse = self.bad if _shows_bad(result, case) else self.good
             if purse.left < _PLAIN:
                 self.left_out += len(result.flatten())
                 continue
             before = self.left_out
-            node = self._node(path, result, case, status)
+            node = self._node(result, case, status)
             if purse.take(_size(node)):
                 yield node
             else:
                 self.left_out = before + len(result.flatten())
 
-    def _node(
-        self, path: str, result: ktap.Result, case: CaseResult | None, status: CaseStatus
-    ) -> Node:
+    def _node(self, result: ktap.Result, case: CaseResult | None, status: CaseStatus) -> Node:
         lines = [line for line in result.lines if not ktap.says_nothing(line)]
         most = _LINES if status.bad or result.status.bad else _FEW
         shown = [text.fit(line, LINE) for line in lines[:most]]
         if len(lines) > most:
             shown.append(f"… {len(lines) - most} more lines")
-        tags = [tag for tag, names in self.sets.items() if path in names]
+        key = self.keys.get(id(result))
+        tags = [tag for tag, names in self.sets.items() if key in names]
         if case and case.status is not result.status:
             tags.append(f"flaky: {result.status.value} at first")
         return Node(
@@ -89,7 +106,7 @@ class _Builder:
             reason=text.fit(case.reason if case else result.reason, SENTENCE),
             lines=tuple(shown),
             tags=tuple(tags),
-            children=tuple(_folded(self.nodes(result.children, path))),
+            children=tuple(_folded(self.nodes(result.children))),
         )
 
 

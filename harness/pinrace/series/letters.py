@@ -24,9 +24,10 @@ from pinrace.series import box, diffs
 from pinrace.series.diffs import Diffs
 
 _REPLY = re.compile(r"\s*(?:(?:re|aw|fwd?|sv|antw|wg)(?:\[\d+\])?\s*:|答复|回复)", re.I)
-_VERSION = re.compile(r"(?:(?:patch|rfc|resend)[-_]?)?v(\d{1,4})(?:->v?(\d{1,4}))?", re.I)
-_PLACE = re.compile(r"(\d{1,5})/(\d{1,5})")
-_HG_PLACE = re.compile(r"\b(\d{1,5}) +of +(\d{1,5})\b", re.I)
+_VERSION = re.compile(r"(?:(?:patch|rfc|resend)[-_]?)?v(\d{1,9})(?:->v?(\d{1,9}))?", re.I)
+_PLACE = re.compile(r"(\d+)/(\d+)")
+_HG_PLACE = re.compile(r"\b(\d+) +of +(\d+)\b", re.I)
+_MOST = 99_999  # patches of a series; a greater number of one stands for this
 _ID = re.compile(r"<([^<>\s]+)>")
 _SCISSORS = re.compile(rb">8|8<|>%|%<")
 _DIFF_LINE = re.compile(rb"^(?:diff --git |\+\+\+ )[^\n]*\n", re.M)
@@ -57,10 +58,16 @@ def place_of(subject: str) -> Place:
         if found := _VERSION.fullmatch(word):
             version = max(int(each) for each in found.groups() if each)
         elif found := _PLACE.fullmatch(word):
-            number, total = int(found[1]), int(found[2])
+            number, total = _number(found[1]), _number(found[2])
     if number is None and (found := _HG_PLACE.search(inside)):
-        number, total = int(found[1]), int(found[2])
+        number, total = _number(found[1]), _number(found[2])
     return Place(version, number, total, reply)
+
+
+def _number(digits: str) -> int:
+    """Return a number of a mail's subject, which may have any length."""
+    digits = digits.lstrip("0")
+    return min(int(digits or "0"), _MOST) if len(digits) < 9 else _MOST
 
 
 class Letter:

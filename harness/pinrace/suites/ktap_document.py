@@ -29,11 +29,17 @@ class Result:
         excuse: the group around it that is skipped, or expected to fail; what is bad in such a
         group does not count.
         """
+        return tuple(case for _, case in self.judged(above, excuse))
+
+    def judged(
+        self, above: str = "", excuse: Result | None = None
+    ) -> tuple[tuple[Result, CaseResult], ...]:
+        """Return the same, each case with the result that it is of."""
         path = f"{above}/{self.name}" if above else self.name
         if excuse is None and self.status in (CaseStatus.SKIP, CaseStatus.XFAIL):
             excuse = self
-        leaves = tuple(leaf for child in self.children for leaf in child.flatten(path, excuse))
-        explained = self.status is CaseStatus.FAIL and any(leaf.status.bad for leaf in leaves)
+        leaves = tuple(leaf for child in self.children for leaf in child.judged(path, excuse))
+        explained = self.status is CaseStatus.FAIL and any(case.status.bad for _, case in leaves)
         if leaves and (explained or not self.status.bad):
             return leaves
         if excuse is not None and self.status.bad:
@@ -41,7 +47,7 @@ class Result:
             own = CaseResult(path, excuse.status, reason, self.lines, excuse.mark)
         else:
             own = CaseResult(path, self.status, self.reason, self.lines, self.mark)
-        return (*leaves, own)
+        return (*leaves, (self, own))
 
 
 def fault(

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from pinrace.arches import get_arch
 from pinrace.errors import InfrastructureError
-from pinrace.guest.outcome import Ending, GuestRun
-from pinrace.judge import splats
+from pinrace.guest.outcome import GuestRun
+from pinrace.judge import ending, splats
+from pinrace.judge.ending import End
 from pinrace.races.preempt.disasm import noticeable
 from pinrace.races.preempt.session import Lab, run_script
 from pinrace.races.preempt.spec import Hold, Move, pair, single
@@ -343,8 +344,11 @@ class _Play:
             hold = self._under.get(splat.fingerprint)
             under = f" under {hold}" if hold else ""
             self.hunt.reports.append(f"{splat.title}{under} ({console}:{splat.line})")
-        if run and run.ending is not Ending.DONE:
-            self.hunt.lost.append(f"{run.reason} ({console})")
+        reading = ending.of(run, splats.find(splats.read(console))) if run else None
+        if reading and reading.end is End.DIED and not reading.reports:
+            self.hunt.reports.append(f"{reading.sentence} ({console})")
+        elif reading and not reading.reports and reading.end is not End.ENDED:
+            self.hunt.lost.append(f"{reading.sentence} ({console})")
 
 
 def _lost(lab: Lab, hunt: Hunt, play: _Play, folder: Path, exc: Exception) -> None:
