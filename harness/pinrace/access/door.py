@@ -64,7 +64,7 @@ class Door:
 def open_door(boot: Path, image: Image, machine: Machine, folder: Path) -> Iterator[Door]:
     """Boot a guest that can be logged into; at the end of the context it has ended.
 
-    The folder gets what run_guest() puts there.  Raises InfrastructureError when QEMU has no
+    The folder gets what guests leave.  Raises InfrastructureError when QEMU has no
     network, and when the guest does not get so far.
     """
     if NIC not in machine.qemu.devices:

@@ -8,18 +8,15 @@ import argparse
 from pinrace import ui
 from pinrace.arches import get_arch
 from pinrace.cli import options
-from pinrace.deadline import Deadline
 from pinrace.engine import build
-from pinrace.engine.cell import BOOT_SECONDS, Bench, find_splats
-from pinrace.guest.boot import run_guest
+from pinrace.engine.cell import Bench, find_splats
 from pinrace.guest.machine import get_machine
 from pinrace.guest.outcome import GuestRun
+from pinrace.guest.setup import Setup
 from pinrace.judge.verdict import Evidence, judge
 from pinrace.runs import commands, summary
 from pinrace.runs.journal import Run, tree_facts
 from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Verdict
-
-SLACK = 30.0  # host seconds on top of a boot, for a host that is busy
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,8 +47,7 @@ def _boot(arch_name: str, flavor: str, lab: build.Lab, smp: int, record: Run) ->
     bench = Bench(lab.patched.kernels[arch_name, flavor], image, machine)
     cell = Cell(arch_name, image.abi, flavor, commands.BOOT)
     folder = record.cell_start(cell)
-    limit = Deadline.after(BOOT_SECONDS * machine.accel.scale + SLACK)
-    went = run_guest(bench.kernel.boot, image, [], machine, folder, deadline=limit)
+    went = Setup(bench.kernel, image, machine).boot([], folder)
     evidence = Evidence(
         went.ending,
         reason=went.reason,

@@ -13,10 +13,10 @@ from pinrace.arches import get_abi, get_arch
 from pinrace.cli import options
 from pinrace.engine import build
 from pinrace.errors import UserError
-from pinrace.guest.boot import run_guest
 from pinrace.guest.channel import Record
 from pinrace.guest.machine import get_machine
 from pinrace.guest.outcome import Ending, GuestRun
+from pinrace.guest.setup import Setup
 from pinrace.image.cpio import Entry
 from pinrace.kbuild.elf import is_elf
 from pinrace.runs.journal import Run, tree_facts
@@ -61,15 +61,9 @@ def run(args: argparse.Namespace) -> int:
         records=False,
     )
     with Run.create(["pinrace", *args.words], tree=tree_facts(lab.patched.tree)) as record:
-        went = run_guest(
-            lab.patched.kernels[abi.arch, asked.flavors[0]].boot,
-            lab.patched.images[abi.name],
-            [job],
-            machine,
-            record.folder / "guest",
-            on_record=_print,
-            files=files,
-        )
+        kernel = lab.patched.kernels[abi.arch, asked.flavors[0]]
+        setup = Setup(kernel, lab.patched.images[abi.name], machine, tuple(files))
+        went = setup.boot([job], record.folder / "guest", on_record=_print)
         record.event("exec", arch=abi.arch, ending=went.ending, reason=went.reason)
         return record.end(_status(went))
 

@@ -16,9 +16,9 @@ from pinrace.cli import options
 from pinrace.engine import build
 from pinrace.engine.build import Built, Lab
 from pinrace.errors import Exit, UserError
-from pinrace.guest.boot import run_guest
 from pinrace.guest.machine import get_machine
 from pinrace.guest.outcome import Ending, GuestRun
+from pinrace.guest.setup import Setup
 from pinrace.judge import ending, splats
 from pinrace.judge.ending import End
 from pinrace.runs.journal import Run, tree_facts
@@ -118,9 +118,7 @@ def _row(tree: tuple[Built, str], brought: Brought, abi: str, folder: Path, args
     arch = get_arch(get_abi(abi).arch)
     machine = options.machine(args, get_machine(arch, smp=args.smp))
     kernel = next(k for (name, _), k in built.kernels.items() if name == arch.name)
-    went = run_guest(
-        kernel.boot, built.images[abi], brought.jobs, machine, folder, files=brought.files
-    )
+    went = Setup(kernel, built.images[abi], machine, brought.files).boot(brought.jobs, folder)
     reports = splats.find(splats.read(went.console)) if went.console.exists() else ()
     reading = ending.of(went, reports)
     output = went.jobs[0].output.decode(errors="replace")

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pinrace.arches import ABIS, get_arch
-from pinrace.deadline import Deadline
 from pinrace.engine.build import Built
 from pinrace.errors import InfrastructureError
-from pinrace.guest.boot import run_guest
 from pinrace.guest.machine import Machine, Replay, get_machine
 from pinrace.guest.outcome import Ending
+from pinrace.guest.setup import Setup
 from pinrace.suites.suite import PROGRAMS
 from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Job, Verdict
 
@@ -74,8 +73,7 @@ def measure(built: Built, abi: str, folder: Path) -> dict[str, float]:
 def _once(built: Built, abi: str, folder: Path) -> dict[str, float]:
     kernel = built.kernels[ABIS[abi].arch, "plain"]
     on = machine(abi)
-    limit = Deadline.after(PROGRAM.timeout * on.accel.scale)
-    run = run_guest(kernel.boot, built.images[abi], [PROGRAM], on, folder, deadline=limit)
+    run = Setup(kernel, built.images[abi], on).boot([PROGRAM], folder)
     job = run.jobs[0]
     if run.ending is not Ending.DONE or job.status != 0:
         said = job.output.decode(errors="replace").strip()

@@ -10,11 +10,10 @@ from pathlib import Path
 from threading import Event
 
 from pinrace.arches import ABIS, Abi
-from pinrace.deadline import Deadline
 from pinrace.errors import InfrastructureError
-from pinrace.guest.boot import REPLAY_SLOWER, Limits, run_guest
 from pinrace.guest.machine import Machine, richest
 from pinrace.guest.outcome import GuestRun, JobRun
+from pinrace.guest.setup import Setup
 from pinrace.host import load
 from pinrace.host.load import IDLE, Load
 from pinrace.judge import blame, splats
@@ -36,10 +35,8 @@ from pinrace.values import (
     Splat,
 )
 
-BOOT_SECONDS = 5.0  # of a guest at native speed, generously; the accelerator scales it
 KTAP = "ktap.txt"  # in a cell's folder: what its suite said
 GUESTS = 8  # that a suite of many tests may use up
-_WHOLE_SLACK = 30.0  # host seconds on top of everything, for a host that is busy
 
 
 @dataclass(frozen=True)
@@ -139,21 +136,9 @@ def boot(
 
     All of them have one budget of time, the sum of what each may take.
     """
-    native = BOOT_SECONDS + suite.slow_boot + ABIPROBE.timeout + sum(job.timeout for job in work)
-    limit = native * bench.machine.accel.scale + _WHOLE_SLACK
-    if bench.machine.replay:
-        limit *= REPLAY_SLOWER
-    limits = Limits(boot=max(Limits.boot, suite.slow_boot))
-    return run_guest(
-        bench.kernel.boot,
-        bench.image,
-        [ABIPROBE, *work],
-        richest(bench.machine) if suite.rich else bench.machine,
-        folder,
-        deadline=Deadline.after(min(limit, within)),
-        limits=limits,
-        stop=stop,
-        files=bench.brought.files,
+    machine = richest(bench.machine) if suite.rich else bench.machine
+    return Setup(bench.kernel, bench.image, machine, bench.brought.files).boot(
+        [ABIPROBE, *work], folder, slow_boot=suite.slow_boot, within=within, stop=stop
     )
 
 

@@ -13,12 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pinrace.arches import get_abi, get_arch
-from pinrace.deadline import Deadline
 from pinrace.errors import InfrastructureError
-from pinrace.guest.boot import run_guest
 from pinrace.guest.channel import Decoder
 from pinrace.guest.machine import Machine, Replay, get_machine
 from pinrace.guest.outcome import Ending, GuestRun
+from pinrace.guest.setup import Setup
 from pinrace.host.meter import Meter
 from pinrace.judge import ending, splats
 from pinrace.judge.ending import End
@@ -34,7 +33,7 @@ A_BOOT = 1000  # rounds of a boot of the seeds arm; a token is to be replayed in
 WALL = 3600.0  # host seconds after which a guest that spends no CPU time is given up
 MOST_LOST = 3  # guests of one attempt
 CRASHED = "the kernel crashed"
-CHANNEL = "channel.bin"  # of run_guest()
+CHANNEL = "channel.bin"  # of a guest
 
 _ROUNDS = re.compile(r"^meet rounds=(\d+)$", re.MULTILINE)
 
@@ -106,9 +105,8 @@ def _freely(bench: Bench, meter: Meter, mode: str, accel: str) -> Found:
         seed = bench.seed * 1000 + found.boots
         words = (f"{PROGRAMS}/hold", bench.window.scenario, mode, str(seed), str(MANY))
         job = Job("hold", words, timeout=WALL / machine.accel.scale)
-        deadline = Deadline.after(2 * WALL)
-        files = (bench.kernel.boot, bench.image, [job], machine, folder)
-        return run_guest(*files, deadline=deadline, stop=meter.stop)
+        setup = Setup(bench.kernel, bench.image, machine)
+        return setup.boot([job], folder, within=2 * WALL, stop=meter.stop)
 
     return _boots(bench, meter, boot)
 

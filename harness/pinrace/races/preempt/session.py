@@ -11,12 +11,11 @@ from pathlib import Path
 
 from pinrace.arches import get_abi, get_arch
 from pinrace.deadline import Deadline
-from pinrace.engine.cell import BOOT_SECONDS
 from pinrace.errors import InfrastructureError, UserError
-from pinrace.guest.boot import run_guest
 from pinrace.guest.channel import Record
 from pinrace.guest.machine import REPLAY_CMDLINE, Machine, Replay, get_machine
 from pinrace.guest.outcome import GuestRun
+from pinrace.guest.setup import Setup
 from pinrace.host import sockets
 from pinrace.image.cpio import Entry
 from pinrace.races.preempt.stage import Stage
@@ -135,16 +134,8 @@ def _boot(lab: Lab, scenario: str, player: _Player, folder: Path, seconds: float
     job = Job("hold", program.argv, timeout=(seconds + SLACK) / scale, env=program.env)
     player.start()
     try:
-        return run_guest(
-            lab.kernel.boot,
-            lab.image,
-            [job],
-            machine,
-            folder,
-            deadline=Deadline.after(BOOT_SECONDS * scale + seconds + 2 * SLACK),
-            on_record=player.see,
-            files=program.files,
-        )
+        setup = Setup(lab.kernel, lab.image, machine, program.files)
+        return setup.boot([job], folder, on_record=player.see)
     finally:
         player.over.set()
         player.join(SLACK)

@@ -10,11 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pinrace.arches import Abi, get_arch
-from pinrace.deadline import Deadline
-from pinrace.engine.cell import BOOT_SECONDS
-from pinrace.guest.boot import run_guest
 from pinrace.guest.machine import Machine, Replay, get_machine
 from pinrace.guest.outcome import GuestRun
+from pinrace.guest.setup import Setup
 from pinrace.host.meter import Meter
 from pinrace.judge import splats
 from pinrace.races.preempt import hunt as hunts
@@ -31,7 +29,6 @@ from pinrace.races.replay.run import Made
 from pinrace.values import Image, Kernel
 
 _KEPT_OUT = frozenset(f"blocked in {name}" for name in BLOCKERS if name != IDLE)
-SLACK = 120.0  # host seconds on top of what a job is given, for a host that is busy
 MEMORY = 512  # MiB of a guest
 
 
@@ -94,16 +91,7 @@ def run_job(bench: Bench, name: str, seed: int, folder: Path) -> GuestRun:
     """Boot a guest that runs freely with one job; its time limit is the job's."""
     machine = machine_of(bench)
     job = bench.built.job(name, seed, machine.accel.scale)
-    limit = (BOOT_SECONDS + job.timeout) * machine.accel.scale + SLACK
-    return run_guest(
-        bench.kernel.boot,
-        bench.image,
-        [job],
-        machine,
-        folder,
-        deadline=Deadline.after(limit),
-        files=bench.built.files,
-    )
+    return Setup(bench.kernel, bench.image, machine, bench.built.files).boot([job], folder)
 
 
 def free(bench: Bench, mode: str, seconds: float, *, seed: int = 1, boots: int = 3) -> Tried:

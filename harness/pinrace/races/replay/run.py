@@ -11,14 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pinrace.arches import get_arch
-from pinrace.deadline import Deadline
-from pinrace.engine.cell import BOOT_SECONDS
 from pinrace.errors import InfrastructureError, UserError
-from pinrace.guest.boot import Limits, run_guest
+from pinrace.guest.boot import Limits
 from pinrace.guest.machine import Machine, Replay, get_machine
 from pinrace.guest.outcome import Ending, GuestRun
 from pinrace.guest.plan import PLAN_PATH, jobs_plan
 from pinrace.guest.process import Guest
+from pinrace.guest.setup import Setup
 from pinrace.image.cpio import Entry
 from pinrace.image.initramfs import overlay
 from pinrace.judge import ending, splats
@@ -36,7 +35,6 @@ from pinrace.values import Image, Job, Kernel, Verdict
 
 ROUNDS = 1000  # of the race, enough for both of its outcomes
 SCALE = 20.0  # how much slower than a native machine, on every host
-SLACK = 60.0  # host seconds on top of everything, for a host that is busy
 _RACE = re.compile(r"race(?:-(pinned))?")
 _SEEK = re.compile(r"seek-(plain|pinned)-(\d+)\.(\d)\.(\d)")  # rounds, mutators, points
 # scenario, mode, rounds: rootfs/hold
@@ -115,28 +113,15 @@ def run_once(
     folder: Path,
     *,
     stop: threading.Event | None = None,
-    limits: Limits = Limits(),  # noqa: B008 (frozen)
+    limits: Limits | None = None,
     remain: Callable[[Guest], None] | None = None,
 ) -> Once:
     """Run it and return what came of it.
 
-    remain: as of run_guest().  Raises InfrastructureError when the guest cannot be started.
+    remain: as of Setup.boot().  Raises InfrastructureError when the guest cannot be started.
     """
-    machine = made.machine
-    native = max(BOOT_SECONDS, limits.boot) + sum(job.timeout for job in made.jobs)
-    limit = native * machine.accel.scale * 4 + SLACK
-    run = run_guest(
-        made.kernel.boot,
-        made.image,
-        made.jobs,
-        machine,
-        folder,
-        deadline=Deadline.after(limit),
-        limits=limits,
-        stop=stop,
-        files=made.files,
-        remain=remain,
-    )
+    setup = Setup(made.kernel, made.image, made.machine, made.files)
+    run = setup.boot(made.jobs, folder, limits=limits, stop=stop, remain=remain)
     if run.ending is Ending.KILLED:
         raise InfrastructureError(f"the run was lost: {run.reason}", log=run.console)
     counted = race(run)

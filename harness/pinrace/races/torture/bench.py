@@ -14,18 +14,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
-from pinrace.deadline import Deadline
-from pinrace.engine.cell import BOOT_SECONDS, Bench
+from pinrace.engine.cell import Bench
 from pinrace.errors import InfrastructureError
-from pinrace.guest.boot import run_guest
+from pinrace.guest.setup import Setup
 from pinrace.judge import ending
 from pinrace.judge.ending import End
 from pinrace.races.torture.jobs import job
 from pinrace.races.torture.records import Told, parse
 from pinrace.races.torture.values import TorturePlan
 from pinrace.values import Job
-
-SLACK = 60.0  # host seconds on top of everything, for a host that is busy
 
 
 @dataclass(frozen=True)
@@ -68,17 +65,7 @@ def attempt(
         replace(real, name="naive", argv=(*real.argv, "--naive")),
         replace(real, name="torture"),
     ]
-    limit = (BOOT_SECONDS + sum(each.timeout for each in jobs)) * scale + SLACK
-    folder.mkdir(parents=True, exist_ok=True)
-    ran = run_guest(
-        bench.kernel.boot,
-        bench.image,
-        jobs,
-        bench.machine,
-        folder,
-        deadline=Deadline.after(limit),
-        stop=stop,
-    )
+    ran = Setup(bench.kernel, bench.image, bench.machine).boot(jobs, folder, stop=stop)
     done = {one.name: one for one in ran.jobs}
     found = []
     for how in ("naive", "torture"):

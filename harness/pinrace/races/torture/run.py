@@ -9,13 +9,13 @@ from pathlib import Path
 from threading import Event
 
 from pinrace.arches import ABIS, Abi
-from pinrace.deadline import Deadline
-from pinrace.engine.cell import BOOT_SECONDS, Bench, check_abi, find_splats
+from pinrace.engine.cell import Bench, check_abi, find_splats
 from pinrace.errors import InfrastructureError, said
-from pinrace.guest.boot import REPLAY_SLOWER, Limits, run_guest
+from pinrace.guest.boot import Limits
 from pinrace.guest.channel import Record
 from pinrace.guest.machine import SEQUENTIAL, UNORDERED, Machine
 from pinrace.guest.outcome import GuestRun
+from pinrace.guest.setup import Setup
 from pinrace.judge import blame, splats
 from pinrace.judge.ending import End
 from pinrace.judge.verdict import Ending, Evidence
@@ -40,7 +40,6 @@ RECORDS = "records.txt"
 # included); the guest program has two as its default.
 SMP = 2
 
-_WHOLE_SLACK = 60.0  # host seconds on top of everything, for a host that is busy
 CONSOLE = 64 << 20  # bytes: the list of all tasks is long
 CHANNEL, CHANNEL_SECOND = 64 << 20, 16 << 10  # bytes; about 4,400 were seen in a guest's second
 
@@ -60,20 +59,13 @@ def torture(
     found so far is kept, and the verdict is MISS where that is no failure.  Raises
     InfrastructureError when the guest cannot be started at all.
     """
-    scale = bench.machine.accel.scale
-    work = job(plan, scale)
-    slower = REPLAY_SLOWER if bench.machine.replay else 1.0
-    limit = (BOOT_SECONDS + ABIPROBE.timeout + work.timeout) * scale * slower + _WHOLE_SLACK
+    work = job(plan, bench.machine.accel.scale)
     folder.mkdir(parents=True, exist_ok=True)
     live = Live(folder / RECORDS, on_second)
     try:
-        ran = run_guest(
-            bench.kernel.boot,
-            bench.image,
+        ran = Setup(bench.kernel, bench.image, bench.machine).boot(
             [ABIPROBE, work],
-            bench.machine,
             folder,
-            deadline=Deadline.after(limit),
             limits=Limits(console=CONSOLE, channel=CHANNEL + int(plan.seconds) * CHANNEL_SECOND),
             on_record=live.take,
             stop=stop,
