@@ -102,12 +102,15 @@ def test(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Measure: `-- search …` how races are found, `-- torture …` how soon a broken kernel is;
+    """Measure: `-- search …` how races are found, `-- torture …` how soon a broken kernel is,
+    `-- races …` how soon each way loses a race that has a folder, and a naive loop of two threads;
     else what the series costs, in instructions, by `pinrace price`.
     """
     what, *more = session.posargs or [""]
     if what == "search":
         pinrace(session, "searchbench", *more)
+    elif what == "races":
+        pinrace(session, "racebench", *more)
     elif what == "torture":
         pinrace(session, "torture", "--bench", *(more or ["--mutants", "--abi", "x86_64"]))
     else:

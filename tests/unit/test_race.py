@@ -14,9 +14,9 @@ from pinrace.errors import InfrastructureError, UserError
 from pinrace.guest.outcome import Ending, GuestRun, JobRun
 from pinrace.paths import ROOTFS
 from pinrace.races.preempt import spec
-from pinrace.races.preempt.hunt import Hunt
+from pinrace.races.preempt.hunt import Hunt, singles
 from pinrace.races.preempt.windows import Window
-from pinrace.races.race import folder, loss, prove, scaffold, smaller, tokens, ways
+from pinrace.races.race import folder, lab, loss, prove, scaffold, smaller, tokens, ways
 from pinrace.races.race.folder import Race
 from pinrace.races.race.loss import Loss
 from pinrace.races.race.program import LIBRARY, SIDES_CFLAGS, Built
@@ -67,6 +67,44 @@ def test_what_is_wrong_with_a_race_is_said(text: str, why: str, tmp_path: Path) 
     with pytest.raises(UserError) as caught:
         make(tmp_path, text)
     assert why in str(caught.value)
+
+
+DIFF = """\
+diff --git a/fs/x.c b/fs/x.c
+--- a/fs/x.c
++++ b/fs/x.c
+@@ -1 +1 @@
+-lock();
++ ;
+"""
+
+
+def test_a_plant_may_be_a_diff_without_a_mail(tmp_path: Path) -> None:
+    race = make(tmp_path, 'broken = "plant.patch"', plant_patch=DIFF)
+    plant = lab.plant_of(race)
+    assert plant is not None
+    assert plant.name == "my-race"
+    (patch,) = plant.patches
+    assert "Subject: [PATCH] my-race: plant" in patch.read_text()
+    assert patch.read_text().endswith(DIFF)
+    assert lab.plant_of(race) == plant
+
+
+def test_a_plant_that_is_no_patch_is_refused(tmp_path: Path) -> None:
+    race = make(tmp_path, 'broken = "plant.patch"', plant_patch="hello\n")
+    with pytest.raises(UserError, match="no mailed patch"):
+        lab.plant_of(race)
+
+
+def test_moves_may_lead_to_a_window(tmp_path: Path) -> None:
+    text = '[[hold]]\nin = "f"\nside = "a"\nbefore = "b.g,a.h+3"'
+    (window,) = make(tmp_path, text).windows("arm")
+    hunt = Hunt(window)
+    hold = next(singles(hunt, window))
+    assert str(hold) == "b.g,a.h+3,a.f,b.done,a.done"
+    assert str(hold.at_count(7)) == "b.g,a.h+3,a.f+7,b.done,a.done"
+    with pytest.raises(UserError, match="names side c"):
+        make(tmp_path, text.replace("b.g", "c.g"))
 
 
 def test_the_digest_is_of_the_content_alone(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "determinism": "check that runs repeat exactly on this host, and print their tokens",
         "repro": "replay a run from its token",
         "searchbench": "measure how soon each way to look for races finds ten windows",
+        "racebench": "measure how soon each way loses the races in folders, and a naive loop",
     },
     "results": {
         "runs": "list earlier runs, or show one again",
@@ -114,6 +115,9 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "search": (("pinrace search --plain --abi x86_64 --boots 3", "the race without PIN_ARGS"),),
     "determinism": (("pinrace determinism --abi x86_64", "one ABI"),),
     "repro": (("pinrace repro TOKEN --times 20", "twenty replays, fingerprints compared"),),
+    "racebench": (
+        ("pinrace racebench fcntl-close --abi i386 --seeds 3 --budget 20", "one race on one ABI"),
+    ),
     "searchbench": (("pinrace searchbench --seeds 3 --budget 15", "a small measurement"),),
     "runs": (
         ("pinrace runs", "a line each"),

@@ -92,7 +92,7 @@ class _Sweep:
 
     def _take(self, played: Played) -> None:
         self._over = played.over
-        self._count = played.hold.moves[0].count
+        self._count = played.hold.swept.count
         if played.verdict.violated:
             self.found.hit, self.found.how = True, str(played.hold)
             self.found.hold, self.found.verdict = str(played.hold), str(played.verdict)

@@ -78,8 +78,9 @@ def singles(hunt: Hunt, window: Window) -> Sweep:
     side, function, count = window.side, window.window, window.first
     while window.last is None or count <= window.last:
         hold = single(
-            side, function, count, window.until, settle=window.settle, runners=window.runners
-        )
+            side, function, count, window.until, settle=window.settle, runners=window.runners,
+            before=window.led,
+        )  # fmt: skip
         played = yield hold
         if played is not None and played.over:
             played = yield hold  # one round in which it was not entered is no end
@@ -88,7 +89,7 @@ def singles(hunt: Hunt, window: Window) -> Sweep:
                 if hunt.length is None and function == hunt.window.window:
                     hunt.length = count
                 return
-            count = played.hold.moves[0].count
+            count = played.hold.swept.count
             word = f"given up: {played.stopped}" if played.stopped else str(played.verdict)
             hunt.by_count[side, count] = word
         count += 1
@@ -108,7 +109,7 @@ def pairs(hunt: Hunt, window: Window) -> Sweep:
                     continue
                 tried.add((first, second))
                 one = Move(window.side, window.window, first)
-                played = yield pair(one, Move(window.runner, window.against, second))
+                played = yield pair(one, Move(window.runner, window.against, second), window.led)
                 if played is not None and played.over:
                     break
 

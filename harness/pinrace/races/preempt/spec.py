@@ -21,7 +21,7 @@ while side b does all of its operation.  `a.F+3,b.G+5,a.done,b.done` is a pair o
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from pinrace.errors import UserError
 
@@ -49,9 +49,23 @@ class Move:
 
 @dataclass(frozen=True)
 class Hold:
-    """Moves, one after the other."""
+    """Moves, one after the other.
+
+    at: which of them a sweep moves along its function; those before it lead there.
+    """
 
     moves: tuple[Move, ...]
+    at: int = field(default=0, compare=False)
+
+    @property
+    def swept(self) -> Move:
+        """The move that a sweep moves along."""
+        return self.moves[self.at]
+
+    def at_count(self, count: int) -> Hold:
+        """Return the hold with that move so many instructions into its function."""
+        moved = replace(self.swept, count=count)
+        return replace(self, moves=(*self.moves[: self.at], moved, *self.moves[self.at + 1 :]))
 
     def __str__(self) -> str:
         return ",".join(map(str, self.moves))
@@ -70,11 +84,13 @@ def single(
     *,
     settle: bool = False,
     runners: str = "",
+    before: tuple[Move, ...] = (),
 ) -> Hold:
     """Return the hold with one preemption: the others run in it, and then this one ends.
 
     settle: what the other side has woken runs in it, too.  runners: who runs, one after the other,
-    the first of them until `until`; "" for the other of two sides.
+    the first of them until `until`; "" for the other of two sides.  before: moves that lead to
+    where the sweep begins.
     """
     first, *others = list(runners or other(side))
     holder = "b" if side == "t" else side
@@ -85,12 +101,16 @@ def single(
     moves.append(Move(holder, DONE))
     if until != DONE:
         moves.append(Move(first, DONE))
-    return Hold(tuple(moves))
+    return Hold((*before, *moves), len(before))
 
 
-def pair(first: Move, second: Move) -> Hold:
-    """Return the hold with two: the first side does the rest while the second one is held."""
-    return Hold((first, second, *(Move(move.side, DONE) for move in (first, second))))
+def pair(first: Move, second: Move, before: tuple[Move, ...] = ()) -> Hold:
+    """Return the hold with two: the first side does the rest while the second one is held.
+
+    before: moves that lead to where the first is held.
+    """
+    ends = (Move(move.side, DONE) for move in (first, second))
+    return Hold((*before, first, second, *ends), len(before))
 
 
 def parse_function(text: str) -> str:

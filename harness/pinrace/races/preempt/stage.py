@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 
 from pinrace.arches import Arch
@@ -83,7 +83,7 @@ class Played:
 
     stopped: why the moves went no further, "" when all were made.  `over` says that a window was
     left before its count, so that larger counts need no try.  at: the address of the instruction
-    before which the first side was held, None when it did not get there.
+    before which the side was held that is swept, None when it did not get there.
     """
 
     hold: Hold
@@ -186,7 +186,7 @@ class Stage:
     def play(self, hold: Hold, *, slide: frozenset[int] | None = None) -> Played:
         """Make the moves of a hold in a round of its own, in another one if its way was not known.
 
-        slide: have the first move go on to one of these instructions, which it then ends before.
+        slide: have the sweep's move go on to one of these instructions, which it then ends before.
         Raises LostError when a round does not end, and StubGoneError when QEMU does.
         """
         played = self._play(hold, slide)
@@ -198,12 +198,13 @@ class Stage:
         stopped, over, at = "", False, None
         added = self._insert(self._blockers)
         try:
-            first, *others = hold.moves
-            count = self._make(first, slide)
-            at = self._pc(SIDES[first.side]) if first.function != DONE else None
-            hold = replace(hold, moves=(replace(first, count=count), *others))
-            for move in others:
-                self._make(move)
+            for number, move in enumerate(hold.moves):
+                if number != hold.at:
+                    self._make(move)
+                    continue
+                count = self._make(move, slide)
+                at = self._pc(SIDES[move.side]) if move.function != DONE else None
+                hold = hold.at_count(count)
         except _CutError as cut:
             stopped, over = cut.why, cut.over
         self._remove(added)

@@ -30,6 +30,7 @@ class Window(BaseModel):
     settle: bool = False  # the tracee that it has woken runs meanwhile, too
     against: str = ""  # for pairs of preemptions: the other side's window
     control: bool = False  # loses by its nature: shows that holds find what there is
+    before: str = ""  # moves that lead to where the window begins, as of a hold
     # Who runs meanwhile, one after the other; "" for the other of two sides
     runners: str = Field(default="", pattern="^[abc]*$")
 
@@ -38,6 +39,11 @@ class Window(BaseModel):
         if self.last is not None and self.last < self.first:
             raise ValueError(f"its last instruction, {self.last}, is before {self.first}")
         return self
+
+    @property
+    def led(self) -> tuple[spec.Move, ...]:
+        """The moves that lead to where the window begins."""
+        return spec.parse(self.before).moves if self.before else ()
 
     @property
     def runner(self) -> str:

@@ -3,7 +3,7 @@
 
 about  = "close() in the midst of F_SETLK leaves the lock"
 tree   = "debian:7.3"          # as --tree takes it
-broken = "plant.patch"         # a patch that brings the fault back; "" when the tree has it
+broken = "plant.patch"         # patches that bring the fault back; "" when the tree has it
 need   = ["PACKET=y"]          # kernel options, as --config takes them
 flavor = "plain"               # or debug, where KASAN has to see it
 kind   = "sides"               # sides: on rootfs/lib/race; program, syz, ltp: see program.py
@@ -17,6 +17,7 @@ sides  = 3                     # 2 by default
 in     = "fcntl_setlk"         # or FILE:FUNCTION
 side   = "a"
 while  = "b"                   # who runs meanwhile, in this order
+before = "b.do_settime,a.exit_notify"  # moves, as of a hold, that lead to where it begins
 
 [lost]                         # what losing is; check and reports by default
 check   = true                 # race.c's own check()
@@ -90,6 +91,7 @@ class HoldIn(_Strict):
     first: int = Field(default=0, ge=0)
     last: int | None = None
     until: str = spec.DONE
+    before: str = ""
     against: str = ""
     abis: tuple[str, ...] = ()  # where it has this name; all by default
 
@@ -171,6 +173,7 @@ class Race(_Strict):
                 first=one.first,
                 last=one.last,
                 until=one.until,
+                before=one.before,
                 against=one.against,
                 runners=one.runners
                 or "".join(side for side in self.side_names if side != one.side),
@@ -218,13 +221,15 @@ def _checked(race: Race) -> Race:
     for abi in race.abis:
         if abi not in ABIS:
             raise UserError(f"{path}: there is no ABI '{abi}'", hint=", ".join(ABIS))
-    for name in [race.source, *([race.broken] if race.broken else [])]:
-        if not (race.folder / name).is_file():
-            raise UserError(f"{path} names {name}, which is not in {race.folder}")
+    if not (race.folder / race.source).is_file():
+        raise UserError(f"{path} names {race.source}, which is not in {race.folder}")
+    if race.plant is not None and not race.plant.exists():
+        raise UserError(f"{path} names {race.broken}, which is not in {race.folder}")
     for one in race.hold:
         for function in filter(None, (one.function, one.against)):
             spec.parse_function(function)
-        used = {one.side, *one.runners}
+        led = spec.parse(one.before).moves if one.before else ()
+        used = {one.side, *one.runners, *(move.side for move in led)}
         if not used <= set(race.side_names):
             raise UserError(f"{path}: a hold names side {max(used)}, and sides = {race.sides}")
     if race.gate and not race.by_rounds:

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pinrace import ui
+from pinrace import store, ui
 from pinrace.arches import ABIS, Abi, get_abi
 from pinrace.engine import build
 from pinrace.engine.request import select
@@ -20,12 +21,22 @@ from pinrace.races.race import program
 from pinrace.races.race.folder import Race
 from pinrace.races.race.program import Built
 from pinrace.races.race.ways import Bench
+from pinrace.series import box, letters
 from pinrace.series.load import apply, load, load_series
 from pinrace.trees.fetch import resolve
 from pinrace.trees.worktree import worktree
 from pinrace.values import Image, Kernel, PatchedTree, Request, Series, Tree
 
 NONE = "none"  # as --fix: the tree without the race's plant
+_DIFF = re.compile(rb"^\+\+\+ \S", re.M)
+_MAIL = """\
+From: pinrace <pinrace@localhost>
+Date: Thu, 1 Jan 1970 00:00:00 +0000
+Subject: [PATCH] {name}: plant
+
+{about}
+---
+"""
 
 
 @dataclass(frozen=True)
@@ -105,17 +116,43 @@ def request(race: Race, wanted: Wanted) -> Request:
     return Request(arches, mine, (flavor,), None, extra, wanted.llvm, wanted.jobs)
 
 
+def abis_of(wanted: Wanted) -> tuple[str, ...]:
+    """Return the ABIs that were asked for."""
+    _, abis = select(list(wanted.arches), list(wanted.abis))
+    return tuple(abis)
+
+
 def skipped(race: Race, wanted: Wanted) -> tuple[str, ...]:
     """Return the ABIs that were asked for and that the race does not exist on."""
-    _, abis = select(list(wanted.arches), list(wanted.abis))
-    return tuple(abi for abi in abis if abi not in race.abis)
+    return tuple(abi for abi in abis_of(wanted) if abi not in race.abis)
 
 
 def plant_of(race: Race) -> Series | None:
-    """Return the race's plant as a series of its own; None when the tree itself is broken."""
+    """Return the race's plant as a series of its own; None when the tree itself is broken.
+
+    A diff that is no mail, as `git diff` writes it, is made one.
+    """
     if race.plant is None:
         return None
-    return replace(load_series(race.plant), name=race.name)
+    path = race.plant
+    if path.is_file() and _is_bare(text := box.read(path)):
+        path = _mailed(race, text)
+    return replace(load_series(path), name=race.name)
+
+
+def _is_bare(text: bytes) -> bool:
+    """Whether a patch has no mail around it."""
+    return bool(_DIFF.search(text)) and not any(one.is_mail for one in letters.read(text))
+
+
+def _mailed(race: Race, diff: bytes) -> Path:
+    """Return a file in the store with a diff as a mail; the same bytes for the same race."""
+    head = _MAIL.format(name=race.name, about=" ".join(race.about.split())).encode()
+
+    def fill(draft: Path) -> None:
+        (draft / "plant.patch").write_bytes(head + diff.replace(b"\r\n", b"\n"))
+
+    return store.make("plants", store.digest(head, diff), fill) / "plant.patch"
 
 
 def fixed_series(race: Race, fix: str) -> Series | None:

@@ -179,7 +179,7 @@ class Prover:
         text = f"{_went(tried)} under {found.hold}; {same}/{times} replays"
         more = [self._lab.replay_line(token)]
         if span:
-            more += [f"loses at {tried.found.hold.moves[0].side}.{span}"]
+            more += [f"loses at {tried.found.hold.swept.side}.{span}"]
             more += [f"  from  {span.first_line}"] if span.first_line else []
             more += [f"  to    {span.last_line}"] if span.last_line else []
         row = Row(
@@ -223,13 +223,13 @@ class Prover:
 
     def _same_hold(self, bench: Bench, lab: Lab, hold: Hold) -> Tried:
         """Play the schedule that is lost without the fix, at the ends of its interval."""
-        counts = [hold.moves[0].count]
+        counts = [hold.swept.count]
         if self.proof.interval:
             counts += [self.proof.interval.last]
         verdicts = []
         for count in dict.fromkeys(counts):
             played = hunts.play_once(
-                lab, bench.race.name, smaller.at_count(hold, count), bench.place(f"same-{count}")
+                lab, bench.race.name, hold.at_count(count), bench.place(f"same-{count}")
             )
             verdicts.append(str(played.verdict) if played else CRASHED)
         bad = next((v for v in verdicts if v.startswith(("violated", CRASHED))), "")

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from pinrace import procs
@@ -13,7 +13,6 @@ from pinrace.deadline import Deadline
 from pinrace.races.preempt import hunt as hunts
 from pinrace.races.preempt.hunt import CRASHED, Found
 from pinrace.races.preempt.session import Lab
-from pinrace.races.preempt.spec import Hold
 from pinrace.races.race.ways import Bench, Seed, Tried, run_seed
 
 SECONDS = 120.0  # for addr2line, which reads the debug information of one unit
@@ -69,12 +68,6 @@ def fewest_rounds(bench: Bench, found: Seed) -> tuple[Seed, int]:
         more *= 4
 
 
-def at_count(hold: Hold, count: int) -> Hold:
-    """Return a hold with its first move so many instructions into its function."""
-    first, *others = hold.moves
-    return Hold((replace(first, count=count), *others))
-
-
 def interval(bench: Bench, lab: Lab, tried: Tried, arch: Arch) -> Interval | None:
     """Return the interval around the first hold that was lost; None where there is none.
 
@@ -84,7 +77,7 @@ def interval(bench: Bench, lab: Lab, tried: Tried, arch: Arch) -> Interval | Non
     if not tried.found:
         return None
     found = tried.found
-    first = found.hold.moves[0].count
+    first = found.hold.swept.count
     folder = bench.place("interval")
     at: dict[int, int | None] = {first: found.at}
 
@@ -94,7 +87,7 @@ def interval(bench: Bench, lab: Lab, tried: Tried, arch: Arch) -> Interval | Non
         return verdict == found.verdict
 
     last, ends = last_of(first, loses)
-    move = found.hold.moves[0]
+    move = found.hold.swept
     return Interval(
         move.function,
         first,
@@ -125,7 +118,7 @@ def last_of(first: int, loses: Callable[[int], bool]) -> tuple[int, bool]:
 
 def _play(lab: Lab, found: Found, count: int, folder: Path) -> tuple[str, int | None]:
     """Play the hold with another count once; return its verdict and where the side was held."""
-    played = hunts.play_once(lab, "race", at_count(found.hold, count), folder)
+    played = hunts.play_once(lab, "race", found.hold.at_count(count), folder)
     if played is None:
         return CRASHED, None
     if played.stopped:
