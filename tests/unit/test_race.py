@@ -19,7 +19,7 @@ from pinrace.races.preempt.windows import Window
 from pinrace.races.race import folder, lab, loss, prove, scaffold, smaller, tokens, ways
 from pinrace.races.race.folder import Race
 from pinrace.races.race.loss import Loss
-from pinrace.races.race.program import LIBRARY, SIDES_CFLAGS, Built
+from pinrace.races.race.program import LIBRARY, SIDES_CFLAGS, SYZ_HEADER, SYZ_LIBRARY, Built
 from pinrace.races.race.prove import Proof, Row
 from pinrace.values import Verdict
 
@@ -172,6 +172,46 @@ def test_a_new_race_compiles(tmp_path: Path) -> None:
         scaffold.new(tmp_path / "mine", "sides", source=None, plant=None)
     with pytest.raises(UserError):
         scaffold.new(tmp_path / "other", "syz", source=None, plant=None)
+
+
+# As reproducers are made: calls by the names that x86_64 has for them, on no library of ours.
+REPRODUCER = """\
+#define _GNU_SOURCE
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#ifndef __NR_eventfd
+#define __NR_eventfd 284
+#endif
+uint64_t r[1] = {0xffffffffffffffff};
+int main(void)
+{
+  syscall(__NR_mmap, 0x20000000ul, 0x1000000ul, 7ul, 0x32ul, -1, 0ul);
+  syscall(__NR_mkdir, "./made", 0777);
+  long fd = syscall(__NR_open, "./made", 0x10000, 0);
+  syscall(__NR_dup2, fd, 90);
+  return syscall(__NR_eventfd, 1) < 0 || *(volatile char *)0x20000000 ||
+         access("./made", F_OK);
+}
+"""
+
+
+@pytest.mark.parametrize("abi", ABIS)
+def test_a_reproducer_compiles_as_it_is_on_each_abi(abi: str, tmp_path: Path) -> None:
+    source = tmp_path / "repro.c"
+    source.write_text(REPRODUCER)
+    objects = []
+    for path, more in ((source, ["-w"]), (ROOTFS / SYZ_LIBRARY[0], ["-Wall", "-Wextra"])):
+        objects.append(tmp_path / f"{path.stem}.o")
+        flags = ["-Werror", "-D_GNU_SOURCE"] if path != source else []
+        head = ["-include", ROOTFS / SYZ_HEADER]
+        line = [f"{ABIS[abi].cross}gcc", "-O2", *more, *flags, *head, "-c", path, "-o", objects[-1]]
+        subprocess.run(line, check=True)
+    out = tmp_path / "repro"
+    link = ["-static", "-Wl,--wrap=syscall", *objects, "-o", out]
+    subprocess.run([f"{ABIS[abi].cross}gcc", *link], check=True)
+    if abi == "x86_64":
+        subprocess.run([out], check=True, cwd=tmp_path)
 
 
 RACE_LINE = "race rounds=7 kept=6 lost=1 denied=0 broken=0 first_lost=6"

@@ -14,6 +14,7 @@ from pinrace.races.race import lab as labs
 from pinrace.races.race import scaffold
 from pinrace.races.race.folder import Race, opened, pack
 from pinrace.races.race.lab import RaceLab
+from pinrace.series.load import apply
 from pinrace.trees.fetch import resolve
 
 
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     new.add_argument("--kind", choices=scaffold.KINDS, default="sides", help="(default: sides)")
     new.add_argument("--source", type=Path, help="a C file to take as it is")
     new.add_argument("--plant", type=Path, help="a patch that brings the fault back")
-    check = actions.add_parser("check", help="compile it for every ABI; find its functions")
+    check = actions.add_parser("check", help="compile it for every ABI, and apply its plant")
     check.add_argument("race", help="a folder, a name in kernel/races or a .tar")
     check.add_argument(
         "--kernels",
@@ -76,7 +77,7 @@ def _check(race: Race, args: argparse.Namespace) -> int:
     else:
         tree = resolve(wanted.tree or race.tree, say=ui.say, insecure=wanted.insecure)
         labs.programs_of(race, tree, asked.abis, wanted.ltp)
-        labs.plant_of(race)
+        apply(tree, labs.plant_of(race), say=ui.say, leave_conflict=False)
     need = ", ".join(race.need) or "as every guest"
     ui.say(f"ok      {race.name} {race.digest} · {', '.join(asked.abis)} · config {need}")
     for abi in ABIS:

@@ -29,7 +29,7 @@ static const enum mark done[] = { MARK_DONE_A, MARK_DONE_B, MARK_DONE_C };
 struct shared {
 	sem_t begin[RACE_SIDES], there, ended;
 	atomic_bool is_there[RACE_SIDES];
-	pid_t pids[RACE_SIDES];
+	_Atomic pid_t pids[RACE_SIDES];
 };
 
 static const struct race *race;
@@ -37,6 +37,9 @@ static struct shared *shared;
 
 pid_t race_pid(enum race_side side)
 {
+	/* Where the sides meet freely, this one may be there before the other's process is. */
+	while (race->processes & 1u << side && !shared->pids[side])
+		;
 	return shared->pids[side];
 }
 

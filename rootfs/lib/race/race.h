@@ -88,7 +88,7 @@ struct race_said {
 };
 extern struct race_said race_said;
 
-/* The CPU of each side; the process that a side is in this round. */
+/* The CPU of each side; the process that a side is in this round, 0 for one that is none. */
 extern int race_cpu[RACE_SIDES];
 pid_t race_pid(enum race_side side);
 

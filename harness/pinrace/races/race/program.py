@@ -26,7 +26,7 @@ from pinrace.kbuild.elf import check_program
 from pinrace.paths import ROOTFS
 from pinrace.races.preempt.session import Program
 from pinrace.races.race import ltp
-from pinrace.races.race.folder import Race
+from pinrace.races.race.folder import FILE, Race
 from pinrace.values import Job
 
 PLACE = "/pinrace/race"  # in the guest
@@ -34,6 +34,9 @@ NAME = "race"
 DEBUG = "race.debug"  # the same with symbols and lines, for gdb
 LIBRARY = ("lib/race/meet.c", "lib/race/tell.c", "lib/marks.c", "lib/pinrace.c")
 WAYS = ("naive", "spin", "timer", "gate", "control")
+# System calls that a reproducer names and its ABI lacks.
+SYZ_HEADER = "lib/race/syz/calls.h"
+SYZ_LIBRARY = ("lib/race/syz/calls.c",)
 PLAIN_CFLAGS = ("-O2", "-static", "-pthread", "-Wl,--build-id=none")
 # Of a race on our library: as the guest's own programs, with warnings that are no errors.
 SIDES_CFLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64", "-Wall", "-Wextra")
@@ -126,6 +129,7 @@ def build(race: Race, abi: Abi, include: Path, *, ltp_tree: Path | None = None) 
         theirs = ltp.library(tree, abi) if tree else None
         objects = _objects(race, abi, include, draft, theirs)
         link: list[str | Path] = [f"{abi.cross}gcc", *PLAIN_CFLAGS, *objects, "-o", draft / DEBUG]
+        link += ["-Wl,--wrap=syscall"] if race.kind == "syz" else []
         if theirs:
             shutil.copyfile(theirs / "libltp.a", draft / "libltp.a")
             link += [draft / "libltp.a", "-lrt"]
@@ -152,6 +156,8 @@ def _objects(race: Race, abi: Abi, include: Path, draft: Path, tree: Path | None
             flags = [*SIDES_CFLAGS, *ours]
         elif tree:
             flags = ["-w", *ltp.flags(tree)]
+        elif race.kind == "syz":
+            flags = ["-w", "-include", ROOTFS / SYZ_HEADER]
         line: list[str | Path] = [
             *gcc,
             *flags,
@@ -163,17 +169,24 @@ def _objects(race: Race, abi: Abi, include: Path, draft: Path, tree: Path | None
         ]
         _run(line, race, abi, draft, cwd=race.folder)
         objects.append(out)
-    if race.by_rounds:
-        rounds = ("lib/race/race.c", "lib/race/main.c")
-        more = (*LIBRARY, *(rounds if race.kind == "sides" else ltp.LIBRARY))
-        for source in more:
-            out = draft / f"lib-{Path(source).stem}.o"
-            flags = [*userspace.CFLAGS, "-g", *ours, f"-ffile-prefix-map={ROOTFS}=rootfs"]
-            flags = [flag for flag in flags if flag not in ("-s", "-g0")]
-            line = [f"{abi.cross}gcc", *flags, "-isystem", include, "-c", source, "-o", out]
-            _run(line, race, abi, draft, cwd=ROOTFS)
-            objects.append(out)
+    for source in _library(race):
+        out = draft / f"lib-{Path(source).stem}.o"
+        flags = [*userspace.CFLAGS, "-g", *ours, f"-ffile-prefix-map={ROOTFS}=rootfs"]
+        flags = [flag for flag in flags if flag not in ("-s", "-g0")]
+        line = [f"{abi.cross}gcc", *flags, "-isystem", include, "-c", source, "-o", out]
+        _run(line, race, abi, draft, cwd=ROOTFS)
+        objects.append(out)
     return objects
+
+
+def _library(race: Race) -> tuple[str, ...]:
+    """Return the sources of ours that a race's program is linked with."""
+    more = {
+        "sides": (*LIBRARY, "lib/race/race.c", "lib/race/main.c"),
+        "ltp": (*LIBRARY, *ltp.LIBRARY),
+        "syz": SYZ_LIBRARY,
+    }
+    return more.get(race.kind, ())
 
 
 def _run(
@@ -190,5 +203,10 @@ def _run(
     if done.status:
         errors = (text for text in done.output.splitlines() if "error" in text)
         what = f"{race.name} does not compile for {abi.name}: {next(errors, 'see the log')}"
-        kind = InfrastructureError if cwd == ROOTFS else UserError
-        raise kind(what, log=log, hint=f"correct it in {cwd or race.folder}")
+        if cwd == ROOTFS:
+            raise InfrastructureError(what, log=log)
+        hint = f"correct it in {race.folder}"
+        if race.kind != "sides":
+            others = [f'"{name}"' for name in race.abis if name != abi.name]
+            hint = f"or leave {abi.name} out, in {race.folder / FILE}: abis = [{', '.join(others)}]"
+        raise UserError(what, log=log, hint=hint)
