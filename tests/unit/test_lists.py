@@ -15,6 +15,7 @@ import pytest
 from trees_common import SECCOMP, git, kernel_folder, no_say, tarball
 from web_site import Site, Status, serve
 
+from pinrace import net
 from pinrace.errors import InfrastructureError, UserError
 from pinrace.runs.journal import tree_facts
 from pinrace.series import lists, load
@@ -84,6 +85,7 @@ def thread(tmp_path: Path) -> bytes:
 def archive(thread: bytes, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """What lore.kernel.org would serve, where b4's configuration has it."""
     monkeypatch.setenv(lists.PLAIN_HTTP, "1")
+    monkeypatch.setattr(net, "BACKOFF", 0)
     with serve() as site:
         (home / "gitconfig").write_text(f'[b4]\n\tmidmask = "{site.url}/all/%s"\n')
         for version in (1, 2):

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,20 @@ import pytest
 from pinrace.arches import ABIS, get_abi
 from pinrace.errors import BuildError, InfrastructureError
 from pinrace.kbuild import elf, userspace
+from pinrace.paths import cache_dir
 
 # One worker builds what all of these share.
 pytestmark = pytest.mark.xdist_group("userspace")
 
 Build = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled() -> Iterator[None]:
+    """What was compiled before is not compiled again; the programs are, in a cache of ours."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CCACHE_DIR", os.environ.get("CCACHE_DIR", str(cache_dir() / "ccache")))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -95,11 +105,18 @@ def test_what_is_no_program_is_refused(tmp_path: Path) -> None:
         elf.check_program(script, get_abi("arm"))
 
 
-def test_same_bytes_in_another_cache(build: Build, own_cache: Path, no_headers: Path) -> None:
-    first = build("arm")
-    second = userspace.build_programs(get_abi("arm"), no_headers)
-    assert first != second
-    assert files(first) == files(second)
+def test_same_bytes_in_another_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_headers: Path
+) -> None:
+    few = tuple(p for p in userspace.programs() if p.name in ("abiprobe", "race"))
+    monkeypatch.setattr(userspace, "programs", lambda: few)
+    found = []
+    for name in ("one", "two"):
+        monkeypatch.setenv("PINRACE_CACHE", str(tmp_path / name))
+        monkeypatch.setenv("CCACHE_DIR", str(tmp_path / name / "ccache"))
+        found.append(userspace.build_programs(get_abi("arm"), no_headers))
+    assert found[0] != found[1]
+    assert files(found[0]) == files(found[1])
 
 
 def test_headers_are_part_of_the_key(build: Build, tmp_path: Path) -> None:

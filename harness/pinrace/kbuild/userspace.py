@@ -6,9 +6,11 @@ Everything is static and checked to be of the ABI that it was built for.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from pinrace.errors import BuildError, InfrastructureError, UserError
 from pinrace.host import sandbox
 from pinrace.kbuild.elf import check_program, is_elf
 from pinrace.kbuild.sysroot import sysroot
+from pinrace.kbuild.toolchain import build_env, ccache_binds
 from pinrace.paths import ROOTFS, cache_dir
 
 # Gives a tree's files while the context lasts, perhaps after a wait.  It is entered with the lock
@@ -127,8 +130,7 @@ def build_programs(abi: Abi, include: Path) -> Path:
 
     def fill(draft: Path) -> None:
         (draft / "bin").mkdir()
-        for program in wanted:
-            _compile(program, abi, include, draft / program.place)
+        _build(wanted, abi, include, draft)
 
     return store.make("programs", key, fill)
 
@@ -151,36 +153,63 @@ def debug_program(name: str, abi: Abi, include: Path) -> Path:
     )
 
     def fill(draft: Path) -> None:
-        _compile(found, abi, include, draft / name, debug=True)
+        (draft / "bin").mkdir()
+        _build([found], abi, include, draft, debug=True)
+        (draft / found.place).rename(draft / name)
 
     return store.make("debug-programs", key, fill) / name
 
 
-def _compile(program: Program, abi: Abi, include: Path, out: Path, *, debug: bool = False) -> None:
-    """Compile and link one program, and look at what came out; debug: leave its symbols in it."""
-    argv: list[str | Path] = [
-        f"{abi.cross}gcc",
-        *(flag for flag in CFLAGS if not debug or flag not in ("-s", "-g0")),
-        *(("-g",) if debug else ()),
-        *("-isystem", include),
-        *("-I", "lib", "-I", "lib/race"),
-        *program.sources,
-        *("-o", out),
-        *(f"-l{lib}" for lib in program.libs),
-    ]
-    log = log_path(f"{program.name}-{abi.name}")
-    log.unlink(missing_ok=True)
+def _build(
+    wanted: Sequence[Program], abi: Abi, include: Path, draft: Path, *, debug: bool = False
+) -> None:
+    """Compile each source once, link the programs, and look at what came out.
+
+    debug: leave the symbols in them.
+    """
+    objects = draft / "objects"
+    objects.mkdir()
+    flags = [flag for flag in CFLAGS if not debug or flag not in ("-s", "-g0")]
+    flags += ["-g"] if debug else []
+    cc = [*(("ccache",) if shutil.which("ccache") else ()), f"{abi.cross}gcc", *flags]
     # The headers are the tree's.
-    binds = (*sandbox.reads(ROOTFS, include), *sandbox.writes(out.parent))
-    done = sandbox.run(argv, binds=binds, cwd=ROOTFS, log_to=log, check=False, what=str(argv[0]))
-    if done.status:
-        errors = (line for line in done.output.splitlines() if "error:" in line)
-        raise InfrastructureError(
-            f"{program.name} does not compile for {abi.name}: {next(errors, 'see the log')}",
-            log=log,
-            hint=f"correct it in {ROOTFS}",
+    binds = (*sandbox.reads(ROOTFS, include), *sandbox.writes(draft), *ccache_binds())
+
+    def made_of(source: str) -> Path:
+        return objects / f"{source.replace('/', '-')}.o"
+
+    def gcc(name: str, *words: str | Path) -> None:
+        log = log_path(f"{name.replace('/', '-')}-{abi.name}")
+        log.unlink(missing_ok=True)
+        done = sandbox.run(
+            [*cc, *words],
+            binds=binds,
+            cwd=ROOTFS,
+            env=build_env(),
+            log_to=log,
+            check=False,
+            what=f"{abi.cross}gcc",
         )
-    check_program(out, abi)
+        if done.status:
+            errors = (line for line in done.output.splitlines() if "error:" in line)
+            raise InfrastructureError(
+                f"{name} does not compile for {abi.name}: {next(errors, 'see the log')}",
+                log=log,
+                hint=f"correct it in {ROOTFS}",
+            )
+
+    def compile_one(source: str) -> None:
+        search = ("-isystem", include, "-I", "lib", "-I", "lib/race")
+        gcc(source, *search, "-c", source, "-o", made_of(source))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(compile_one, sorted({one for each in wanted for one in each.sources})))
+    for program in wanted:
+        out = draft / program.place
+        libs = (f"-l{lib}" for lib in program.libs)
+        gcc(program.name, *map(made_of, program.sources), "-o", out, *libs)
+        check_program(out, abi)
+    shutil.rmtree(objects)
 
 
 def build_selftests(source: Source, tree_id: str, abi: Abi) -> Path:
