@@ -87,17 +87,19 @@ def test(session: nox.Session) -> None:
     pinrace(session, "test", *session.posargs)
     if not session.posargs:
         # The command has just run the cells themselves.
-        argv = [
-            "pytest",
-            "-n",
-            "2",
-            "--dist",
-            "loadgroup",
-            "-m",
-            "not cells and not network",
-            "tests/guest",
-        ]
-        run(session, *argv)
+        _guests(session, "not cells and not network and not slow")
+
+
+@nox.session(default=False)
+def guests(session: nox.Session) -> None:
+    """The harness on real guests, all of it: also what takes too long for each push."""
+    pinrace(session, "build")
+    _guests(session, "not network", *session.posargs)
+
+
+def _guests(session: nox.Session, which: str, *more: str) -> None:
+    """Run those tests on real guests that the expression of marks keeps."""
+    run(session, "pytest", "-n", "2", "--dist", "loadgroup", "-m", which, "tests/guest", *more)
 
 
 @nox.session(default=False)

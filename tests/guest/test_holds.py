@@ -57,6 +57,7 @@ def test_a_plain_open_is_torn_between_two_loads(abi: str, get_lab: GetLab, tmp_p
     assert 4 < torn < 32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("abi", "icount"), BOTH.items())
 def test_a_pin_is_held_and_nothing_is_lost(
     abi: str, icount: bool, get_lab: GetLab, tmp_path: Path
@@ -74,6 +75,7 @@ def test_a_pin_is_held_and_nothing_is_lost(
     assert same == ["kept.g.17.0"] * 3  # EEXIST: side b was first
 
 
+@pytest.mark.slow
 def test_what_cannot_go_on_is_given_up(get_lab: GetLab, tmp_path: Path) -> None:
     """Held under a lock that the other side needs: the hold is given up, not the round."""
     in_lab = lab(get_lab("x86_64"), "x86_64")

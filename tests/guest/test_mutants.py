@@ -21,6 +21,7 @@ from pinrace.trees.worktree import start_am
 from pinrace.values import Request
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("builds")
 def test_all_mutants_apply_on_top_of_the_series() -> None:
     tree, series = resolve(DEFAULT_TREE, say=print), load_series(DEFAULT_SERIES)
@@ -33,6 +34,7 @@ def test_all_mutants_apply_on_top_of_the_series() -> None:
             assert done.status == 0, f"{mutant.name}: {done.output}"
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("builds")
 def test_a_mutant_is_killed_by_what_it_breaks(tmp_path: Path) -> None:
     tree, series = resolve(DEFAULT_TREE, say=print), load_series(DEFAULT_SERIES)

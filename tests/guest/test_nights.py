@@ -22,6 +22,7 @@ def kinds(tonight: night.Night) -> dict[str, Kind]:
     return {change.spot.suite: change.kind for change in tonight.changes}
 
 
+@pytest.mark.slow
 # Beside the mutants it would wait for their build folder.
 @pytest.mark.xdist_group("builds")
 def test_three_nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,7 @@ def test_the_race_repeats_itself(
     assert tokens.parse(str(token)) == token
 
 
+@pytest.mark.slow
 def test_a_torture_that_fails_comes_back_by_its_token(get_lab: GetLab, tmp_path: Path) -> None:
     lab, cell = get_lab("arm"), Cell("arm64", "arm", "plain", "torture")
     plan = TorturePlan(7, MOST_SECONDS, trials=300, stop_at_first=True, broken="plain")
@@ -96,6 +97,7 @@ def stopped(
     return capfd.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("gdb-multiarch"), reason="no gdb-multiarch")
 @pytest.mark.parametrize(
     ("abi", "job"),
@@ -141,6 +143,7 @@ def test_a_replay_is_the_same_until_someone_stops_it(
     assert talked == [True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("abi", EVERY_ABI)
 def test_what_is_pinned_is_never_lost(abi: str, get_lab: GetLab, tmp_path: Path) -> None:
     once = replays.run_once(made(get_lab(abi), abi, 7, "race-pinned"), tmp_path)

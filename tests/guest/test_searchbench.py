@@ -22,6 +22,7 @@ from pinrace.races.replay.run import Made, Once
 
 GetLab = Callable[..., Lab]
 WINDOWS = {window.name: window for window in windows.load()}
+SLOW_WINDOWS = ("checked-path", "torn-data", "torn-vector")
 LIMIT = 600.0  # CPU seconds: a bound, not a measure
 
 
@@ -31,13 +32,20 @@ def bench(lab: Lab, abi: str, window: str, folder: Path) -> Bench:
 
 
 @pytest.mark.parametrize("abi", ABIS)
-@pytest.mark.parametrize("window", ["checked-path", "torn-path", "torn-data", "torn-vector"])
+@pytest.mark.parametrize(
+    "window",
+    [
+        "torn-path",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW_WINDOWS),
+    ],
+)
 def test_a_gate_is_sure(abi: str, window: str, get_lab: GetLab, tmp_path: Path) -> None:
     found = arms.gates(bench(get_lab(abi), abi, window, tmp_path), Meter(LIMIT))
     assert found.hit
     assert (found.boots, found.tries) == (1, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("abi", ["x86_64", "arm64"])
 def test_a_blind_hold_finds_its_way(abi: str, get_lab: GetLab, tmp_path: Path) -> None:
     found = holding.blind(bench(get_lab(abi), abi, "checked-path", tmp_path), Meter(LIMIT))
@@ -52,6 +60,7 @@ def meet(lab: Lab, abi: str, job: str, folder: Path) -> Once:
     return replays.run_once(Made(kernel, image, machine, replays.get_jobs(job, 7)), folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("abi", ABIS)
 def test_a_seed_loses_the_race_each_time_and_a_pin_never(
     abi: str, get_lab: GetLab, tmp_path: Path
@@ -64,6 +73,7 @@ def test_a_seed_loses_the_race_each_time_and_a_pin_never(
     assert (kept.race["rounds"], kept.race["lost"]) == ("100", "0")
 
 
+@pytest.mark.slow
 def test_attempts_beside_each_other_are_kept_and_not_made_again(
     get_lab: GetLab, tmp_path: Path
 ) -> None:

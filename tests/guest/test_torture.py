@@ -33,6 +33,7 @@ def cell_of(abi: str, flavor: str) -> Cell:
     return Cell(ABIS[abi].arch, abi, flavor, "torture")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("abi", ONE_ABI_AN_ARCH)
 def test_nothing_is_violated_and_what_proves_nothing_is_named(
     abi: str, flavor: str, get_lab: GetLab, tmp_path: Path
@@ -87,6 +88,7 @@ def test_what_goes_wrong_is_seen(broken: str, why: str, get_lab: GetLab, tmp_pat
         assert "task:pintorture" in (tmp_path / "console.log").read_text(errors="replace")
 
 
+@pytest.mark.slow
 def test_the_same_seed_draws_the_same_trials(get_lab: GetLab, tmp_path: Path) -> None:
     cell = cell_of("x86_64", "plain")
     on = bench(get_lab("x86_64"), cell)
