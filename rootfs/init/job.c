@@ -251,6 +251,22 @@ static void send_exit(const struct job *job, const struct running *run, bool lef
 		      (unsigned long long)uptime_ns());
 }
 
+/*
+ * What each CPU does, locks held, blocked tasks, all tasks: on the console, while the program is
+ * still there.  Documentation/admin-guide/sysrq.rst
+ */
+static void show_tasks(void)
+{
+	static const char questions[] = "ldwt";
+	int fd = open("/proc/sysrq-trigger", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;	/* a kernel without it has nothing to say */
+	for (const char *each = questions; *each; each++)
+		(void)!write(fd, each, 1);
+	close(fd);
+}
+
 void job_run(const struct job *job)
 {
 	struct running run = { .pipes = { -1, -1 } };
@@ -259,6 +275,8 @@ void job_run(const struct job *job)
 	send_start(job);
 	if (start(job, &run))
 		attend(job, &run);
+	if (run.timeout)
+		show_tasks();
 	gone = sweep(&run);
 	/* Nobody is left who could write: what the pipes hold is finite. */
 	for (int i = 0; i < NR_PIPES; i++) {

@@ -23,6 +23,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "shell": "an interactive guest with the series in this terminal",
         "ssh": "log into a guest with the series, or run a command in it",
         "gdb": "debug a guest's kernel",
+        "debug": "open a debugger on the memory of a guest that died",
     },
     "races": {
         "race": "make the folder of a race of your own, check it, pack it",
@@ -92,6 +93,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("pinrace ssh --put a.out:/tmp/ -- /tmp/a.out", "a static program of yours"),
     ),
     "gdb": (("pinrace gdb --run pinsmoke -- -ex 'hbreak vfs_open' -ex c", "stop in a function"),),
+    "debug": (
+        ("pinrace debug latest", "drgn, crash or gdb, on the dump of `pinrace test --dump`"),
+        ("pinrace debug --with drgn -- script.py", "run a script of drgn's"),
+    ),
     "race": (
         ("pinrace race new races/mine", "a folder with a race.toml and a race.c to fill in"),
         ("pinrace race check races/mine --kernels", "compile it, build its kernels, find windows"),

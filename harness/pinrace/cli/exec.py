@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from pinrace import ui
+from pinrace.access import crash
 from pinrace.access.live import blame
 from pinrace.arches import get_abi, get_arch
 from pinrace.cli import options
@@ -32,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     options.build_options(parser)
     options.machine_options(parser)
+    options.dump_option(parser)
     parser.add_argument(
         "--put",
         action="append",
@@ -46,12 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Boot, run the command, and exit as it did; what it prints is on stdout as it comes."""
     seconds = options.duration(args.limit, "--for")
+    options.with_dump(args)
     asked = options.one_guest(args)
     abi = get_abi(asked.abis[0])
     with ui.on_stderr():  # stdout is the command's
         lab = build.prepare(asked, *options.request_tree(args), with_base=False)
     files = [entry for word in args.put for entry in put(word, args.abi[0])]
     machine = options.machine(args, get_machine(get_arch(abi.arch), smp=args.smp))
+    machine = replace(machine, dump=args.dump)
     # --for is what the user's clock says, and a plan's limits are a native machine's.
     job = Job(
         NAME,
@@ -64,6 +69,9 @@ def run(args: argparse.Namespace) -> int:
         kernel = lab.patched.kernels[abi.arch, asked.flavors[0]]
         setup = Setup(kernel, lab.patched.images[abi.name], machine, tuple(files))
         went = setup.boot([job], record.folder / "guest", on_record=_print)
+        if went.dump:
+            for note in crash.look_into(went.dump, record.folder / "guest", kernel):
+                ui.warn(note)
         record.event("exec", arch=abi.arch, ending=went.ending, reason=went.reason)
         return record.end(_status(went))
 

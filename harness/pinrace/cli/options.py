@@ -10,10 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from pinrace import ui
+from pinrace.access import crash
 from pinrace.arches import ABIS, ARCHES, get_abi
 from pinrace.engine.baseline import DAYS
 from pinrace.engine.request import select
 from pinrace.errors import UserError
+from pinrace.guest import dump
 from pinrace.guest.machine import Machine
 from pinrace.image import land
 from pinrace.kbuild import kconfig
@@ -165,6 +167,31 @@ def machine_options(parser: argparse.ArgumentParser) -> None:
         metavar="WORD",
         help="a boot parameter of the kernel; may be repeated",
     )
+
+
+def dump_option(parser: argparse.ArgumentParser) -> None:
+    """--dump."""
+    parser.add_argument(
+        "--dump",
+        type=int,
+        nargs="?",
+        const=dump.LIMIT,
+        default=0,
+        metavar="MIB",
+        help="keep the memory of a guest that dies or hangs, at most so many MiB of it"
+        f" (default: {dump.LIMIT}), for `pinrace debug`; on kernels with whole debug information",
+    )
+
+
+def with_dump(args: argparse.Namespace) -> None:
+    """Ask for kernels whose memory can be read, where --dump is given; UserError for a bad one."""
+    if args.dump < 0 or (args.dump and getattr(args, "deterministic", False)):
+        raise UserError(
+            "--dump takes MiB, and not together with --deterministic",
+            hint="replay a token under a debugger: pinrace repro TOKEN --gdb",
+        )
+    if args.dump:
+        args.config += [option for option in crash.CONFIG if option not in args.config]
 
 
 def machine(args: argparse.Namespace, usual: Machine) -> Machine:

@@ -25,11 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="run deterministically (QEMU -icount); a failing cell prints a replay token",
     )
+    options.dump_option(parser)
     parser.add_argument("--seed", type=int, default=7, help="seed of --deterministic (default: 7)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Build what is missing, run the cells, print the table; the exit code is the verdict's."""
+    options.with_dump(args)
     asked = options.request(args)
     cells = options.cells(asked, args)
     tree, series = options.request_tree(args)
@@ -63,6 +65,7 @@ def make_batch(
         days=args.baseline_days,
         chosen=bool(args.suite),
         accepted=args.accept_uncovered,
+        dump=getattr(args, "dump", 0),
     )
 
 

@@ -42,6 +42,7 @@ class Batch:
     replay: Replay | None = None  # on machines that repeat themselves
     days: float = DAYS  # how old what is known of the unpatched tree may be
     chosen: bool = True  # its suites were named, and not all there are
+    dump: int = 0  # MiB that the kept memory of a guest that dies or hangs may take; 0: keep none
     accepted: bool = False  # that no suite looks at some of what the series changes
 
 
@@ -111,7 +112,7 @@ def _machine(arch: str, batch: Batch) -> Machine:
     """
     if batch.replay:
         return get_replay_machine(arch, batch.replay, batch.smp)
-    return get_machine(get_arch(arch), smp=batch.smp, turns=True)
+    return replace(get_machine(get_arch(arch), smp=batch.smp, turns=True), dump=batch.dump)
 
 
 def _not_applicable(
@@ -142,6 +143,7 @@ def _again(batch: Batch) -> commands.Again | None:
             *(["--baseline-days", f"{batch.days:g}"] if batch.days != DAYS else []),
             *(["--accept-uncovered"] if batch.accepted else []),
             *commands.userland(),
+            *([f"--dump={batch.dump}"] if batch.dump else []),
         ],
     )
 

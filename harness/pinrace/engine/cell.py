@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 
+from pinrace.access import crash
 from pinrace.arches import ABIS, Abi
 from pinrace.errors import InfrastructureError
 from pinrace.guest.machine import Machine, richest
@@ -113,7 +114,8 @@ def run_cell(
     )
     found = find_splats(run, bench, folder, abi)
     host = watched.load(run.cpu_seconds)
-    return Outcome(cases, found, evidence, run.seconds, host=host)
+    notes = crash.look_into(run.dump, folder, bench.kernel) if run.dump else ()
+    return Outcome(cases, found, evidence, run.seconds, notes, host=host)
 
 
 def _status(suite: Suite, main: JobRun | None) -> int | None:
@@ -160,6 +162,7 @@ def _run_many(
     done: dict[str, JobRun] = {}
     found: list[Splat] = []
     evidence = Evidence(Ending.DONE, job_status=0, booted=True)
+    notes: tuple[str, ...] = ()
     seconds, left, number = 0.0, list(work), 0
     abi, suite, host = ABIS[cell.abi], get_suite(cell.suite), IDLE
     while left:
@@ -174,6 +177,8 @@ def _run_many(
         if evidence.ended_well:
             evidence = _evidence(abi, left, run)
         left = [job for job in left if job.name not in done]
+        if run.dump:
+            notes += crash.look_into(run.dump, place, bench.kernel)
         if run.ending is Ending.DONE or number == GUESTS or not evidence.abi_ok:
             break
         if run.ending in (Ending.KILLED, Ending.NO_BOOT) or seconds >= within:
@@ -184,7 +189,7 @@ def _run_many(
     if only and not work:
         why = f"no test of {cell.suite} matches '{only}'"
         cases = (CaseResult(cell.suite, CaseStatus.SKIP, why, mark=Mark.UNMATCHED),)
-    return Outcome(cases, tuple(found), evidence, seconds, host=host)
+    return Outcome(cases, tuple(found), evidence, seconds, notes, host=host)
 
 
 def _evidence(abi: Abi, work: Sequence[Job], run: GuestRun) -> Evidence:

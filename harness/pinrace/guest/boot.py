@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +14,15 @@ from pinrace import procs
 from pinrace.arches import get_arch
 from pinrace.deadline import Deadline
 from pinrace.errors import InfrastructureError
-from pinrace.guest import outcome
+from pinrace.guest import dump, outcome, sysrq
 from pinrace.guest.channel import Decoder, Record
 from pinrace.guest.console import Watcher
+from pinrace.guest.dump import Kept
 from pinrace.guest.machine import Machine, argv
 from pinrace.guest.outcome import Ending, GuestRun, JobRun
 from pinrace.guest.plan import PLAN_PATH, guest_timeout, jobs_plan
 from pinrace.guest.process import Guest
+from pinrace.guest.qmp import FAILURES, Monitor
 from pinrace.image.cpio import Entry
 from pinrace.image.initramfs import overlay
 from pinrace.values import Image, Job
@@ -58,9 +61,10 @@ def run_guest(
 ) -> GuestRun:
     """Boot a kernel, run the jobs one after the other, and return what became of them.
 
-    The folder gets console.log, channel.bin (the result channel as it came) and qemu.txt (the
-    command line).  on_record sees each record as it arrives; files lie over the image in this one
-    guest.  With `remain`, there is a shell on the console when all jobs are done, and it is called
+    The folder gets console.log, channel.bin (the result channel as it came), qemu.txt (the
+    command line), and with machine.dump the memory of a guest that died or hangs.  on_record sees
+    each record as it arrives; files lie over the image in this one guest.  With `remain`, there is
+    a shell on the console when all jobs are done, and it is called
     to make use of that.  Call it from a thread that lasts; setting `stop` from another one ends it
     with KeyboardInterrupt.  Raises UserError for jobs that a plan cannot hold, and
     InfrastructureError when QEMU does not start.
@@ -78,11 +82,17 @@ def run_guest(
     session = _Session(jobs, machine, limits, deadline, on_record)
     session.remains = remain is not None
     try:
-        with Guest(words, channel) as guest:
+        with ExitStack() as held:
+            if machine.dump:
+                more, session.monitor = held.enter_context(dump.monitor())
+                words += more
+            guest = held.enter_context(Guest(words, channel))
             session.follow(guest, stop)
             if remain and session.done:
                 remain(guest)
                 session.ending, session.reason = Ending.DONE, "all jobs ended"
+            else:
+                session.last_words(guest, folder)
             how = guest.end()
         return session.result(guest, how, console)
     finally:
@@ -114,6 +124,8 @@ class _Session:
         self.until = self._in(limits.boot)
         self.panicked = False
         self.remains = False  # when all jobs are done
+        self.monitor: Monitor | None = None  # where its memory is to be kept
+        self.dump: Kept | None = None
 
     @property
     def done(self) -> bool:
@@ -138,11 +150,41 @@ class _Session:
                 self.until = self._in(self.limits.panic)
             if self.remains and self.done:
                 return
+            if self.monitor and not busy and self._stopped(self.monitor):
+                break
             if self._flooded() or (self.until.expired and not busy and self._overdue()):
                 return
         while self._read_channel(guest):
             pass
         self.watcher.finish()
+
+    def _stopped(self, monitor: Monitor) -> bool:
+        """Whether the guest has ended, and QEMU keeps its memory until it is told to leave."""
+        try:
+            return monitor.stopped
+        except FAILURES:
+            return False  # QEMU is about to end by itself
+
+    def last_words(self, guest: Guest, folder: Path) -> None:
+        """Ask a guest that hangs what its tasks do, and keep the memory of one that died or hangs.
+
+        QEMU leaves by itself then, as it does without a monitor.
+        """
+        hangs = self.ending in (Ending.HANG, Ending.NO_BOOT) and not guest.ended
+        if hangs and not self.machine.replay:
+            sysrq.ask(guest, self.watcher, self.machine.accel.scale)
+        if self.monitor is None or guest.ended:
+            return
+        if hangs or self.panicked or not self.done:
+            machine = self.machine
+            self.dump = dump.keep(self.monitor, folder, memory=machine.mem_mb, limit=machine.dump)
+        if hangs:
+            return
+        with suppress(*FAILURES):
+            self.monitor.ask("quit")
+        leave = self._in(self.limits.step)
+        while not guest.ended and not leave.expired:
+            self.watcher.feed(guest.read_console(POLL))
 
     def _read_channel(self, guest: Guest) -> bool:
         """Take what is there; whether there was anything."""
@@ -218,6 +260,7 @@ class _Session:
             seconds=time.monotonic() - self.began,
             boot_seconds=self.boot_seconds,
             cpu_seconds=guest.cpu_seconds,
+            dump=self.dump,
         )
 
     def _judge(self, how: str, console: Path) -> tuple[Ending, str]:

@@ -64,6 +64,7 @@ class Machine:
     qemu_args: tuple[str, ...] = ()  # added to QEMU's, e.g. a gdb stub
     rich: bool = False  # its board has what is off unless asked for
     turns: bool = False  # its CPUs take turns on one of the host's, where that is up to us
+    dump: int = 0  # keep its memory when it dies or hangs, in a file of at most so many MiB; 0: no
 
     @property
     def threads(self) -> int:
@@ -148,7 +149,9 @@ def argv(
     arch = get_arch(machine.arch)
     more = (*arch.machine_args, *(arch.rich_args if machine.rich else ()))
     if console_log:
-        stdio = f"stdio,id=con,signal=off,logfile={_quoted(console_log)},logappend=off"
+        # Multiplexed, so that a break can be sent; a token names the words of a replay.
+        mux = "" if machine.replay else ",mux=on"
+        stdio = f"stdio,id=con,signal=off{mux},logfile={_quoted(console_log)},logappend=off"
         serial = ["-chardev", stdio, "-serial", "chardev:con"]
     else:
         serial = ["-serial", "mon:stdio"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pinrace.guest.channel import Record
+from pinrace.guest.dump import Kept
 from pinrace.values import Ending, Job
 
 __all__ = ["Ending", "GuestRun", "JobRun", "gather"]
@@ -47,6 +48,7 @@ class GuestRun:
     seconds: float  # on the host's clock
     boot_seconds: float | None  # until init reported; None when it did not
     cpu_seconds: float  # of the QEMU process
+    dump: Kept | None = None  # of its memory; None when none was asked for, or nothing went wrong
 
     @property
     def sound(self) -> bool:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -78,6 +79,11 @@ class Guest:
     def read_channel(self) -> bytes:
         """Return what came on the result channel since the last call, a chunk at most."""
         return self._channel.read(CHUNK)
+
+    def type(self, data: bytes) -> None:
+        """Send bytes to its stdin; what it no longer takes is dropped."""
+        with contextlib.suppress(OSError, pexpect.ExceptionPexpect):
+            self._child.send(data)
 
     def talk(self) -> None:
         """Give the console to whoever is at our stdin, until the guest ends or Ctrl-].

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from pinrace.access import crash
 from pinrace.errors import InfrastructureError
 from pinrace.races.torture import report as tortures
 from pinrace.races.torture.records import parse
@@ -149,6 +150,7 @@ def _section(
         folder=str(folder.relative_to(run)) if folder else "",
         files=_files(folder) if folder else (),
         pictures=pictures.read(folder, mine.pictures),
+        dump=_text(folder / crash.TEXT, mine.dump) if folder else "",
     )
 
 
@@ -165,11 +167,11 @@ def _files(folder: Path) -> tuple[str, ...]:
     return tuple(name for name in names if _FILE.fullmatch(name))[:_FILES]
 
 
-def _text(path: Path) -> str:
-    """Return a short file's text, made visible; "" without it."""
+def _text(path: Path, limit: int = 2 * COMMAND) -> str:
+    """Return a file's text, made visible, at most so many characters; "" without it."""
     try:
         with path.open("rb") as stream:
-            return text.fit(text.decode(stream.read(4 * COMMAND)).strip(), 2 * COMMAND)
+            return text.fit(text.decode(stream.read(2 * limit)).strip(), limit)
     except OSError:
         return ""
 

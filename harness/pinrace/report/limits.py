@@ -30,6 +30,7 @@ _CONSOLES_BAD, _CONSOLES_GOOD, _CONSOLE = 6 * MIB, 5 * MIB, 192 * KIB
 _CASES_BAD, _CASES_GOOD, _CASE = 3 * MIB, 5 * MIB, 256 * KIB
 _SPLATS, _SPLAT = 3 * MIB, 256 * KIB
 _PICTURES, _PICTURE = 3 * MIB, 512 * KIB
+_DUMPS, _DUMP = 4 * MIB, 96 * KIB
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Share:
     good_cases: int
     splats: int
     pictures: int
+    dump: int
 
 
 def share(*, bad: bool, cells_bad: int, cells_good: int) -> Share:
@@ -53,6 +55,7 @@ def share(*, bad: bool, cells_bad: int, cells_good: int) -> Share:
         good_cases=min(_CASE, _CASES_GOOD // every),
         splats=min(_SPLAT, _SPLATS // every),
         pictures=min(_PICTURE, _PICTURES // every),
+        dump=min(_DUMP, _DUMPS // every),
     )
 
 

@@ -142,6 +142,7 @@ class Section:
     folder: str  # relative to the run's; "" when there is none
     files: tuple[str, ...]  # relative to that
     pictures: Views = field(default_factory=Views)
+    dump: str = ""  # what the memory of its guest said
 
     @property
     def cell(self) -> Cell:
