@@ -65,7 +65,7 @@ def make_batch(
         days=args.baseline_days,
         chosen=bool(args.suite),
         accepted=args.accept_uncovered,
-        dump=getattr(args, "dump", 0),
+        dump=args.dump,
     )
 
 
