@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -14,9 +15,10 @@ from pinrace.errors import Exit, InfrastructureError
 from pinrace.guest.boot import Limits, run_guest
 from pinrace.guest.channel import Record
 from pinrace.guest.machine import Machine
-from pinrace.guest.outcome import Ending, GuestRun
+from pinrace.guest.outcome import GuestRun
 from pinrace.image.cpio import Entry
-from pinrace.values import Image, Job
+from pinrace.judge import ending, splats
+from pinrace.values import Image, Job, Splat
 
 # Seconds on a machine of native speed that a job lasts which only its owner ends.
 FOR_EVER = 30 * 86400.0
@@ -125,4 +127,7 @@ class LiveGuest:
 
 def blame(run: GuestRun) -> Exit:
     """Return the exit code for a guest that did not end as it was meant to."""
-    return Exit.INFRA if run.ending is Ending.KILLED else Exit.KERNEL
+    said: tuple[Splat, ...] = ()
+    with contextlib.suppress(InfrastructureError, OSError):  # it printed nothing
+        said = splats.find(splats.read(run.console))
+    return Exit.KERNEL if ending.of(run, said).against else Exit.INFRA

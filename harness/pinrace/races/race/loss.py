@@ -8,8 +8,9 @@ import re
 from dataclasses import dataclass
 
 from pinrace.errors import InfrastructureError
-from pinrace.guest.outcome import Ending, GuestRun
-from pinrace.judge import splats
+from pinrace.guest.outcome import GuestRun
+from pinrace.judge import ending, splats
+from pinrace.judge.ending import End
 from pinrace.judge.rules import Rule, Rules
 from pinrace.races.race.folder import Race
 from pinrace.races.replay import run as replays
@@ -100,13 +101,14 @@ def judge(race: Race, run: GuestRun) -> Loss:
         return Loss(why, first, rounds)
     if why == REPORTED:
         return Loss(missing="the kernel reported something that this race is not about")
-    if run.ending in (Ending.PANIC, Ending.EARLY_EXIT) and race.lost.reports:
+    reading = ending.of(run)  # its reports were held against the race's own above
+    if reading.end is End.DIED and race.lost.reports:
         return Loss(f"{CRASHED}: {run.reason}", rounds, rounds)
-    if run.ending is Ending.HANG or (job and job.timed_out and race.by_rounds):
-        said = run.reason if run.ending is Ending.HANG else "the program ran into its time limit"
+    if reading.end is End.HUNG or (job and job.timed_out and race.by_rounds):
+        said = run.reason if reading.end is End.HUNG else "the program ran into its time limit"
         return Loss(said, rounds, rounds) if race.lost.hang else Loss(missing=said)
-    if run.ending is not Ending.DONE:
-        return Loss(missing=run.reason)
+    if reading.end is not End.ENDED:
+        return Loss(missing=reading.sentence)
     if job and job.status in race.lost.exit and job.status is not None:
         return Loss(f"the program ended with {job.status}", -1, rounds)
     if race.by_rounds and not counted:
