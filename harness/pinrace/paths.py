@@ -22,7 +22,6 @@ INSTALLED = not (_CHECKOUT / "pyproject.toml").is_file()
 PROJECT = _PACKAGE / "data" if INSTALLED else _CHECKOUT
 CONFIGS = PROJECT / "configs"
 KERNEL = PROJECT / "kernel"
-MUTANTS = KERNEL / "mutants"
 ROOTFS = PROJECT / "rootfs"
 SHIPPED_LOCK_FILE = CONFIGS / "trees.lock.toml"
 # An installed package's own files are not the user's to change.

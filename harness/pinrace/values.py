@@ -57,6 +57,20 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Feature:
+    """What a series brings to a kernel."""
+
+    name: str  # for people
+    defines: str  # a macro that its patches define
+    record: str  # guest programs say `feature RECORD=0` where the kernel lacks it
+
+    def defined_in(self, patches: bytes) -> bool:
+        """Whether these patches add the macro."""
+        pattern = rb"^\+#\s*define\s+%s\b" % re.escape(self.defines).encode()
+        return bool(re.search(pattern, patches, re.MULTILINE))
+
+
+@dataclass(frozen=True)
 class PatchedTree:
     """A tree with a series applied, or without one."""
 

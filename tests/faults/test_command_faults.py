@@ -88,7 +88,7 @@ def small_disk(at: Path, mib: int) -> Iterator[Path]:
 
 def make_tree(folder: Path, *, size_mib: int = 0) -> Path:
     """A folder with the files that make a kernel tree."""
-    for name in ("Kconfig", "kernel/seccomp.c", "arch/x86/Kconfig", "scripts/x", "init/main.c"):
+    for name in ("Kconfig", "kernel/fork.c", "arch/x86/Kconfig", "scripts/x", "init/main.c"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("x\n")
     (folder / "Makefile").write_text("VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 0\nEXTRAVERSION =\n")
@@ -158,14 +158,14 @@ def test_a_patch_that_does_not_apply_is_shown_with_its_work_tree(tmp_path: Path)
         "From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001\n"
         "From: A Person <a@example.org>\nDate: Thu, 1 Jan 2026 00:00:00 +0000\n"
         "Subject: [PATCH] seccomp: change what is not there\n\n---\n"
-        "diff --git a/kernel/seccomp.c b/kernel/seccomp.c\n"
-        "--- a/kernel/seccomp.c\n+++ b/kernel/seccomp.c\n"
+        "diff --git a/kernel/fork.c b/kernel/fork.c\n"
+        "--- a/kernel/fork.c\n+++ b/kernel/fork.c\n"
         "@@ -10,3 +10,3 @@\n int nothing;\n-int of_this;\n+int is_there;\n int really;\n"
     )
     code, said = ended(pinrace("series", "apply", "--series", str(tmp_path)))
     assert code == Exit.BUILD, said
     assert "0001-no.patch" in said
-    assert "kernel/seccomp.c" in said
+    assert "kernel/fork.c" in said
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_all_mutants_apply_on_top_of_the_series() -> None:
         status, said = start_am(path, series.patches)
         assert status == 0, said
         for mutant in file.load():
-            patch = file.FOLDER / mutant.file
+            patch = mutant.folder / mutant.file
             done = git("apply", "--cached", "--check", patch, cwd=path, check=False)
             assert done.status == 0, f"{mutant.name}: {done.output}"
 

@@ -21,6 +21,7 @@ from pinrace.races.replay.run import Made, Once
 from pinrace.races.torture.jobs import MOST_SECONDS, job_name
 from pinrace.races.torture.run import torture
 from pinrace.races.torture.values import TorturePlan
+from pinrace.series.manifest import feature_of
 from pinrace.values import Cell, Verdict
 
 # An ABI's first run is made in one worker.
@@ -75,7 +76,7 @@ def test_a_torture_that_fails_comes_back_by_its_token(get_lab: GetLab, tmp_path:
     lab, cell = get_lab("arm"), Cell("arm64", "arm", "plain", "torture")
     plan = TorturePlan(7, MOST_SECONDS, trials=300, stop_at_first=True, broken="plain")
     this = made(lab, "arm", plan.seed, job_name(plan))
-    on = Bench(this.kernel, this.image, this.machine, promised=True)
+    on = Bench(this.kernel, this.image, this.machine, promised=feature_of(lab.patched.tree.series))
     result = torture(cell, on, plan, tmp_path / "first")
     assert result.verdict is Verdict.FAIL
     assert result.notes[0].startswith(f"deterministic: {result.trials} trials of seed 7")

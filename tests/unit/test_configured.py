@@ -30,7 +30,7 @@ def place(tmp_path: Path) -> tuple[Path, Objects]:
     obj = Objects(path, path, src, keeps=True)
     obj.prepare()
     git("init", "--quiet", cwd=src)
-    commit(src, "kernel/seccomp.c", "one\n")
+    commit(src, "kernel/fork.c", "one\n")
     (obj.path / ".config").write_text("CONFIG_SECCOMP=y\n")
     configured.note(obj, ASKED)
     return src, obj
@@ -39,7 +39,7 @@ def place(tmp_path: Path) -> tuple[Path, Objects]:
 def test_a_change_of_code_needs_no_new_configuration(place: tuple[Path, Objects]) -> None:
     src, obj = place
     assert configured.holds(obj, ASKED)
-    commit(src, "kernel/seccomp.c", "two\n")
+    commit(src, "kernel/fork.c", "two\n")
     assert configured.holds(obj, ASKED)
     assert not configured.holds(obj, "asked for something else")
 
@@ -90,5 +90,5 @@ def test_a_script_that_is_moved_away_is_missed(place: tuple[Path, Objects]) -> N
     commit(src, "scripts/check.py", "one\n" * 20)
     configured.note(obj, ASKED)
     git("mv", "scripts/check.py", "kernel/check.py", cwd=src)
-    commit(src, "kernel/seccomp.c", "two\n")
+    commit(src, "kernel/fork.c", "two\n")
     assert not configured.holds(obj, ASKED)

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from pinrace.cli.contract import STATEMENTS
 from pinrace.cli.options import DEFAULT_SERIES
 from pinrace.contract import statements
 from pinrace.contract.statements import Column, Statement
 from pinrace.errors import InfrastructureError, UserError
 from pinrace.series.load import load_series
 from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Series, Splat, Verdict
+
+STATEMENTS = DEFAULT_SERIES / "contract.toml"
+SELFTEST = "seccomp_pin_args.c"
 
 CELL = Cell("x86_64", "i386", "plain", "pin_args")
 C4 = Statement(id="C4", title="Ends")
@@ -83,10 +85,10 @@ def test_the_selftest_is_laid_over_a_series_without_one(tmp_path: Path) -> None:
     bare = tmp_path / "0001-x.patch"
     bare.write_text("From: a\nSubject: x\n\ndiff --git a/kernel/seccomp.c b/kernel/seccomp.c\n")
     other = Series("rfc", "0", (bare,))
-    laid = statements.with_selftest(other, own)
+    laid = statements.with_selftest(other, own, SELFTEST)
     assert laid.patches[0] == bare
     assert len(laid.patches) > 1
     assert all("seccomp_pin_args.c" in p.read_text() for p in laid.patches[1:])
-    assert statements.with_selftest(own, own) == own
+    assert statements.with_selftest(own, own, SELFTEST) == own
     with pytest.raises(UserError, match="only adds tests"):
-        statements.with_selftest(other, other)
+        statements.with_selftest(other, other, SELFTEST)

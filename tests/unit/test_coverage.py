@@ -6,7 +6,7 @@ from __future__ import annotations
 from pinrace.engine import coverage
 from pinrace.errors import Exit
 from pinrace.runs import commands, summary
-from pinrace.suites.suite import SUITES
+from pinrace.suites.shipped import SUITES
 from pinrace.values import Cell, CellResult, Verdict
 
 SELFTEST = "tools/testing/selftests/teapot/teapot_test.c"

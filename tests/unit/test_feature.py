@@ -8,23 +8,28 @@ from pathlib import Path
 import pytest
 
 from pinrace.cli.options import DEFAULT_SERIES
+from pinrace.series import manifest
 from pinrace.series.load import load_series
 from pinrace.suites import feature
-from pinrace.values import CaseResult, CaseStatus, Series
+from pinrace.values import CaseResult, CaseStatus, Feature, Series
+
+FEATURE = Feature("PIN_ARGS", "SECCOMP_IOCTL_NOTIF_PIN_ARGS", "pin_args")
 
 PASSED = CaseResult("a", CaseStatus.PASS)
 SKIPPED = CaseResult("b", CaseStatus.SKIP, "no PIN_ARGS in this kernel")
 
 
 def test_the_projects_series_brings_it() -> None:
-    assert feature.brought_by(load_series(DEFAULT_SERIES))
-    assert not feature.brought_by(None)
+    assert manifest.feature_of(load_series(DEFAULT_SERIES)) == FEATURE
+    assert manifest.feature_of(None) is None
 
 
 def test_a_series_that_only_names_it_does_not(tmp_path: Path) -> None:
     patch = tmp_path / "0001-x.patch"
     patch.write_text("+ see SECCOMP_IOCTL_NOTIF_PIN_ARGS\n-#define SECCOMP_IOCTL_NOTIF_PIN_ARGS\n")
-    assert not feature.brought_by(Series("x", "0", (patch,)))
+    assert manifest.feature_of(Series("x", "0", (patch,))) is None
+    patch.write_text("+#define SECCOMP_IOCTL_NOTIF_PIN_ARGS 1\n")
+    assert manifest.feature_of(Series("x", "0", (patch,))) == FEATURE
 
 
 @pytest.mark.parametrize(
@@ -39,6 +44,6 @@ def test_a_series_that_only_names_it_does_not(tmp_path: Path) -> None:
     ],
 )
 def test_lacking(records: list[str], cases: list[CaseResult], own: bool, lacks: bool) -> None:
-    found = feature.lacking(records, cases, own=own)
+    found = feature.lacking(FEATURE, records, cases, own=own)
     assert (found is not None) == lacks
     assert found is None or found.status is CaseStatus.FAIL

@@ -43,7 +43,7 @@ def messages(folder: Path, version: int) -> list[bytes]:
     git(work, "init", "-q")
     git(work, "add", "-A")
     git(work, "commit", "-qm", "base")
-    source = work / "kernel/seccomp.c"
+    source = work / "kernel/fork.c"
     source.write_text(SECCOMP.replace("line_5;", f"five_v{version};"))
     git(work, "commit", "-qam", "seccomp: rename one\n\nIt is better so.")
     (work / "kernel/new.c").write_text(f"int version_{version};\n")

@@ -9,7 +9,7 @@ from pathlib import Path
 from pinrace.arches import ARCHES
 from pinrace.paths import ROOTFS
 from pinrace.suites import ktap
-from pinrace.suites.suite import SUITES
+from pinrace.suites.shipped import SUITES
 from pinrace.values import CaseStatus
 
 GOLDEN = Path(__file__).parents[1] / "golden"

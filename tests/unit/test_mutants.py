@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from pinrace.cli.contract import STATEMENTS
 from pinrace.cli.options import DEFAULT_SERIES
 from pinrace.contract import statements
 from pinrace.engine.cell import Outcome
@@ -25,8 +24,10 @@ from pinrace.runs import pictures
 from pinrace.series.load import load_series, subjects
 from pinrace.values import Series, Splat, Verdict
 
+STATEMENTS = DEFAULT_SERIES / "contract.toml"
+
 MUTANTS = file.load()
-PATCHES = sorted(file.FOLDER.glob("*.patch"))
+PATCHES = sorted(MUTANTS[0].folder.glob("*.patch"))
 RAN = frozenset({"selftest", "torture"})
 CLEAN = Reference(RAN, frozenset({"pin.c04_reply", "pin.c05_changed", "pin.c19_no_pin"}))
 C4 = Mutant(file="kept.patch", statements=("C4",), kind="promise", about="kept")
@@ -67,7 +68,7 @@ def test_a_mutant_is_one_mailed_patch_that_touches_no_test(path: Path) -> None:
 def test_a_mutant_is_the_last_patch_of_a_series_of_its_own() -> None:
     own = load_series(DEFAULT_SERIES)
     first, second = (file.on_top(own, mutant) for mutant in MUTANTS[:2])
-    assert first.patches == (*own.patches, file.FOLDER / MUTANTS[0].file)
+    assert first.patches == (*own.patches, MUTANTS[0].folder / MUTANTS[0].file)
     assert len({own.digest, first.digest, second.digest}) == 3
     assert isinstance(first, Series)
 

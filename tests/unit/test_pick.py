@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pinrace.suites.suite import NO_MATCH, SUITES, Suite, matches, pattern
+from pinrace.suites.shipped import SUITES
+from pinrace.suites.suite import NO_MATCH, Suite, matches, pattern
 from pinrace.values import CaseResult, CaseStatus
 
 # What kselftest_harness.h prints for -l: %-20s %-25s %s, a block for each fixture.

@@ -30,8 +30,8 @@ tinyconfig:
 	: > $(KCONFIG_CONFIG)
 olddefconfig:
 	:
-main.o: kernel/seccomp.c
-	$(CC) $(KCFLAGS) -g -c -o $(O)/main.o kernel/seccomp.c
+main.o: kernel/fork.c
+	$(CC) $(KCFLAGS) -g -c -o $(O)/main.o kernel/fork.c
 	echo '  CC      main.o'
 vmlinux: main.o
 	mkdir -p $(O)/include/config $(O)/arch/x86/boot
@@ -75,7 +75,7 @@ def tree(own_cache: Path, tmp_path: Path) -> Tree:
     folder = tmp_path / "linux"
     write(folder, "Makefile", MAKEFILE)
     write(folder, "Kconfig", 'mainmenu "x"\n')
-    write(folder, "kernel/seccomp.c", "int main(void) { return 0; }\n")
+    write(folder, "kernel/fork.c", "int main(void) { return 0; }\n")
     write(folder, "scripts/kconfig/merge_config.sh", MERGE)
     git(folder, "init", "-q")
     git(folder, "add", "-A")
@@ -133,7 +133,7 @@ def test_a_hostile_series_gets_nothing_and_poisons_nothing(
     after = sorted(path.relative_to(own_cache) for path in (own_cache / "ccache").rglob("*"))
     assert before == after
 
-    honest = a_series(tmp_path, "honest", "kernel/seccomp.c", "int main(void) { return 1; }\n")
+    honest = a_series(tmp_path, "honest", "kernel/fork.c", "int main(void) { return 1; }\n")
     second = built(tree, honest).vmlinux.read_bytes()
     monkeypatch.setenv("PINRACE_CACHE", str(tmp_path / "empty"))
     again = resolve(str(tmp_path / "linux"), say=lambda line: None)

@@ -24,7 +24,7 @@ from pinrace.values import Series, Tree
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 SENDER = "Ada Muster <ada@example.org>"
-STAT = " kernel/seccomp.c | 2 +-\n 1 file changed, 1 insertion(+), 1 deletion(-)\n"
+STAT = " kernel/fork.c | 2 +-\n 1 file changed, 1 insertion(+), 1 deletion(-)\n"
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def tree(tmp_path: Path) -> Tree:
     return resolve(str(made), say=no_say)
 
 
-def diff(line: int, word: str = "changed", file: str = "kernel/seccomp.c") -> str:
+def diff(line: int, word: str = "changed", file: str = "kernel/fork.c") -> str:
     return (
         f"diff --git a/{file} b/{file}\n--- a/{file}\n+++ b/{file}\n"
         f"@@ -{line - 1},3 +{line - 1},3 @@\n int line_{line - 1};\n-int line_{line};\n"
@@ -83,7 +83,7 @@ def load_box(folder: Path, content: str | bytes, name: str = "a.mbox") -> Series
 def changed(tree: Tree, series: Series) -> list[int]:
     """Which lines of the file the applied series changed."""
     patched = load.apply(tree, series, say=no_say)
-    text = show_file(patched.commit, "kernel/seccomp.c").splitlines()
+    text = show_file(patched.commit, "kernel/fork.c").splitlines()
     return [n for n, line in enumerate(text, 1) if line != f"int line_{n};"]
 
 
@@ -252,7 +252,7 @@ def test_encoded_texts(tree: Tree, tmp_path: Path, name: str, crlf: bool) -> Non
     how = base64.encodebytes if name == "base64" else quoted
     found = load_box(tmp_path, encoded(how, name, crlf))
     assert changed(tree, found) == [10, 20, 30]
-    assert touched(found) == {"kernel/seccomp.c"}  # who reads the files sees the diff
+    assert touched(found) == {"kernel/fork.c"}  # who reads the files sees the diff
 
 
 @pytest.mark.parametrize(

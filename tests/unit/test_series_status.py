@@ -39,7 +39,7 @@ def tars(tmp_path: Path) -> dict[str, Path]:
     found = {}
     for name, text in TREES.items():
         folder = kernel_folder(tmp_path / "trees" / name)
-        (folder / "kernel/seccomp.c").write_text(text)
+        (folder / "kernel/fork.c").write_text(text)
         found[name] = tarball(folder, tmp_path / f"{name}.tar")
         if name in ("there", "partly"):
             (folder / "kernel/new.c").write_text("int new;\n")
@@ -57,9 +57,9 @@ def patches(tmp_path: Path) -> Path:
     (work / "kernel/new.c").write_text("int new;\n")
     git(work, "add", "-A")
     git(work, "commit", "-qm", "seccomp: add a file")
-    (work / "kernel/seccomp.c").write_text(TREES["there"].replace("thirtyseven", "line_37"))
+    (work / "kernel/fork.c").write_text(TREES["there"].replace("thirtyseven", "line_37"))
     git(work, "commit", "-qam", "seccomp: rename two, café")
-    (work / "kernel/seccomp.c").write_text(TREES["there"])
+    (work / "kernel/fork.c").write_text(TREES["there"])
     git(work, "commit", "-qam", "seccomp: rename one more")
     git(work, "format-patch", "-q", "-3", "-o", str(tmp_path / "mine"), "--full-index")
     return tmp_path / "mine"
@@ -78,7 +78,7 @@ def stand(tars: dict[str, Path], patches: Path, name: str) -> status.Standing:
         ("merged", Fit.MERGED, r"^patch 2 \(seccomp: rename two, café\) applies by merge$"),
         ("there", Fit.THERE, r"^patch 1 .* is there already\npatch 2 "),
         ("partly", Fit.CLEAN, r"^patch 1 \(seccomp: add a file\) is there already$"),
-        ("conflict", Fit.CONFLICT, r"^patch 2 of 3, 0002-.*\nCONFLICT .*kernel/seccomp\.c$"),
+        ("conflict", Fit.CONFLICT, r"^patch 2 of 3, 0002-.*\nCONFLICT .*kernel/fork\.c$"),
     ],
 )
 def test_each_kind(
@@ -103,7 +103,7 @@ def test_without_the_blobs_a_hunk_is_named(tars: dict[str, Path], patches: Path)
         )
         patch.write_text(text)
     notes = "\n".join(stand(tars, patches, "conflict").notes)
-    assert "kernel/seccomp.c: hunk 2, at line 32" in notes
+    assert "kernel/fork.c: hunk 2, at line 32" in notes
 
 
 def test_what_it_became_is_what_apply_makes(
@@ -128,7 +128,7 @@ def test_a_killed_scratch_is_swept(tars: dict[str, Path], patches: Path, own_cac
     ensure(stale, tree.commit)
     git(stale, "read-tree", "HEAD")
     (stale / "kernel").mkdir()
-    (stale / "kernel/seccomp.c").write_text("half\n")
+    (stale / "kernel/fork.c").write_text("half\n")
     assert load.apply(tree, loaded, say=no_say).commit
     assert not stale.exists()
 

@@ -23,7 +23,7 @@ from pinrace.races.torture.judge import bound, inconclusive, judge
 from pinrace.races.torture.records import Told, parse
 from pinrace.races.torture.values import FAMILIES, MOST_LANES, MUTATORS, TorturePlan, TortureResult
 from pinrace.runs import commands
-from pinrace.values import CaseStatus, Cell, Splat, Verdict
+from pinrace.values import CaseStatus, Cell, Feature, Splat, Verdict
 
 DONE = Evidence(Ending.DONE, job_status=0)
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -190,7 +190,10 @@ def test_nothing_that_went_wrong_is_a_pass(
 def test_a_kernel_without_the_feature_is_skipped_unless_the_series_brings_it() -> None:
     told = parse((BEGIN, "torture absent"))
     assert judge(told, replace(DONE, job_status=3), ())[0] is Verdict.SKIP
-    assert judge(told, replace(DONE, job_status=3), (), promised=True)[0] is Verdict.FAIL
+    assert (
+        judge(told, replace(DONE, job_status=3), (), promised=Feature("X", "X_DEFINED", "x"))[0]
+        is Verdict.FAIL
+    )
 
 
 def test_a_kernel_that_panics_before_init_was_not_tortured() -> None:

@@ -10,9 +10,8 @@ from trees_common import kernel_folder, no_say, tarball
 
 from pinrace.cli.options import DEFAULT_SERIES
 from pinrace.errors import Exit, UserError
-from pinrace.series import fit
+from pinrace.series import fit, manifest
 from pinrace.series.apply import apply
-from pinrace.series.load import load_series
 from pinrace.trees.fetch import resolve
 from pinrace.values import Series, Tree
 
@@ -28,19 +27,19 @@ def tree(tmp_path: Path) -> Tree:
 
 
 def series(folder: Path, text: str) -> Series:
-    (folder / fit.FILE).write_text(text)
+    (folder / manifest.FILE).write_text(text)
     return Series("s", "0" * 64, (folder / "0001-x.patch",))
 
 
 def test_what_is_there_is_enough(tree: Tree, tmp_path: Path) -> None:
-    fit.check(tree, series(tmp_path, NEED.format(file="kernel/seccomp.c", text="line_5;")))
+    fit.check(tree, series(tmp_path, NEED.format(file="kernel/fork.c", text="line_5;")))
     fit.check(tree, series(tmp_path, ""))
-    (tmp_path / fit.FILE).unlink()
+    (tmp_path / manifest.FILE).unlink()
     fit.check(tree, Series("s", "0" * 64, (tmp_path / "0001-x.patch",)))
 
 
 @pytest.mark.parametrize(
-    ("file", "text"), [("kernel/seccomp.c", "line_.;"), ("kernel/none.c", "line_5;")]
+    ("file", "text"), [("kernel/fork.c", "line_.;"), ("kernel/none.c", "line_5;")]
 )
 def test_what_is_lacking_is_named(tree: Tree, tmp_path: Path, file: str, text: str) -> None:
     with pytest.raises(fit.NotApplicableError, match="line 5") as caught:
@@ -52,8 +51,8 @@ def test_what_is_lacking_is_named(tree: Tree, tmp_path: Path, file: str, text: s
 @pytest.mark.parametrize("text", ["requires = 1", "[[requires]]\nwhat = 'x'", "= ="])
 def test_a_malformed_file_is_said(tmp_path: Path, text: str) -> None:
     with pytest.raises(UserError, match="says wrongly"):
-        fit.requirements(series(tmp_path, text))
+        manifest.read(manifest.folder_of(series(tmp_path, text)))
 
 
 def test_the_projects_own_file_is_read() -> None:
-    assert fit.requirements(load_series(DEFAULT_SERIES))
+    assert manifest.read(DEFAULT_SERIES).requires

@@ -38,7 +38,7 @@ def member(name: str, size: int = 0, **fields: object) -> tarfile.TarInfo:
 def archive(path: Path, *odd: tuple[tarfile.TarInfo, bytes]) -> Path:
     """A small tree, and then what is odd."""
     with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:
-        for name, text in (("Makefile", MAKEFILE), ("Kconfig", ""), ("kernel/seccomp.c", SECCOMP)):
+        for name, text in (("Makefile", MAKEFILE), ("Kconfig", ""), ("kernel/fork.c", SECCOMP)):
             tar.addfile(member(name, len(text)), io.BytesIO(text.encode()))
         for info, content in odd:
             tar.addfile(info, io.BytesIO(content))
@@ -176,15 +176,15 @@ def trap(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_a_checkout_runs_nothing(trap: tuple[Path, Path]) -> None:
     folder, told = trap
-    os.utime(folder / "kernel/seccomp.c", (1, 1))  # git has to compare what it holds
+    os.utime(folder / "kernel/fork.c", (1, 1))  # git has to compare what it holds
     tree = resolve(str(folder), say=no_say)
     assert not told.exists()
     assert not tree.dirty
-    (folder / "kernel/seccomp.c").write_text("changed\n")
+    (folder / "kernel/fork.c").write_text("changed\n")
     changed = resolve(str(folder), say=no_say)
     assert not told.exists()
     assert changed.dirty
-    assert show_file(changed.commit, "kernel/seccomp.c") == "changed\n"
+    assert show_file(changed.commit, "kernel/fork.c") == "changed\n"
     # The trap itself works: git, asked there, runs the program.
     subprocess.run(["git", "-C", folder, "status"], capture_output=True, check=False)
     assert "program" in told.read_text()

@@ -98,10 +98,10 @@ def test_a_digest_that_differs(folder: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_no_kernel(folder: Path, tmp_path: Path) -> None:
-    (folder / "kernel/seccomp.c").unlink()
-    with pytest.raises(UserError, match=r"no kernel tree: it has no kernel/seccomp\.c"):
+    (folder / "kernel/fork.c").unlink()
+    with pytest.raises(UserError, match=r"no kernel tree: it has no kernel/fork\.c"):
         import_path(tarball(folder, tmp_path / "l.tar"))
-    with pytest.raises(UserError, match=r"kernel/seccomp\.c"):
+    with pytest.raises(UserError, match=r"kernel/fork\.c"):
         resolve(str(folder), say=no_say)
     assert refs() == ""
 
@@ -159,7 +159,7 @@ def test_a_checkout_clean_and_dirty(folder: Path) -> None:
     assert "forced.o" in names
     assert "ignored.o" not in names
     before = git(folder, "status", "--porcelain"), (folder / ".git/index").read_bytes()
-    (folder / "kernel/seccomp.c").write_text("changed\n")
+    (folder / "kernel/fork.c").write_text("changed\n")
     (folder / "new.c").write_text("untracked\n")
     (folder / "Kconfig").write_text("staged\n")
     (folder / "scripts/empty").unlink()
@@ -168,7 +168,7 @@ def test_a_checkout_clean_and_dirty(folder: Path) -> None:
     assert dirty.label == "linux 7.3.4-rc1 (dirty)"
     shown = in_store("diff-tree", "-r", "--name-status", clean.commit, dirty.commit).output
     assert shown.split() == [
-        *("M", "Kconfig", "M", "kernel/seccomp.c", "A", "new.c", "D", "scripts/empty")
+        *("M", "Kconfig", "M", "kernel/fork.c", "A", "new.c", "D", "scripts/empty")
     ]
     assert (folder / ".git/index").read_bytes() == before[1]
     shutil.rmtree(folder / "scripts")

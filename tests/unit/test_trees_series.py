@@ -39,7 +39,7 @@ def patches(folder: Path, tmp_path: Path) -> Path:
     git(work, "init", "-q")
     git(work, "add", "-A")
     git(work, "commit", "-qm", "base")
-    source = work / "kernel/seccomp.c"
+    source = work / "kernel/fork.c"
     source.write_text(SECCOMP.replace("line_5;", "five;").replace("line_35;", "thirtyfive;"))
     git(work, "commit", "-qam", "seccomp: rename two")
     (work / "kernel/new.c").write_text("int new;\n")
@@ -86,7 +86,7 @@ def test_apply_is_reproducible_and_done_once(
     first = load.apply(tree, load.load_series(patches), say=said.append)
     assert len(said) == 1
     assert show_file(first.commit, "kernel/new.c") == "int new;\n"
-    assert "five;" in show_file(first.commit, "kernel/seccomp.c")
+    assert "five;" in show_file(first.commit, "kernel/fork.c")
     with worktree(tree):  # the lock is held, so this would hang if it wanted the work tree
         assert load.apply(tree, load.load_series(patches), say=said.append) == first
     assert len(said) == 1
@@ -122,17 +122,17 @@ def test_a_conflict_names_patch_file_hunk_and_a_work_tree(
         load.apply(tree, load.load_series(patches), say=no_say)
     what = caught.value.what
     assert f"patch 1 of 2, {first.name} (seccomp: rename two), does not apply to linux 7" in what
-    assert "kernel/seccomp.c: hunk 2, at line 32" in what
+    assert "kernel/fork.c: hunk 2, at line 32" in what
     assert "hunk 1" not in what
     place = next((own_cache / "conflicts").iterdir())
     assert str(place) in caught.value.hint
     status = git(place, "status")
     assert "in the middle of an am session" in status
     # The person's work there survives another try.
-    (place / "kernel/seccomp.c").write_text("half resolved\n")
+    (place / "kernel/fork.c").write_text("half resolved\n")
     with pytest.raises(BuildError):
         load.apply(tree, load.load_series(patches), say=no_say)
-    assert (place / "kernel/seccomp.c").read_text() == "half resolved\n"
+    assert (place / "kernel/fork.c").read_text() == "half resolved\n"
     # The work tree of the builds is not left in the middle of anything.
     with worktree(tree) as held:
         held.checkout(tree.commit)
@@ -147,20 +147,20 @@ def test_a_resolved_conflict_is_a_series(tree: Tree, patches: Path, own_cache: P
     place = next((own_cache / "conflicts").iterdir())
     with pytest.raises(UserError, match="uncommitted work"):
         load.export(place, patches)
-    (place / "kernel/seccomp.c").write_text(SECCOMP.replace("line_5;", "five;"))
+    (place / "kernel/fork.c").write_text(SECCOMP.replace("line_5;", "five;"))
     git(place, "add", "-A")
     git(place, "am", "--continue")
     written = load.export(place, patches)
     assert len(written) == 2
     patched = load.apply(tree, load.load_series(patches), say=no_say)
-    assert "five;" in show_file(patched.commit, "kernel/seccomp.c")
+    assert "five;" in show_file(patched.commit, "kernel/fork.c")
 
 
 def test_a_three_way_conflict_names_the_file(tree: Tree, patches: Path, tmp_path: Path) -> None:
     theirs = kernel_folder(tmp_path / "theirs")
-    (theirs / "kernel/seccomp.c").write_text(SECCOMP.replace("line_5;", "cinq;"))
+    (theirs / "kernel/fork.c").write_text(SECCOMP.replace("line_5;", "cinq;"))
     other = resolve(str(tarball(theirs, tmp_path / "t.tar")), say=no_say)
-    with pytest.raises(BuildError, match=r"CONFLICT .*kernel/seccomp\.c"):
+    with pytest.raises(BuildError, match=r"CONFLICT .*kernel/fork\.c"):
         load.apply(other, load.load_series(patches), say=no_say)
 
 
@@ -175,7 +175,7 @@ def test_the_worktree_is_repaired(tree: Tree) -> None:
     with worktree(tree) as held:
         held.checkout(tree.commit)
         path = held.path
-        source, other = path / "kernel/seccomp.c", path / "Kconfig"
+        source, other = path / "kernel/fork.c", path / "Kconfig"
         kept = other.stat().st_mtime_ns
     admin = Path(git(path, "rev-parse", "--absolute-git-dir"))
     (admin / "index.lock").touch()

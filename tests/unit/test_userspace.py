@@ -14,7 +14,7 @@ import pytest
 
 from pinrace.arches import ABIS, get_abi
 from pinrace.errors import BuildError, InfrastructureError
-from pinrace.kbuild import elf, userspace
+from pinrace.kbuild import elf, sources, userspace
 from pinrace.paths import cache_dir
 
 # One worker builds what all of these share.
@@ -59,7 +59,7 @@ def test_every_program_is_of_its_abi(build: Build, name: str) -> None:
     abi = get_abi(name)
     native = abi.name == abi.arch
     folder = build(name)
-    expected = {p.place for p in userspace.programs() if native or not p.native}
+    expected = {p.place for p in sources.programs() if native or not p.native}
     assert set(files(folder)) == expected
     assert "bin/pinsmoke" in expected
     assert ("init" in expected) == native
@@ -157,7 +157,7 @@ def test_malformed_list_of_programs(tmp_path: Path) -> None:
     path = tmp_path / "programs.toml"
     path.write_text('[[program]]\nname = "x"\n')
     with pytest.raises(InfrastructureError, match="no list of programs"):
-        userspace.programs(path)
+        sources.programs(path)
 
 
 def test_tree_without_headers_is_a_build_error_with_a_log(own_cache: Path, tmp_path: Path) -> None:

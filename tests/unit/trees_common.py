@@ -39,7 +39,7 @@ def kernel_folder(folder: Path) -> Path:
     for name, text in {
         "Makefile": MAKEFILE,
         "Kconfig": "mainmenu\n",
-        "kernel/seccomp.c": SECCOMP,
+        "kernel/fork.c": SECCOMP,
         "scripts/run.sh": "#!/bin/sh\n",
         "scripts/empty": "",
         'odd "name\\ é': "odd\n",

@@ -11,12 +11,11 @@ from pinrace.cli import options
 from pinrace.contract import statements
 from pinrace.engine import batch
 from pinrace.errors import Exit, UserError
-from pinrace.paths import KERNEL
 from pinrace.runs import tables
+from pinrace.series import manifest
 from pinrace.series.load import load
+from pinrace.suites import registry
 from pinrace.values import Cell, Verdict
-
-STATEMENTS = KERNEL / "pin-args" / "contract.toml"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,17 +37,23 @@ def run(args: argparse.Namespace) -> int:
     tree, own = options.request_tree(args)
     if own is None or args.kernel:
         raise UserError("the contract is about a series on a tree", hint="leave out --kernel")
+    folder, about = manifest.beside(own)
+    if about.contract is None:
+        raise UserError(
+            f"{own.name} has no contract", hint=f"add [contract] to {folder / manifest.FILE}"
+        )
+    suite = registry.of_manifest(folder, about.contract.suite)
     others = [load(text, say=ui.say) for text in args.against]
-    wanted = statements.statements(STATEMENTS)
+    wanted = statements.statements(folder / about.contract.statements)
     columns: list[statements.Column] = []
     cells = tuple(
-        Cell(get_abi(abi).arch, abi, flavor, "pin_args")
+        Cell(get_abi(abi).arch, abi, flavor, suite.name)
         for flavor in asked.flavors
         for abi in asked.abis
     )
     facts = tables.facts(tree)
     for series in (own, *(series for series in others if series)):
-        tested = statements.with_selftest(series, own)
+        tested = statements.with_selftest(series, own, about.contract.selftest)
         facts[series.name] = tables.patches(series)
         todo = batch.Batch(asked, tree, tested, cells, with_base=False)
         _, results = batch.run(todo, ["pinrace", *args.words])

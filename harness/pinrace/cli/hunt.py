@@ -63,7 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--pairs", action="store_true", help="hold both sides, one in the other")
     parser.add_argument(
-        "--list", type=Path, default=lists.WINDOWS, help="windows to sweep (default: %(default)s)"
+        "--list",
+        type=Path,
+        metavar="FILE",
+        help="windows to sweep (default: those that the series' series.toml names)",
     )
     parser.add_argument("-k", dest="only", default="", help="windows whose name holds this")
     parser.add_argument(
@@ -194,13 +197,15 @@ def _windows(args: argparse.Namespace) -> tuple[Window, ...]:
     if not args.window:
         found = tuple(w for w in lists.load(args.list) if args.only in w.name)
         if not found:
-            raise UserError(f"no window of {args.list} has '{args.only}' in its name")
+            raise UserError(
+                f"no window of {args.list or lists.default()} has '{args.only}' in its name"
+            )
         return found
     match = _RANGE.fullmatch(args.window)
     if not match or not args.scenario:
         raise UserError(
             "a window is FUNC, FUNC+N or FUNC+N..M, and needs --scenario",
-            hint="--window seccomp_notify_send+0..40 --scenario answers",
+            hint="--window fcntl_setlk+0..40 --scenario NAME",
         )
     names = (match["function"], *filter(None, (args.against,)))
     for name in (*names, *([] if args.until == spec.DONE else [args.until])):

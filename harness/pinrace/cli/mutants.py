@@ -9,7 +9,6 @@ from dataclasses import replace
 from pinrace import ui
 from pinrace.arches import get_abi, get_arch
 from pinrace.cli import options
-from pinrace.cli.contract import STATEMENTS
 from pinrace.contract import statements
 from pinrace.engine import build
 from pinrace.errors import Exit, UserError
@@ -19,7 +18,9 @@ from pinrace.mutants.finding import Kind
 from pinrace.mutants.run import Column, MutantRow, Runner, SeriesRow, Work, runner
 from pinrace.runs import tables
 from pinrace.runs.journal import Run, tree_facts
+from pinrace.series import manifest
 from pinrace.series.load import load
+from pinrace.suites import registry
 from pinrace.values import Series
 
 UNMUTATED = "unmutated"
@@ -67,19 +68,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the tests on the series and on its mutants; exit 1 when they do not tell them apart."""
     asked = options.request(args)
-    mutants = file.select(file.load(), args.names)
     seconds = 0.0 if args.only_selftest else options.duration(args.torture, "--torture")
     if args.selftests < 1 or args.smp < 1 or args.guests < 1:
         raise UserError("--selftests, --smp and --guests take numbers of 1 or more")
     tree, series = options.request_tree(args)
     if series is None or args.kernel:
         raise UserError("mutants are those of a series on a tree", hint="leave out --kernel")
+    home, about = manifest.beside(series)
+    if about.mutants is None or about.contract is None:
+        raise UserError(
+            f"{series.name} has no mutants",
+            hint=f"[mutants] and [contract] in {home / manifest.FILE}",
+        )
+    mutants = file.select(file.load(home / about.mutants.folder), args.names)
+    if not about.mutants.torture:
+        seconds = 0.0
+    suite = registry.of_manifest(home, about.contract.suite)
     others = [other for text in args.against if (other := load(text, say=ui.say))]
     columns = tuple(
         Column(get_abi(abi).arch, abi, flavor) for flavor in asked.flavors for abi in asked.abis
     )
     runs = 0 if args.only_torture else args.selftests
-    work = Work(asked, tree, series, columns, runs, seconds, args.resume, args.guests)
+    work = Work(asked, tree, series, suite.name, columns, runs, seconds, args.resume, args.guests)
     machines = {name: get_machine(get_arch(name), smp=args.smp) for name in asked.arches}
     with Run.create(["pinrace", *args.words]) as record:
         its = runner(work, machines, record.folder / "mutants")
@@ -100,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
         text = table.markdown(rows, found, columns, _facts(work, machines))
         ui.say(text)
         tables.write(args, text)
-        missing = table.uncovered(statements.statements(STATEMENTS), found)
+        missing = table.uncovered(statements.statements(home / about.contract.statements), found)
         if missing and not args.names:
             ui.say(f"no mutant of {', '.join(missing)} was killed")
         return record.end(_code(clean, found, columns))
@@ -111,7 +121,9 @@ def _other(its: Runner, other: Series) -> SeriesRow:
 
     In one flavor: the others are there for mutants that only they see.
     """
-    tested = statements.with_selftest(other, its.work.series)
+    _, about = manifest.beside(its.work.series)
+    selftest = about.contract.selftest if about.contract else ""
+    tested = statements.with_selftest(other, its.work.series, selftest)
     asked = replace(its.work.asked, flavors=its.work.asked.flavors[:1])
     lab = build.prepare(asked, its.work.tree, tested, with_base=False)
     return its.series(other.name, lab.patched)

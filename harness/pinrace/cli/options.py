@@ -19,15 +19,15 @@ from pinrace.guest import dump
 from pinrace.guest.machine import Machine
 from pinrace.image import land
 from pinrace.kbuild import kconfig
-from pinrace.paths import KERNEL
+from pinrace.series import manifest
 from pinrace.suites import ltp, registry
 from pinrace.suites.registry import get_suite
-from pinrace.suites.suite import SUITES
+from pinrace.suites.shipped import SUITES
 from pinrace.values import Cell, Request, Series, Tree
 
 LEAST_MEMORY = 128  # MiB that a guest boots with
-DEFAULT_TREE = "debian:7.3"
-DEFAULT_SERIES = KERNEL / "pin-args"
+DEFAULT_TREE = manifest.default_tree()
+DEFAULT_SERIES = manifest.default_folder()
 
 
 def tree_options(parser: argparse.ArgumentParser) -> None:
@@ -44,8 +44,8 @@ def tree_options(parser: argparse.ArgumentParser) -> None:
         "--series",
         default=str(DEFAULT_SERIES),
         help="a folder of patches, an mbox, a message id or its URL at lore.kernel.org, and"
-        " +NAME for a patch of kernel/mutants or +FILE for any on top; 'none' for the tree as it is"
-        " (default: pin-args)",
+        " +NAME for one of its mutants or +FILE for any on top; 'none' for the tree as it is"
+        f" (default: {DEFAULT_SERIES.name})",
     )
 
 

@@ -43,7 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--trees", metavar="TREE,…", help="with commas between (default: those of the lock file)"
     )
     parser.add_argument(
-        "--series", action="append", metavar="SERIES", help="may be repeated (default: pin-args)"
+        "--series",
+        action="append",
+        metavar="SERIES",
+        help=f"may be repeated (default: {options.DEFAULT_SERIES.name})",
     )
     options.insecure_option(parser)
     parser.add_argument("--build", action="store_true", help="build the kernels of what applies")

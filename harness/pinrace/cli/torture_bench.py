@@ -19,6 +19,7 @@ from pinrace.races.torture import bench, versus
 from pinrace.races.torture.values import TorturePlan
 from pinrace.runs import summary, tables
 from pinrace.runs.journal import Run, tree_facts
+from pinrace.series.manifest import feature_of
 from pinrace.values import Cell
 
 SEED = 1  # of the first attempt, if none was asked for
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace, plan: TorturePlan, machines: Mapping[str, Mach
                 clean = built.kernels[abi.arch, "plain"]
                 try:
                     kernel = kernels.build(asked, tree, series, mutant, clean, say=ui.say)
-                    on = Bench(kernel, built.images[abi.name], machine, promised=True)
+                    on = Bench(kernel, built.images[abi.name], machine, promised=feature_of(series))
                     found[mutant.name] = versus.compared(
                         on, plan, args.repeat, folder / mutant.name, say=lambda t: ui.say(f"  {t}")
                     )

@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pinrace.errors import InfrastructureError, UserError
 from pinrace.values import CaseResult, CaseStatus, CellResult, Series, Verdict
 
-SELFTEST = "seccomp_pin_args.c"
 REPORTS = "C20"  # the statement that the console speaks of
 _NAMED = re.compile(r"(?<![A-Za-z0-9])c(\d\d)(?=_)")
 _TOUCHED = re.compile(rb"^diff --git a/(\S+) b/", re.MULTILINE)
@@ -52,17 +51,18 @@ def statements(path: Path) -> tuple[Statement, ...]:
         raise InfrastructureError(f"{path} is no list of statements: {exc}") from exc
 
 
-def with_selftest(series: Series, own: Series) -> Series:
+def with_selftest(series: Series, own: Series, selftest: str) -> Series:
     """Return a series that has a selftest: as it is, or with our own selftest laid over it.
 
-    Raises UserError when neither has one.
+    selftest: the name of its source; "" for a selftest that is no patch.  Raises UserError
+    when neither has one.
     """
-    if any(SELFTEST.encode() in patch.read_bytes() for patch in series.patches):
+    if not selftest or any(selftest.encode() in patch.read_bytes() for patch in series.patches):
         return series
     tests = tuple(
         patch
         for patch in own.patches
-        if _only_tests(patch) and SELFTEST.encode() in patch.read_bytes()
+        if _only_tests(patch) and selftest.encode() in patch.read_bytes()
     )
     if not tests:
         raise UserError(f"{own.name} has no patch that only adds tests, to lay over {series.name}")

@@ -16,9 +16,9 @@ from pinrace.arches import ARCHES, get_abi
 from pinrace.host import sandbox
 from pinrace.image.initramfs import FILE_NAME, guest_image
 from pinrace.kbuild import kernel as kbuild
-from pinrace.kbuild import warnings
+from pinrace.kbuild import sources, warnings
 from pinrace.kbuild.userspace import Source, compiler_identity
-from pinrace.paths import ROOTFS, cache_dir
+from pinrace.paths import cache_dir
 from pinrace.series.load import apply
 from pinrace.suites.brought import Brought
 from pinrace.suites.suite import Suite
@@ -210,10 +210,11 @@ def source(tree: PatchedTree) -> Source:
 def _image_note(tree: PatchedTree, abi_name: str) -> Path:
     """Where it is noted which image came of this tree, these guest programs and compilers."""
     abi = get_abi(abi_name)
-    sources = sorted(path for path in ROOTFS.rglob("*") if path.is_file())
+    found = sources.files("*")
     compilers = tuple(compiler_identity(each) for each in ARCHES[abi.arch].abis)
-    contents = (path.read_bytes() for path in sources)
-    key = store.digest(tree.tree_id, abi_name, *compilers, *map(str, sources), *contents)
+    contents = (path.read_bytes() for path in found.values())
+    wanted = repr(sources.programs())
+    key = store.digest(tree.tree_id, abi_name, *compilers, wanted, *found, *contents)
     folder = cache_dir() / "image-notes"
     folder.mkdir(exist_ok=True)
     return folder / f"{key}.json"

@@ -29,6 +29,7 @@ from pinrace.values import (
     CaseStatus,
     Cell,
     CellResult,
+    Feature,
     Image,
     Job,
     Kernel,
@@ -47,7 +48,7 @@ class Bench:
     kernel: Kernel
     image: Image
     machine: Machine
-    promised: bool = False  # its series brings PIN_ARGS, so the kernel must have it
+    promised: Feature | None = None  # its series brings it, so the kernel must have it
     changed: frozenset[str] = frozenset()  # the files that its series changes
     brought: Brought = field(default_factory=Brought)  # by the suite
 
@@ -97,7 +98,8 @@ def run_cell(
     if only:
         cases = _picked(suite, main, cases, only)
     if bench.promised and main and not only and not _absent(suite, main):
-        lack = feature.lacking(main.recs, cases, own=suite.brought_by_series)
+        own = suite.brought_by_series
+        lack = feature.lacking(bench.promised, main.recs, cases, own=own)
         cases = (*cases, lack) if lack else cases
     abi = ABIS[cell.abi]
     ok, note = check_abi(abi, jobs, direct=not only and all(job.direct for job in work))

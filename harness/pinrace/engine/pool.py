@@ -25,7 +25,7 @@ from pinrace.runs import commands
 from pinrace.runs.issues import Book
 from pinrace.runs.journal import Run
 from pinrace.series.files import touched
-from pinrace.suites.feature import brought_by
+from pinrace.series.manifest import feature_of
 from pinrace.suites.registry import get_suite
 from pinrace.suites.suite import SELFTEST_SOURCES
 from pinrace.trees.git import lookup
@@ -59,7 +59,7 @@ def tasks(lab: Lab, cells: Sequence[Cell], machines: dict[str, Machine]) -> list
             built.kernel(cell),
             built.images[cell.abi],
             _machine(cell, machines[cell.arch]),
-            brought_by(built.tree.series),
+            feature_of(built.tree.series),
             touched(built.tree.series),
             built.brought_by(cell),
         )

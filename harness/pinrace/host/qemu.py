@@ -29,7 +29,7 @@ class Qemu(BaseModel):
     machines: frozenset[str]
     cpus: frozenset[str]
     devices: frozenset[str]
-    sandbox: bool = False  # whether it has seccomp's filters for itself
+    sandbox: bool = False  # whether it can filter its own system calls
 
     @property
     def confined(self) -> tuple[str, ...]:

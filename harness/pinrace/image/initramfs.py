@@ -11,22 +11,26 @@ from pathlib import Path
 from pinrace import store
 from pinrace.arches import Abi, Arch
 from pinrace.image import cpio, recipe
+from pinrace.image.recipe import Files
 from pinrace.kbuild import sysroot, userspace
+from pinrace.series import manifest
 from pinrace.values import Image, PatchedTree
 
 FILE_NAME = "initramfs.cpio"
-MIXED = "bin/seccomp_pin_args"  # what the part `other` has to have to be one
+OTHER = "/pinrace/selftests/other"  # in the guest: what is wanted of the arch's other ABI
 
 
-def build_image(arch: Arch, abi: Abi, parts: Mapping[str, Path]) -> Image:
-    """Return the image of these parts, whose names rootfs/image.toml uses.
+def build_image(
+    arch: Arch, abi: Abi, parts: Mapping[str, Path], more: Sequence[Files] = ()
+) -> Image:
+    """Return the image of these parts, whose names rootfs/image.toml uses, and more files of them.
 
     Not compressed: under TCG the guest would take longer to unpack it than QEMU to load it.
     Its digest is that of its bytes, so that parts that come out the same give the same image.
     Raises InfrastructureError for a missing part.
     """
     whole = BytesIO()
-    cpio.write(recipe.load().entries(parts), whole.write)
+    cpio.write(recipe.load().entries(parts, more), whole.write)
     key = store.digest(whole.getvalue())
 
     def fill(draft: Path) -> None:
@@ -54,13 +58,20 @@ def guest_image(arch: Arch, abi: Abi, tree: PatchedTree, source: userspace.Sourc
         "native": userspace.build_programs(native, headers[native.headers_arch]),
         "programs": programs,
         "busybox": sysroot.busybox(arch),
-        "selftests": userspace.build_selftests(source, tree.tree_id, abi),
     }
-    for other in arch.abis:
-        folder = userspace.build_selftests(source, tree.tree_id, other)
-        if other != abi and (folder / MIXED).exists():
-            parts["other"] = folder
-    return build_image(arch, abi, parts)
+    more: tuple[Files, ...] = ()
+    if tests := manifest.shipped()[manifest.default_folder()].selftests:
+        folders = {
+            each: userspace.build_selftests(source, tree.tree_id, each, tests.collection)
+            for each in arch.abis
+        }
+        parts["selftests"] = folders.pop(abi)
+        mixed = f"bin/{tests.mixed}"
+        for folder in folders.values():
+            if tests.mixed and (folder / mixed).exists():
+                parts["other"] = folder
+                more = (Files(part="other", pattern=mixed, into=OTHER),)
+    return build_image(arch, abi, parts, more)
 
 
 def overlay(

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -79,8 +79,8 @@ class Recipe(_Strict):
     text: tuple[Text, ...] = ()
     applets: tuple[Applets, ...] = ()
 
-    def entries(self, parts: Mapping[str, Path]) -> list[Entry]:
-        """Return what the image holds; parts maps a part's name to its folder.
+    def entries(self, parts: Mapping[str, Path], more: Sequence[Files] = ()) -> list[Entry]:
+        """Return what the image holds; parts maps a part's name to its folder; more: on top.
 
         Raises InfrastructureError for a part or a file that is missing.
         """
@@ -89,7 +89,7 @@ class Recipe(_Strict):
         found += [Entry(t.path, t.mode, data=t.text.encode()) for t in self.text]
         for links in self.applets:
             found += [Entry(f"{links.into}/{n}", 0o777, target=links.target) for n in links.names]
-        for files in self.files:
+        for files in (*self.files, *more):
             if files.part in parts or not files.optional:
                 found += _matching(files, parts)
         return found

@@ -45,7 +45,7 @@ class Remark:
     """One thing that a tool says of a line that the series adds, or of a patch as a whole."""
 
     tool: str
-    place: str  # "kernel/seccomp.c:12", or the name of a patch
+    place: str  # "kernel/fork.c:12", or the name of a patch
     text: str
     counts: bool = True  # it is about the kernel's own code
 

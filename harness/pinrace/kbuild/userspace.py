@@ -8,29 +8,27 @@ from __future__ import annotations
 
 import os
 import shutil
-import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from pinrace import procs, store
 from pinrace.arches import Abi, get_arch
 from pinrace.errors import BuildError, InfrastructureError, UserError
 from pinrace.host import sandbox
+from pinrace.kbuild import sources
 from pinrace.kbuild.elf import check_program, is_elf
 from pinrace.kbuild.sysroot import sysroot
 from pinrace.kbuild.toolchain import build_env, ccache_binds
-from pinrace.paths import ROOTFS, cache_dir
+from pinrace.paths import cache_dir
+from pinrace.series.manifest import Program
 
 # Gives a tree's files while the context lasts, perhaps after a wait.  It is entered with the lock
 # held of what is made of them: who is in such a context may not ask for another such thing.
 Source = Callable[[], AbstractContextManager[Path]]
 
-PROGRAMS = ROOTFS / "programs.toml"
-SELFTESTS = "tools/testing/selftests/seccomp"
+SELFTESTS = "tools/testing/selftests"
 WARNINGS = "warnings.txt"  # beside the selftests: what the compiler warned about
 
 # -D_FILE_OFFSET_BITS: /proc/PID/mem beyond 2 GiB with 32 bits.  No build id and no debug
@@ -40,34 +38,6 @@ CFLAGS = (
     *("-O2", "-g0", "-static", "-pthread", "-s", "-Wl,--build-id=none"),
     *("-Wall", "-Wextra", "-Werror"),
 )
-
-
-class Program(BaseModel):
-    """One program of the guest; sources are relative to rootfs/."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str
-    sources: tuple[str, ...]
-    libs: tuple[str, ...] = ()
-    native: bool = False  # only for an arch's native ABI
-
-    @property
-    def place(self) -> str:
-        """Where it lies in the folder that build_programs() returns."""
-        return self.name if self.native else f"bin/{self.name}"
-
-
-class _Programs(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    program: tuple[Program, ...]
-
-
-def programs(path: Path = PROGRAMS) -> tuple[Program, ...]:
-    """Return the programs that the file lists; InfrastructureError when it is malformed."""
-    try:
-        return _Programs.model_validate(tomllib.loads(path.read_text())).program
-    except (ValidationError, tomllib.TOMLDecodeError, OSError) as exc:
-        raise InfrastructureError(f"{path} is no list of programs: {exc}") from exc
 
 
 def compiler_identity(abi: Abi) -> str:
@@ -118,14 +88,14 @@ def build_programs(abi: Abi, include: Path) -> Path:
     others in bin/.  Raises InfrastructureError when one does not compile, or is of another ABI.
     """
     native = abi == get_arch(abi.arch).abis[0]
-    wanted = [p for p in programs() if native or not p.native]
+    wanted = [p for p in sources.programs() if native or not p.native]
     key = store.digest(
         abi.name,
         compiler_identity(abi),
         repr([(p.name, p.sources, p.libs) for p in wanted]),
         " ".join(CFLAGS),
         digest_folder(include),
-        digest_folder(ROOTFS, "*.[ch]"),
+        sources.digest(),
     )
 
     def fill(draft: Path) -> None:
@@ -140,7 +110,7 @@ def debug_program(name: str, abi: Abi, include: Path) -> Path:
 
     Raises UserError for a program that there is not, and as build_programs() does.
     """
-    found = next((p for p in programs() if p.name == name), None)
+    found = next((p for p in sources.programs() if p.name == name), None)
     if found is None:
         raise UserError(f"the guest has no program '{name}'")
     key = store.digest(
@@ -149,7 +119,7 @@ def debug_program(name: str, abi: Abi, include: Path) -> Path:
         abi.name,
         compiler_identity(abi),
         digest_folder(include),
-        digest_folder(ROOTFS, "*.[ch]"),
+        sources.digest(),
     )
 
     def fill(draft: Path) -> None:
@@ -172,8 +142,9 @@ def _build(
     flags = [flag for flag in CFLAGS if not debug or flag not in ("-s", "-g0")]
     flags += ["-g"] if debug else []
     cc = [*(("ccache",) if shutil.which("ccache") else ()), f"{abi.cross}gcc", *flags]
+    place = sources.folder()
     # The headers are the tree's.
-    binds = (*sandbox.reads(ROOTFS, include), *sandbox.writes(draft), *ccache_binds())
+    binds = (*sandbox.reads(place, include), *sandbox.writes(draft), *ccache_binds())
 
     def made_of(source: str) -> Path:
         return objects / f"{source.replace('/', '-')}.o"
@@ -184,7 +155,7 @@ def _build(
         done = sandbox.run(
             [*cc, *words],
             binds=binds,
-            cwd=ROOTFS,
+            cwd=place,
             env=build_env(),
             log_to=log,
             check=False,
@@ -195,7 +166,7 @@ def _build(
             raise InfrastructureError(
                 f"{name} does not compile for {abi.name}: {next(errors, 'see the log')}",
                 log=log,
-                hint=f"correct it in {ROOTFS}",
+                hint=f"correct it in {' or '.join(map(str, sources.roots()))}",
             )
 
     def compile_one(source: str) -> None:
@@ -212,15 +183,15 @@ def _build(
     shutil.rmtree(objects)
 
 
-def build_selftests(source: Source, tree_id: str, abi: Abi) -> Path:
-    """Return a folder with a tree's seccomp selftests for an ABI, in its bin/.
+def build_selftests(source: Source, tree_id: str, abi: Abi, collection: str) -> Path:
+    """Return a folder with a collection of a tree's selftests for an ABI, in its bin/.
 
     source is as in headers().  Beside bin/ lies what the compiler warned about.  Raises BuildError
     when they do not compile.
     """
     include = headers(source, tree_id, abi.headers_arch)
     root = sysroot(abi)
-    key = store.digest("seccomp", tree_id, abi.name, compiler_identity(abi), root.name)
+    key = store.digest(collection, tree_id, abi.name, compiler_identity(abi), root.name)
 
     def fill(draft: Path) -> None:
         build = draft / "build"
@@ -230,7 +201,7 @@ def build_selftests(source: Source, tree_id: str, abi: Abi) -> Path:
         with source() as tree:
             output = _make(
                 [
-                    *("-C", tree / SELFTESTS),
+                    *("-C", tree / SELFTESTS / collection),
                     f"ARCH={abi.headers_arch}",
                     f"CROSS_COMPILE={abi.cross}",
                     f"OUTPUT={build}",
@@ -240,17 +211,17 @@ def build_selftests(source: Source, tree_id: str, abi: Abi) -> Path:
                 ],
                 (*sandbox.reads(tree, include, root), *sandbox.writes(build)),
                 log,
-                f"the seccomp selftests do not build for {abi.name}",
+                f"the {collection} selftests do not build for {abi.name}",
             )
         warnings = [line for line in output.splitlines() if "warning:" in line]
         (draft / WARNINGS).write_text("".join(f"{line}\n" for line in warnings))
-        _keep_programs(build, draft / "bin", abi, log)
+        _keep_programs(build, draft / "bin", abi, log, collection)
         shutil.rmtree(build)
 
     return store.make("selftests", key, fill)
 
 
-def _keep_programs(build: Path, into: Path, abi: Abi, log: Path) -> None:
+def _keep_programs(build: Path, into: Path, abi: Abi, log: Path, collection: str) -> None:
     """Move the executables there, each checked."""
     into.mkdir()
     for path in sorted(build.iterdir()):
@@ -263,7 +234,7 @@ def _keep_programs(build: Path, into: Path, abi: Abi, log: Path) -> None:
             check_program(path, abi)
             path.rename(into / path.name)
     if not any(into.iterdir()):
-        raise BuildError(f"the seccomp selftests for {abi.name} gave no program", log=log)
+        raise BuildError(f"the {collection} selftests for {abi.name} gave no program", log=log)
 
 
 def _make(words: list[str | Path], binds: Iterable[sandbox.Bind], log: Path, what: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pinrace.store import write_json
 
-# `  CC      kernel/seccomp.o` as scripts/Kbuild.include prints it.
+# `  CC      kernel/fork.o` as scripts/Kbuild.include prints it.
 _OBJECT = re.compile(r"^\s+(?:CC|AS|HOSTCC|LD|AR)\b.*?\s(\S+)$")
 _WARNING = re.compile(r"^(\S+?):(\d+):(?:\d+:)? warning: (.*)$")
 

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pinrace.arches import ARCHES, get_abi, get_arch
 from pinrace.errors import UserError
 from pinrace.kbuild.kconfig import flavors
+from pinrace.series import manifest
 from pinrace.suites import registry
-from pinrace.suites.suite import SUITES
+from pinrace.suites.shipped import SUITES
 
 AXES = ("tree", "series", "arch", "flavor")
 
@@ -56,7 +57,7 @@ class MatrixFile(_Strict):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     budget_minutes: float | None = Field(default=None, gt=0, description="no leg begins after that")
     trees: tuple[str, ...] = ("debian:7.3",)
-    series: tuple[str, ...] = ("pin-args",)
+    series: tuple[str, ...] = (manifest.default_name(),)
     arches: tuple[str, ...] = tuple(ARCHES)
     flavors: tuple[str, ...] = ("plain",)
     abis: tuple[str, ...] = ()

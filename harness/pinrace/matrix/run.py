@@ -13,10 +13,11 @@ from pinrace import store, ui
 from pinrace.arches import get_abi
 from pinrace.engine import batch, build
 from pinrace.errors import ApplyError, BuildError, UserError, said
+from pinrace.kbuild import sources
 from pinrace.matrix import journal
 from pinrace.matrix.file import Leg, MatrixFile, legs
 from pinrace.matrix.journal import LegResult
-from pinrace.paths import CONFIGS, ROOTFS, runs_dir
+from pinrace.paths import CONFIGS, runs_dir
 from pinrace.series import fit
 from pinrace.series.fit import NotApplicableError
 from pinrace.series.load import load
@@ -159,8 +160,8 @@ def _leg(
 
 def _key(leg: Leg, tree: Tree, series: Series | None) -> str:
     """The same for what must give the same: guest programs and configurations count too."""
-    sources = sorted(p for root in (ROOTFS, CONFIGS) for p in root.rglob("*") if p.is_file())
-    ours = store.digest(*(p.read_bytes() for p in sources if p.suffix in (".c", ".h", ".config")))
+    configs = sorted(path for path in CONFIGS.rglob("*.config") if path.is_file())
+    ours = store.digest(sources.digest(), *(path.read_bytes() for path in configs))
     digest = series.digest if series else "none"
     return store.digest("leg-1", repr(sorted(leg.facts.items())), tree.tree_id, digest, ours)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Read kernel/mutants/mutants.toml, where its fields are explained."""
+"""Read the list of a series' mutants, mutants.toml, where its fields are explained."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from pinrace.arches import ABIS
 from pinrace.errors import InfrastructureError, UserError
-from pinrace.paths import MUTANTS
+from pinrace.series import manifest
 from pinrace.series.load import with_patch
 from pinrace.values import Series
 
-FOLDER = MUTANTS
-LIST = FOLDER / "mutants.toml"
+LIST = "mutants.toml"
 
 
 class Mutant(BaseModel):
     """One patch that breaks what the series promises."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    folder: Path = Path()  # of its patch; not in the file
     file: str = Field(pattern=r"^[a-z][a-z-]*\.patch$")
     statements: tuple[str, ...] = Field(min_length=1)
     kind: Literal["promise", "race"]
@@ -50,10 +50,22 @@ class _File(BaseModel):
     mutant: tuple[Mutant, ...]
 
 
-def load(path: Path = LIST) -> tuple[Mutant, ...]:
-    """Return the mutants; InfrastructureError when the file is no such list, or names one twice."""
+def load(folder: Path | None = None) -> tuple[Mutant, ...]:
+    """Return the mutants of a folder, else of the default series.
+
+    Raises UserError when that series has none, and InfrastructureError when the file is no such
+    list, or names one twice.
+    """
+    if folder is None:
+        home = manifest.default_folder()
+        table = manifest.shipped()[home].mutants
+        if table is None:
+            raise UserError(f"{home.name} has no mutants", hint=f"[mutants] in {home}")
+        folder = home / table.folder
+    path = folder / LIST
     try:
-        found = _File.model_validate(tomllib.loads(path.read_text())).mutant
+        listed = _File.model_validate(tomllib.loads(path.read_text())).mutant
+        found = tuple(one.model_copy(update={"folder": folder}) for one in listed)
     except (OSError, ValidationError, tomllib.TOMLDecodeError) as exc:
         raise InfrastructureError(f"{path} is no list of mutants: {exc}") from exc
     names = [mutant.name for mutant in found]
@@ -70,7 +82,7 @@ def select(mutants: Sequence[Mutant], names: Sequence[str]) -> tuple[Mutant, ...
     if unknown:
         raise UserError(
             f"no mutant '{unknown[0]}'",
-            hint="a name or a statement such as C4, or race: see kernel/mutants/mutants.toml",
+            hint="a name or a statement such as C4, or race: see its mutants.toml",
         )
     if not names:
         return tuple(mutants)
@@ -78,6 +90,6 @@ def select(mutants: Sequence[Mutant], names: Sequence[str]) -> tuple[Mutant, ...
     return tuple(m for m in mutants if {m.name, m.kind, *m.statements} & asked)
 
 
-def on_top(series: Series, mutant: Mutant, folder: Path = FOLDER) -> Series:
+def on_top(series: Series, mutant: Mutant) -> Series:
     """Return the series with the mutant as its last patch; UserError when that is no patch."""
-    return with_patch(series, folder / mutant.file)
+    return with_patch(series, mutant.folder / mutant.file)

@@ -23,6 +23,7 @@ from pinrace.mutants.file import Mutant
 from pinrace.mutants.finding import PRICE, Finding, Kind, Reference, Sign
 from pinrace.mutants.tries import Breach, Try
 from pinrace.series.files import touched
+from pinrace.series.manifest import feature_of
 from pinrace.values import Cell, Kernel, Request, Series, Tree
 
 # A selftest that takes longer on a mutant than this many times what it took on the series, and
@@ -65,6 +66,7 @@ class Work:
     asked: Request
     tree: Tree
     series: Series
+    suite: str  # the selftest, whose cases speak of the statements
     columns: tuple[Column, ...]
     runs: int  # of the whole selftest; 0: no selftest at all
     torture: float  # 0: not at all
@@ -154,7 +156,9 @@ class Runner:
     def _spot(self, kernel: Kernel, column: Column, built: Built, name: str) -> Spot:
         machine = self.machines[column.arch]
         image, changed = built.images[column.abi], touched(built.tree.series)
-        bench = Bench(kernel, image, machine, promised=True, changed=changed)
+        cell = Cell(column.arch, column.abi, column.flavor, self.work.suite)
+        promised, brought = feature_of(built.tree.series), built.brought_by(cell)
+        bench = Bench(kernel, image, machine, promised, changed, brought)
         return Spot(bench, column, self.folder / name / column.name.replace(" ", "-"))
 
     def _judged(
@@ -200,7 +204,7 @@ class Runner:
     def _run_selftest(self, spot: Spot, only: str, number: int, within: float) -> Try:
         into = spot.place / f"selftest-{number}"
         into.mkdir(parents=True, exist_ok=True)
-        cell = spot.cell("pin_args")
+        cell = spot.cell(self.work.suite)
         on = replace(spot.bench, machine=replace(spot.bench.machine, turns=True))
         try:
             outcome = run_cell(cell, on, into, only=only, stop=self.stop, within=within)

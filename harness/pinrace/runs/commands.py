@@ -12,7 +12,8 @@ from typing import Any
 
 from pinrace.host import sandbox
 from pinrace.image import land
-from pinrace.paths import KERNEL, MUTANTS
+from pinrace.paths import KERNEL
+from pinrace.series import manifest
 from pinrace.suites import ltp
 from pinrace.suites.suite import pattern
 from pinrace.trees.fetch import is_published
@@ -160,7 +161,7 @@ def _series(series: Series | None) -> str | None:
         return series.origin
     folder: Path = series.patches[0].parent
     *others, last = series.patches
-    if others and last.parent == MUTANTS:
+    if others and last.parent in manifest.mutant_folders():
         below = _series(replace(series, patches=tuple(others)))
         return f"{below}+{last.stem}" if below else None
     if any(patch.parent != folder for patch in series.patches):

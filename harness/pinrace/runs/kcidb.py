@@ -20,11 +20,10 @@ from pinrace.errors import InfrastructureError, UserError
 from pinrace.runs import issues as known_issues
 from pinrace.runs import journal, sightings
 from pinrace.runs.issues import Known
+from pinrace.suites.shipped import SUITES
 from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Splat, Verdict
 
 EXCERPT = 16384  # characters of a log_excerpt, by the schema
-# KernelCI names kselftests by their collection.
-PATHS = {"seccomp_bpf": "kselftest.seccomp.seccomp_bpf"}
 PREFIX = "pinrace"
 
 _ORIGIN = re.compile(r"[a-z0-9_]+")
@@ -147,7 +146,9 @@ def _tests(
         "environment": _environment(cell, manifest),
         "start_time": manifest["began"],
     }
-    top = PATHS.get(cell.suite, f"{PREFIX}.{_word(cell.suite)}")
+    shipped = SUITES.get(cell.suite)
+    top = shipped.kcidb if shipped else ""
+    top = top or f"{PREFIX}.{_word(cell.suite)}"
     number = f"{by.origin}:{manifest['id']}-{cell.name}"
     whole = common | {
         "id": number,

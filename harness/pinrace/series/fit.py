@@ -7,15 +7,11 @@ people), `file` and `text`.  A tree too old for it is then told from one on whic
 
 from __future__ import annotations
 
-import tomllib
-
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from pinrace.errors import UserError
+from pinrace.series import manifest
+from pinrace.series.manifest import Requirement
 from pinrace.trees.git import in_store
 from pinrace.values import Series, Tree
-
-FILE = "series.toml"
 
 
 class NotApplicableError(UserError):
@@ -26,35 +22,13 @@ class NotApplicableError(UserError):
         self.lacks = lacks
 
 
-class Requirement(BaseModel):
-    """A text that a file of the tree must hold."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    what: str
-    file: str
-    text: str
-
-
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    requires: tuple[Requirement, ...] = ()
-    suite: tuple[dict[str, object], ...] = ()  # pinrace.suites.own reads them
-
-
-def requirements(series: Series) -> tuple[Requirement, ...]:
-    """Return what the series asks of a tree; UserError when its file is malformed."""
-    path = series.patches[0].parent / FILE
-    try:
-        return _File.model_validate(tomllib.loads(path.read_text())).requires
-    except FileNotFoundError:
-        return ()
-    except (ValidationError, tomllib.TOMLDecodeError) as exc:
-        raise UserError(f"{path} says wrongly what the series needs: {exc}") from exc
-
-
 def check(tree: Tree, series: Series) -> None:
     """Raise NotApplicableError when the tree lacks what the series needs."""
-    lacks = tuple(need.what for need in requirements(series) if not _has(tree, need))
+    lacks = tuple(
+        need.what
+        for need in manifest.read(manifest.folder_of(series)).requires
+        if not _has(tree, need)
+    )
     if lacks:
         listed = "".join(f"\n  {what}" for what in lacks)
         raise NotApplicableError(

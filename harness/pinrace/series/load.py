@@ -18,8 +18,8 @@ from pathlib import Path
 
 from pinrace import store
 from pinrace.errors import UserError
-from pinrace.paths import KERNEL, MUTANTS
-from pinrace.series import box, check, fit, folder, letters, lists, pick
+from pinrace.paths import KERNEL
+from pinrace.series import box, check, folder, letters, lists, manifest, pick
 from pinrace.series.apply import apply
 from pinrace.series.edit import edit, export
 from pinrace.series.letters import Letter
@@ -60,9 +60,9 @@ def find_series(text: str) -> Path | None:
 def load(text: str, *, say: Say) -> Series | None:
     """Return a series by path, name in kernel/, message id, or URL of a list's archive.
 
-    SERIES+NAME is a series with one patch on top: of kernel/mutants, or a file.  None for "none",
-    which takes a patch on top, too.  Raises UserError when it is not one whole series, and as
-    pinrace.series.lists does.
+    SERIES+NAME is a series with one patch on top: a mutant of it or of a shipped one, or a file.
+    None for "none", which takes a patch on top, too.  Raises UserError when it is not one whole
+    series, and as pinrace.series.lists does.
     """
     path = find_series(text)
     if path is None:
@@ -93,14 +93,18 @@ def _on_top(text: str) -> tuple[str, Path] | None:
     marks = [at for at, letter in enumerate(text) if letter == "+"]
     for at in reversed(marks):
         below, name = text[:at], text[at + 1 :]
-        for patch in (MUTANTS / f"{name}.patch", Path(name).expanduser()):
+        own = find_series(below)
+        first = own if own and own.is_dir() else None
+        folders = manifest.mutant_folders(first)
+        mutants = [folder / f"{name}.patch" for folder in folders]
+        for patch in (*mutants, Path(name).expanduser()):
             if below and name and patch.is_file():
                 return below, patch
     for at in marks:
         series = find_series(text[:at])
         if series is None or series.exists():
             raise UserError(
-                f"there is no patch '{text[at + 1 :]}': neither a file nor one of {MUTANTS}",
+                f"there is no patch '{text[at + 1 :]}': neither a file nor a mutant of a series",
                 hint="name the file of a patch behind the +",
             )
     return None
@@ -110,7 +114,7 @@ def with_patch(series: Series | None, path: Path) -> Series:
     """Return a series, or none, with one more patch as its last; UserError for no patch."""
     top = _one_patch(path)
     name = path.name.removesuffix(".patch").removesuffix(".diff")
-    given = name if path.parent == MUTANTS else str(path.absolute())
+    given = name if path.parent in manifest.mutant_folders() else str(path.absolute())
     if series is None:
         return replace(top, name=f"none+{_plain(name)}", spec=f"none+{given}")
     patches = (*series.patches, *top.patches)
@@ -179,7 +183,7 @@ def _read(path: Path) -> _Loaded:
     ):
         loaded = _in_place(name, files, read, spec)
     else:
-        loaded = _stored(name, read, spec, beside=path / fit.FILE)
+        loaded = _stored(name, read, spec, beside=path / manifest.FILE)
     notes = tuple(f"{path.name}: {note}" for note in (*listed.notes, *loaded.notes))
     return replace(loaded, notes=notes)
 
@@ -256,7 +260,7 @@ def _stored(name: str, read: Sequence[Letter], spec: str, *, beside: Path | None
     def fill(into: Path) -> None:
         (into / name).mkdir()
         if needs:
-            (into / name / fit.FILE).write_bytes(needs)
+            (into / name / manifest.FILE).write_bytes(needs)
         for number, (letter, text) in enumerate(zip(read, texts, strict=True), 1):
             title = _plain(letter.title)[:52].strip("-").lower()
             (into / name / f"{number:04}-{title}.patch").write_bytes(text)

@@ -25,7 +25,8 @@ from pinrace.kbuild.libraries import Libraries, linked
 from pinrace.kbuild.sysroot import libraries
 from pinrace.kbuild.userspace import Source
 from pinrace.paths import CONFIGS
-from pinrace.series.fit import FILE
+from pinrace.series import manifest
+from pinrace.series.manifest import FILE
 from pinrace.suites.brought import Brought
 from pinrace.suites.formats import Format, Name, Patterns
 from pinrace.suites.suite import Suite
@@ -222,6 +223,8 @@ def load_file(path: Path) -> tuple[OwnSuite, ...]:
     try:
         said = tomllib.loads(path.read_text())
         tables = said.get("suite", [said])
+        if path.name == FILE:
+            tables = [table for table in tables if not manifest.in_image(table)]
         whole = said if "suite" in said and path.name != FILE else {"suite": tables}
         return SuiteFile.model_validate(whole).suite
     except OSError as exc:
@@ -256,11 +259,13 @@ def find(name: str) -> list[Own]:
 
 def of_series(series: Series | None) -> list[str]:
     """Return the names of the suites that lie beside a series; UserError when there are none."""
-    path = series.patches[0].parent / FILE if series else None
-    if path is None or not path.is_file() or "suite" not in tomllib.loads(path.read_text()):
+    path = manifest.folder_of(series) / FILE if series else None
+    tables = manifest.read(path.parent).suite if path else ()
+    if path is None or not tables:
         what = "there is no series" if series is None else f"no [[suite]] in {path}"
         raise UserError(f"--suite {SERIES}: {what}", hint=f"see {SCHEMA}")
-    return [one.name for one in find(str(path))]
+    image = [str(table["name"]) for table in tables if manifest.in_image(table)]
+    return [*image, *([one.name for one in find(str(path))] if len(image) < len(tables) else [])]
 
 
 def schema() -> str:

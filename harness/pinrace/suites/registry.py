@@ -5,10 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
+from pathlib import Path
 
 from pinrace.errors import UserError
+from pinrace.series import manifest
+from pinrace.series.manifest import FILE
 from pinrace.suites import kselftest, kunit, ltp, own
-from pinrace.suites.suite import SUITES, Suite
+from pinrace.suites.shipped import SUITES
+from pinrace.suites.suite import Suite
 
 # Of suites that a name describes.
 KINDS = ("kselftest:COLLECTION", "kunit:NAME", "ltp:RUNTEST/TEST", own.SERIES, "FILE.toml")
@@ -24,6 +28,20 @@ def names(given: Iterable[str]) -> list[str]:
         many = name.endswith(".toml")
         found += [one.name for one in own.find(name)] if many else [get_suite(name).name]
     return list(dict.fromkeys(found))
+
+
+def of_manifest(folder: Path, name: str) -> Suite:
+    """Return the suite that a manifest in that folder names: one of its own, or any other."""
+    own = folder / FILE
+    if name not in SUITES and own.is_file() and name in own_names(own):
+        return get_suite(f"{own}:{name}")
+    return get_suite(name)
+
+
+def own_names(path: Path) -> list[str]:
+    """Return the names of the suites that a manifest brings with their programs."""
+    tables = manifest.read(path.parent).suite
+    return [str(table.get("name")) for table in tables if not manifest.in_image(table)]
 
 
 @cache

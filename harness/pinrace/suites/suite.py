@@ -74,6 +74,7 @@ class Suite:
     slow_boot: float = 0.0  # seconds that its kernel may take to boot, 0 for the usual
     native: bool = False  # it is about the kernel alone: one ABI of an arch is enough
     many: bool = False  # each of its jobs is a test, which an exit status tells of
+    kcidb: str = ""  # its path in KCIDB, where that is not one below ours
 
     def covers(self, path: str) -> bool:
         """Whether it looks at that file of a tree."""
@@ -140,54 +141,3 @@ def _found(name: str, wanted: str) -> bool:
         return bool(re.search(_BASIC.sub(r"\\\g<0>", wanted), name, re.I))
     except re.error:
         return wanted.lower() in name.lower()
-
-
-_SECCOMP = ("*/seccomp*.[ch]",)
-
-SUITES: dict[str, Suite] = {
-    suite.name: suite
-    for suite in (
-        Suite(
-            "smoke",
-            f"{PROGRAMS}/pinsmoke",
-            timeout=20,
-            about="the race is lost unpinned and closed pinned",
-            about_files=_SECCOMP,
-        ),
-        Suite(
-            "gates",
-            f"{PROGRAMS}/gates",
-            timeout=30,
-            about="every argument, with the kernel stopped in the midst of its read of it",
-            about_files=_SECCOMP,
-        ),
-        Suite(
-            "model",
-            f"{PROGRAMS}/pinmodel",
-            timeout=30,
-            about="walks over a model of notification and snapshot, and what memory can be",
-            about_files=_SECCOMP,
-            rich=True,
-        ),
-        Suite(
-            "pin_args",
-            f"{SELFTESTS}/seccomp_pin_args",
-            timeout=60,
-            about="the series' own selftest, a test or more for each statement",
-            brought_by_series=True,
-            picks=True,
-            about_files=_SECCOMP,
-            tests=(f"{SELFTEST_SOURCES}seccomp/*pin_args*",),
-        ),
-        Suite(
-            "seccomp_bpf",
-            f"{SELFTESTS}/seccomp_bpf",
-            timeout=120,
-            about="the tree's own seccomp selftest: what the series must not break",
-            own_limits=True,
-            picks=True,
-            about_files=_SECCOMP,
-            tests=(f"{SELFTEST_SOURCES}seccomp/seccomp_bpf.c",),
-        ),
-    )
-}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The windows that a search has to find, fixed beforehand, as data beside the series.
 
-kernel/pin-args/search.toml says what its fields are.
+[races] of a series.toml names the file, which says what its fields are.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pinrace.arches import ARCHES
 from pinrace.errors import UserError
 from pinrace.mutants import file as mutants
-from pinrace.paths import KERNEL
 from pinrace.races.benchmark.trial import ARMS
 from pinrace.races.preempt import spec
+from pinrace.series import manifest
 
-SEARCH = KERNEL / "pin-args" / "search.toml"
 SERIES = "series"  # the kernel of the unmutated series
 
 
@@ -65,8 +64,14 @@ class _File(BaseModel):
     window: tuple[Window, ...] = Field(min_length=1)
 
 
-def load(path: Path = SEARCH) -> tuple[Window, ...]:
+def default() -> Path:
+    """Return the list of the default series; UserError when it has none."""
+    return manifest.default_file(lambda one: one.races.benchmark, "[races] benchmark")
+
+
+def load(path: Path | None = None) -> tuple[Window, ...]:
     """Return the windows; UserError when the file cannot be used or names something twice."""
+    path = path or default()
     try:
         found = _File.model_validate(tomllib.loads(path.read_text())).window
     except (OSError, tomllib.TOMLDecodeError, ValidationError) as exc:

@@ -14,7 +14,7 @@ follow each other with a comma:
           | done            the operation of `a` or `b` has returned to user space; of `t`, there
                             is nothing left to run on its CPU
 
-`a.seccomp_notify_send+12,b.done,a.done` holds side a twelve instructions into seccomp_notify_send()
+`a.fcntl_setlk+12,b.done,a.done` holds side a twelve instructions into fcntl_setlk()
 while side b does all of its operation.  `a.F+3,b.G+5,a.done,b.done` is a pair of preemptions.
 """
 
@@ -122,7 +122,7 @@ def parse_function(text: str) -> str:
 
 def parse(text: str) -> Hold:
     """Return the hold; UserError says what is wrong with a text that is none."""
-    hint = "for example a.seccomp_notify_send+12,b.done,a.done; see pinrace hunt --help"
+    hint = "for example a.fcntl_setlk+12,b.done,a.done; see pinrace hunt --help"
     words = text.replace("=", ":").split(",")  # as tokens write a colon
     if len(words) > MOST_MOVES:
         raise UserError(f"a hold has {MOST_MOVES} moves at the most, not {len(words)}", hint=hint)

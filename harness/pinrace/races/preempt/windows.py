@@ -9,10 +9,13 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pinrace.errors import UserError
-from pinrace.paths import KERNEL
 from pinrace.races.preempt import spec
+from pinrace.series import manifest
 
-WINDOWS = KERNEL / "pin-args" / "windows.toml"
+
+def default() -> Path:
+    """Return the list of the default series; UserError when it has none."""
+    return manifest.default_file(lambda one: one.races.windows, "[races] windows")
 
 
 class Window(BaseModel):
@@ -56,8 +59,9 @@ class _Windows(BaseModel):
     window: tuple[Window, ...] = Field(min_length=1)
 
 
-def load(path: Path = WINDOWS) -> tuple[Window, ...]:
+def load(path: Path | None = None) -> tuple[Window, ...]:
     """Return the list; UserError when it cannot be used, or names something twice."""
+    path = path or default()
     try:
         found = _Windows.model_validate(tomllib.loads(path.read_text())).window
     except (OSError, tomllib.TOMLDecodeError, ValidationError) as exc:

@@ -12,7 +12,6 @@ from pathlib import Path
 from pinrace import ui
 from pinrace.arches import ABIS, get_abi
 from pinrace.errors import Exit, UserError
-from pinrace.paths import KERNEL
 from pinrace.races.preempt import hunt as hunts
 from pinrace.races.preempt import token as hold_tokens
 from pinrace.races.race import lab as labs
@@ -28,6 +27,7 @@ from pinrace.races.replay import token as run_tokens
 from pinrace.races.replay.words import DIGITS
 from pinrace.runs import summary
 from pinrace.runs.journal import Run
+from pinrace.series import manifest
 from pinrace.values import Cell, CellResult
 
 
@@ -87,7 +87,7 @@ def _bench(race: Race, token: RaceToken | RaceHoldToken, args: argparse.Namespac
         insecure=args.insecure,
         ltp=args.ltp,
     )
-    named = None if args.series == str(KERNEL / "pin-args") else args.series
+    named = None if args.series == str(manifest.default_folder()) else args.series
     lab = labs.prepare(race, wanted, series=named)
     have = lab.broken.tree.tree_id
     if not have.startswith(token.patched):

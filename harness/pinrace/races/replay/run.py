@@ -30,7 +30,8 @@ from pinrace.races.torture import jobs as tortures
 from pinrace.races.torture.judge import judge
 from pinrace.races.torture.records import parse
 from pinrace.suites import ktap
-from pinrace.suites.suite import ABIPROBE, PROGRAMS, SUITES
+from pinrace.suites.shipped import SUITES
+from pinrace.suites.suite import ABIPROBE, PROGRAMS
 from pinrace.values import Image, Job, Kernel, Verdict
 
 ROUNDS = 1000  # of the race, enough for both of its outcomes

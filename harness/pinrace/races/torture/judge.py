@@ -10,7 +10,7 @@ from pinrace.judge.ending import End, Reading
 from pinrace.judge.splats import Rules, load_rules
 from pinrace.judge.verdict import Evidence
 from pinrace.races.torture.records import Told
-from pinrace.values import Splat, Verdict
+from pinrace.values import Feature, Splat, Verdict
 
 CONFIDENCE = 0.95
 SHOWN = 5  # families that a sentence names before it only counts
@@ -46,14 +46,14 @@ def judge(
     splats: Sequence[Splat],
     rules: Rules | None = None,
     *,
-    promised: bool = False,
+    promised: Feature | None = None,
     booted: bool = True,
 ) -> tuple[Verdict, str]:
     """Return the verdict and its reason, the gravest first.
 
-    promised: the series brings PIN_ARGS, so that a kernel without it is a failure and not one to
-    skip.  booted: the guest's init reported; a kernel that does not come that far, be it for a host
-    so busy that its timers do not pass for some, was not tortured.
+    promised: the feature that the series brings, so that a kernel without it is a failure and not
+    one to skip.  booted: the guest's init reported; a kernel that does not come that far, be it for
+    a host so busy that its timers do not pass for some, was not tortured.
     """
     rules = rules or load_rules()
     reading = read(evidence, splats, rules, booted=booted)
@@ -65,9 +65,9 @@ def judge(
         title = reports[0].title if reports else evidence.reason
         return Verdict.MISS, f"the guest did not boot: {title}"
     if told.absent and promised:
-        return Verdict.FAIL, "the kernel does not know PIN_ARGS, which the series brings"
+        return Verdict.FAIL, f"the kernel does not know {promised.name}, which the series brings"
     if told.absent:
-        return Verdict.SKIP, "the kernel does not know PIN_ARGS"
+        return Verdict.SKIP, "the kernel does not know the feature that is raced"
     if seen := against(told, reports):
         return Verdict.FAIL, seen
     lost = _lost(told, evidence, reading)

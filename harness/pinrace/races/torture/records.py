@@ -47,7 +47,7 @@ class Told:
     leaks: list[str] = field(default_factory=list)
     bails: list[str] = field(default_factory=list)
     rest: dict[str, str] = field(default_factory=dict)
-    absent: bool = False  # the kernel does not know PIN_ARGS
+    absent: bool = False  # the kernel does not know the feature that is raced
     naive: Naive | None = None
     fingerprint: str = ""  # of what came of each trial, and when
     damage: list[str] = field(default_factory=list)

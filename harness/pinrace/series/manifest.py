@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a series says of itself: the `series.toml` beside its patches.
+
+It holds what a tree needs for the series, the feature that it brings, its suites, guest programs,
+contract, windows and mutants.  docs/series.md explains each table.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pinrace.errors import InfrastructureError, UserError
+from pinrace.paths import CONFIGS, KERNEL
+from pinrace.values import Feature, Series
+
+FILE = "series.toml"
+GUEST = "guest"  # the folder of a series' guest programs
+DEFAULTS = CONFIGS / "defaults.toml"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Requirement(_Strict):
+    """A text that a file of the tree must hold."""
+
+    what: str = Field(description="for people")
+    file: str
+    text: str
+
+
+class FeatureTable(_Strict):
+    """The feature that the series brings, and how it is told whether a kernel has it."""
+
+    name: str = Field(description="for people")
+    defines: str = Field(description="a macro that a patch of the series defines")
+    record: str = Field(description="guest programs say `feature RECORD=0` where it is missing")
+
+
+class Selftests(_Strict):
+    """A collection of the tree's selftests that is built into the image of each ABI."""
+
+    collection: str = Field(description="a folder below tools/testing/selftests")
+    mixed: str = Field(default="", description="a program that is wanted of the other ABI, too")
+
+
+class Program(_Strict):
+    """One program of the guest; sources are relative to rootfs/, or to the series' guest/."""
+
+    name: str
+    sources: tuple[str, ...]
+    libs: tuple[str, ...] = ()
+    native: bool = Field(default=False, description="only for an arch's native ABI")
+
+    @property
+    def place(self) -> str:
+        """Where it lies in the folder of built programs."""
+        return self.name if self.native else f"bin/{self.name}"
+
+
+class ImageSuite(_Strict):
+    """A suite whose program every image has: one of the [[program]]s, or of the [selftests]."""
+
+    name: str
+    about: str
+    guest: str = Field(default="", description="the name of a [[program]]")
+    selftest: str = Field(default="", description="the name of a program of the [selftests]")
+    timeout: float = Field(gt=0, description="seconds at native speed")
+    brought: bool = Field(default=False, description="only a patched tree has it")
+    own_limits: bool = Field(default=False, description="its cases have time limits")
+    picks: bool = Field(default=False, description="it is kselftest_harness's, and runs cases")
+    rich: bool = Field(default=False, description="on a machine with all that CPUs can have")
+    files: tuple[str, ...] = Field(default=(), description="patterns of files it looks at")
+    tests: tuple[str, ...] = Field(default=(), description="the same of selftests' sources")
+    kcidb: str = Field(default="", description="the test's path in KCIDB")
+
+
+class Contract(_Strict):
+    """What the series promises, and the selftest whose cases are named after that."""
+
+    statements: str = "contract.toml"
+    suite: str
+    selftest: str = Field(default="", description="the source that patches of a selftest name")
+
+
+class Races(_Strict):
+    """Lists of windows to look into."""
+
+    windows: str = ""
+    benchmark: str = ""
+
+
+class MutantsTable(_Strict):
+    """Where the mutants lie, and which tests have to see them."""
+
+    folder: str = "mutants"
+    torture: bool = Field(default=False, description="the torture program races the feature")
+    price: bool = Field(default=False, description="the price program counts its calls")
+
+
+class Manifest(_Strict):
+    """All of a series.toml."""
+
+    requires: tuple[Requirement, ...] = ()
+    feature: FeatureTable | None = None
+    selftests: Selftests | None = None
+    program: tuple[Program, ...] = ()
+    # Those with `guest` or `selftest` are an ImageSuite's, the others pinrace.suites.own's.
+    suite: tuple[dict[str, Any], ...] = ()
+    contract: Contract | None = None
+    races: Races = Races()
+    mutants: MutantsTable | None = None
+
+    @property
+    def image_suites(self) -> tuple[ImageSuite, ...]:
+        """The suites that are in every image."""
+        return tuple(ImageSuite.model_validate(table) for table in self.suite if in_image(table))
+
+
+class _Defaults(_Strict):
+    tree: str
+    series: str
+
+
+def in_image(table: dict[str, Any]) -> bool:
+    """Whether a [[suite]] is one of the image's."""
+    return bool({"guest", "selftest"} & set(table))
+
+
+def read(folder: Path) -> Manifest:
+    """Return what lies beside a series' patches; UserError when the file is malformed."""
+    path = folder / FILE
+    try:
+        found = Manifest.model_validate(tomllib.loads(path.read_text()))
+        _ = found.image_suites
+    except FileNotFoundError:
+        return Manifest()
+    except (ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise UserError(f"{path} says wrongly what the series needs: {exc}") from exc
+    return found
+
+
+def folder_of(series: Series) -> Path:
+    """Return the folder of a series: that of its first patch."""
+    return series.patches[0].parent
+
+
+@cache
+def _defaults() -> _Defaults:
+    try:
+        return _Defaults.model_validate(tomllib.loads(DEFAULTS.read_text()))
+    except (OSError, ValidationError, tomllib.TOMLDecodeError) as exc:
+        raise InfrastructureError(f"{DEFAULTS} cannot be used: {exc}") from exc
+
+
+def default_tree() -> str:
+    """Return what --tree is when nobody says."""
+    return _defaults().tree
+
+
+def default_name() -> str:
+    """Return the name of the series that is tested when nobody says."""
+    return _defaults().series
+
+
+def default_folder() -> Path:
+    """Return the folder of that series."""
+    return KERNEL / default_name()
+
+
+@cache
+def shipped() -> dict[Path, Manifest]:
+    """Return the manifests of the series that the project ships, by folder, the default first."""
+    folders = sorted(path.parent for path in KERNEL.glob(f"*/{FILE}"))
+    folders.sort(key=lambda folder: folder != default_folder())
+    found = {}
+    for folder in folders:
+        try:
+            found[folder] = read(folder)
+        except UserError:  # who asks for that series is told
+            if folder == default_folder():
+                raise
+    return found
+
+
+def default_file(name: Callable[[Manifest], str], what: str) -> Path:
+    """Return a file that the default series' manifest names; UserError when it names none."""
+    folder = default_folder()
+    file = name(shipped()[folder])
+    if not file:
+        raise UserError(f"{folder / FILE} names no {what}", hint="see docs/series.md")
+    return folder / file
+
+
+def mutant_folders(first: Path | None = None) -> tuple[Path, ...]:
+    """Return the folders with mutants of the shipped series; first: a series' own folder."""
+    folders = dict.fromkeys([*([first] if first else []), *shipped()])
+    tables = ((folder, read(folder).mutants) for folder in folders)
+    return tuple(folder / table.folder for folder, table in tables if table)
+
+
+def beside(series: Series) -> tuple[Path, Manifest]:
+    """Return the folder and the manifest that speak of a series.
+
+    That is its own where it has one; else that of the default series, whose other versions and
+    whose like on lists have none.
+    """
+    folder = folder_of(series)
+    if (folder / FILE).is_file():
+        return folder, read(folder)
+    return default_folder(), shipped()[default_folder()]
+
+
+def feature_of(series: Series | None) -> Feature | None:
+    """Return the feature that a series brings: one of a shipped manifest, or of its own.
+
+    OSError when a patch cannot be read.
+    """
+    if series is None:
+        return None
+    own = read(folder_of(series))
+    added = b"".join(patch.read_bytes() for patch in series.patches)
+    for table in filter(None, (own.feature, *(one.feature for one in shipped().values()))):
+        feature = Feature(table.name, table.defines, table.record)
+        if feature.defined_in(added):
+            return feature
+    return None
