@@ -6,7 +6,6 @@ from __future__ import annotations
 import re
 
 from pinrace.cli.options import DEFAULT_SERIES
-from pinrace.paths import ROOTFS
 
 ACCEPTED = re.compile(r"^\+PIN_[A-Z_]+\((\w+), (\d)[,)]", re.MULTILINE)
 GATED = re.compile(r"^\t(?:\{ CALL|PATH|NAME|STRINGS|ADDRESS)\((\w+), (\d)[,)]", re.MULTILINE)
@@ -17,7 +16,7 @@ GATED_OTHER = re.compile(r"^\tPATH_ON\(\w+, (\w+), (\d),", re.MULTILINE)
 def test_every_accepted_argument_has_a_gate() -> None:
     patches = "".join(path.read_text() for path in sorted(DEFAULT_SERIES.glob("*.patch")))
     accepted = set(ACCEPTED.findall(patches))
-    table = (ROOTFS / "gates/table.c").read_text()
+    table = (DEFAULT_SERIES / "guest" / "gates/table.c").read_text()
     gated = {*GATED.findall(table), *GATED_OTHER.findall(table)}
     gated |= {(call, "1") for call in GATED_DATA.findall(table)}
     gated |= {("setsockopt", "3")} if "\tOPTION(" in table else set()

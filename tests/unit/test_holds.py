@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pinrace.arches import ARCHES, Arch
 from pinrace.cli import hunt as command
 from pinrace.cli.main import parser
+from pinrace.cli.options import DEFAULT_SERIES
 from pinrace.errors import InfrastructureError, UserError
 from pinrace.paths import ROOTFS
 from pinrace.races.preempt import spec, stage, table, token, windows
@@ -134,7 +135,7 @@ def test_the_guest_program_has_the_same_marks() -> None:
 
 
 def test_the_list_names_scenarios_that_there_are() -> None:
-    source = (ROOTFS / "hold/scenarios.c").read_text()
+    source = (DEFAULT_SERIES / "guest" / "hold/scenarios.c").read_text()
     known = set(re.findall(r'\.name = "(\w+)"', source))
     listed = windows.load()
     assert {window.scenario for window in listed} <= known

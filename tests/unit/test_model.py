@@ -7,13 +7,13 @@ import re
 from pathlib import Path
 
 from pinrace.arches import ARCHES
-from pinrace.paths import ROOTFS
+from pinrace.cli.options import DEFAULT_SERIES
 from pinrace.suites import ktap
 from pinrace.suites.shipped import SUITES
 from pinrace.values import CaseStatus
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-MODEL = ROOTFS / "pinmodel"
+MODEL = DEFAULT_SERIES / "guest" / "pinmodel"
 NAME = re.compile(r'^\t+(?:\{ )?"(\w+ [^"%]+)", (?:check|\.)', re.MULTILINE)
 
 

@@ -16,9 +16,9 @@ import pytest
 from pinrace.arches import ARCHES
 from pinrace.cli import searchbench as command
 from pinrace.cli.main import parser
+from pinrace.cli.options import DEFAULT_SERIES
 from pinrace.errors import InfrastructureError, UserError
 from pinrace.guest.outcome import Ending, GuestRun, JobRun
-from pinrace.paths import ROOTFS
 from pinrace.races.benchmark import arms, journal, outcome, page, plots, run, stats, windows
 from pinrace.races.benchmark.arms import Found
 from pinrace.races.benchmark.page import Report
@@ -101,7 +101,7 @@ def test_there_are_ten_windows_and_five_are_planted() -> None:
 
 
 def test_every_window_has_its_scenario_and_its_gate() -> None:
-    sources = [path.read_text() for path in (ROOTFS / "hold").glob("*.c")]
+    sources = [path.read_text() for path in (DEFAULT_SERIES / "guest" / "hold").glob("*.c")]
     for window in WINDOWS:
         text = next(text for text in sources if f'.name = "{window.scenario}"' in text)
         entry = text.split(f'.name = "{window.scenario}"')[1].split("},")[0]

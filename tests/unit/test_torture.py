@@ -13,10 +13,10 @@ import pytest
 
 from pinrace.cli import options
 from pinrace.cli import torture as command
+from pinrace.cli.options import DEFAULT_SERIES
 from pinrace.errors import UserError
 from pinrace.guest.channel import Record
 from pinrace.judge.verdict import Ending, Evidence
-from pinrace.paths import ROOTFS
 from pinrace.races.torture import jobs, report, run
 from pinrace.races.torture.bench import Catch, summarize
 from pinrace.races.torture.judge import bound, inconclusive, judge
@@ -130,7 +130,10 @@ def test_a_stopped_run_says_all_that_it_saw(tmp_path: Path) -> None:
 
 
 def test_the_names_are_those_of_the_guest_program() -> None:
-    sources = {path.name: path.read_text() for path in (ROOTFS / "pintorture").glob("*.[ch]")}
+    sources = {
+        path.name: path.read_text()
+        for path in (DEFAULT_SERIES / "guest" / "pintorture").glob("*.[ch]")
+    }
     ops = "".join(text for name, text in sources.items() if name.startswith("ops_"))
     families = re.findall(r'^\t\{ "([a-z]+)", "[a-z0-9_-]+",', ops, re.MULTILINE)
     assert set(families) == set(FAMILIES)

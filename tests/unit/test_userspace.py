@@ -108,8 +108,8 @@ def test_what_is_no_program_is_refused(tmp_path: Path) -> None:
 def test_same_bytes_in_another_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_headers: Path
 ) -> None:
-    few = tuple(p for p in userspace.programs() if p.name in ("abiprobe", "race"))
-    monkeypatch.setattr(userspace, "programs", lambda: few)
+    few = tuple(p for p in sources.programs() if p.name in ("abiprobe", "race"))
+    monkeypatch.setattr(sources, "programs", lambda: few)
     found = []
     for name in ("one", "two"):
         monkeypatch.setenv("PINRACE_CACHE", str(tmp_path / name))

@@ -68,7 +68,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "build": (("pinrace build --arch arm64 --flavor debug", "one kernel and its images"),),
     "test": (
         ("pinrace test --series fix.mbox", "your series on every arch and ABI"),
-        ("pinrace test --abi i386 --suite pin_args -k c03", "some cases of one suite on one ABI"),
+        ("pinrace test --abi i386 --suite gates -k open", "some cases of one suite on one ABI"),
     ),
     "boot": (("pinrace boot --arch arm64", "one kernel"),),
     "run": (("pinrace run configs/matrix/full.toml", "all trees and flavors of that file"),),
@@ -110,14 +110,19 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "pinrace bisect races/mine --tree ~/linux --good v7.2 --bad v7.3 --abi x86_64",
             "commits of a tree of yours",
         ),
-        ("pinrace bisect --suite seccomp_bpf --releases 7.1,7.2,7.3", "releases"),
+        ("pinrace bisect --suite kselftest:timers --releases 7.1,7.2,7.3", "releases"),
     ),
     "torture": (("pinrace torture --for 10m --abi arm64", "ten minutes on one ABI"),),
     "hunt": (
         ("pinrace hunt --window fcntl_setlk --scenario answers", "one window of your own"),
         ("pinrace hunt --abi x86_64 --for 10m", "every window of the list, ten minutes each"),
     ),
-    "search": (("pinrace search --plain --abi x86_64 --boots 3", "the race without PIN_ARGS"),),
+    "search": (
+        (
+            "pinrace search --plain --abi x86_64 --boots 3",
+            "the unprotected race, which must be lost",
+        ),
+    ),
     "determinism": (("pinrace determinism --abi x86_64", "one ABI"),),
     "repro": (("pinrace repro TOKEN --times 20", "twenty replays, fingerprints compared"),),
     "racebench": (

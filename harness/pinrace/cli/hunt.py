@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " (default: every window of the list)",
     )
     parser.add_argument(
-        "--scenario", help="with --window: what the sides do, of rootfs/hold/scenarios.c"
+        "--scenario", help="with --window: what the sides do, of guest/hold/scenarios.c"
     )
     parser.add_argument(
         "--side", choices=list(spec.SIDES), default="a", help="the one that is held"

@@ -35,9 +35,15 @@ from pinrace.values import Cell, CellResult, Request
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     options.build_options(parser)
-    parser.add_argument("--plain", action="store_true", help="the race without PIN_ARGS")
     parser.add_argument(
-        "--torture", action="store_true", help="not one race, but every call that can be pinned"
+        "--plain",
+        action="store_true",
+        help="without the series' protection, which must lose the race",
+    )
+    parser.add_argument(
+        "--torture",
+        action="store_true",
+        help="race every system call that the torture program knows, not just one",
     )
     parser.add_argument("--boots", type=int, default=20, help="boots at most (default: 20)")
     parser.add_argument("--tries", type=int, default=12, help="boots to make a failure smaller")

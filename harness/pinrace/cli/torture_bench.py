@@ -97,6 +97,6 @@ def _facts(
         "attempts": f"{args.repeat} each, one after the other in the same guest, at most"
         f" {plan.seconds:.0f} s; medians, seconds of the guest",
         "naive loop": "one tracee, one spinning mutator, one supervisor that pins and replies"
-        " (rootfs/pintorture/naive.c); ends with the first open of what was not shown",
+        " (guest/pintorture/naive.c); ends with the first open of what was not shown",
         "bounds": "`>` where nothing was seen in that time",
     }

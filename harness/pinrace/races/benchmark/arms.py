@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The arms that need no debugger: the sides of a window meet in a guest by themselves.
 
-All of them run rootfs/hold with the same scenario, which says whether its race was lost; what is
-not the same is the machine and how the sides are brought together (rootfs/hold/meet.c).
+All of them run guest/hold with the same scenario, which says whether its race was lost; what is
+not the same is the machine and how the sides are brought together (guest/hold/meet.c).
 """
 
 from __future__ import annotations

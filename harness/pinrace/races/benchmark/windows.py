@@ -30,7 +30,7 @@ class Window(BaseModel):
     name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
     about: str = Field(min_length=1)
     kernel: str = SERIES  # or a mutant's name
-    scenario: str = Field(pattern=r"^[a-z]+$")  # of rootfs/hold
+    scenario: str = Field(pattern=r"^[a-z]+$")  # of guest/hold
     # By arch: where side a is held by who is given the symbol.
     function: dict[str, str] = Field(min_length=1)
     clean: dict[str, str] = {}  # the series' own function, where a mutant's is one of its own

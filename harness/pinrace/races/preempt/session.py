@@ -38,7 +38,7 @@ Script = Callable[[Stage], None]
 
 @dataclass(frozen=True)
 class Program:
-    """A guest program on rootfs/lib/race, other than rootfs/hold."""
+    """A guest program on rootfs/lib/race, other than guest/hold."""
 
     argv: tuple[str, ...]
     files: tuple[Entry, ...]  # that lie over the image
@@ -56,7 +56,7 @@ class Lab:
     image: Image
     machine: Machine
     symbols: Symbols
-    program: Program | None = None  # None: rootfs/hold
+    program: Program | None = None  # None: guest/hold
 
 
 def get_lab(
@@ -106,7 +106,7 @@ def run_script(
             return run
         if run.jobs and run.jobs[-1].status == USAGE:
             raise UserError(
-                f"the guest program knows no scenario '{scenario}'", hint="rootfs/hold has them"
+                f"the guest program knows no scenario '{scenario}'", hint="guest/hold has them"
             )
         log.info("boot %d: the guest did not get to the holds: %s", boot, player.error)
     raise InfrastructureError(

@@ -3,7 +3,7 @@
 
 A hold is a list of moves.  In each, one side of the guest program runs alone, on its own vCPU, up
 to a point; after the last, everything runs freely.  A side is `a`, on the first CPU, `b`, on the
-second, or `c`, on the third; what they do is the program's (rootfs/hold/, or a race's folder).
+second, or `c`, on the third; what they do is the program's (guest/hold/, or a race's folder).
 `t` is the tracee, on the second CPU too: it gets there when `b` waits for it.  Written, the moves
 follow each other with a comma:
 

@@ -69,7 +69,7 @@ class Verdict:
     """What the guest program says of a round."""
 
     violated: bool
-    what: str  # how the tracee's call went, a letter of rootfs/hold/hold.h
+    what: str  # how the tracee's call went, a letter of guest/hold/hold.h
     a: int  # errno of side a's operation
     b: int
 

@@ -24,7 +24,7 @@ class Window(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
-    scenario: str = Field(pattern=r"^[a-z][a-z0-9-]*$")  # of rootfs/hold, or a race's name
+    scenario: str = Field(pattern=r"^[a-z][a-z0-9-]*$")  # of guest/hold, or a race's name
     window: str  # the function
     side: str = Field(default="a", pattern="^[abct]$")  # the one that is held
     first: int = Field(default=0, ge=0)  # instructions into the function, the first to hold at

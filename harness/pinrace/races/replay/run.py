@@ -38,7 +38,7 @@ ROUNDS = 1000  # of the race, enough for both of its outcomes
 SCALE = 20.0  # how much slower than a native machine, on every host
 _RACE = re.compile(r"race(?:-(pinned))?")
 _SEEK = re.compile(r"seek-(plain|pinned)-(\d+)\.(\d)\.(\d)")  # rounds, mutators, points
-# scenario, mode, rounds: rootfs/hold
+# scenario, mode, rounds: guest/hold
 _MEET = re.compile(r"meet-([a-z][a-z0-9-]*)-(naive|spin|timer|gate)-(\d+)")
 _RECORD = re.compile(r"^race (.*)$")
 

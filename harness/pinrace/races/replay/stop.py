@@ -22,7 +22,7 @@ from pinrace.races.replay import run as replays
 from pinrace.races.replay.run import Made, Once
 from pinrace.races.torture.records import Told, parse
 
-PROGRESS = 0x5EED0000  # where rootfs/programs/race.c has its fingerprint so far
+PROGRESS = 0x5EED0000  # where guest/programs/race.c has its fingerprint so far
 # Where programs that go round by round have an instruction for each: rootfs/lib/marks.h.
 MARKS = 0x5EED1000
 MARK_SIZE = 4  # bytes

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Which trials to run next, and which smaller ones when one fails.  No guest is needed for that.
 
-A trial is a deterministic run of rootfs/programs/seek.c.  What it covers are ordered pairs of the
+A trial is a deterministic run of guest/programs/seek.c.  What it covers are ordered pairs of the
 steps of two actors; a trial that covers new ones is varied further.
 """
 

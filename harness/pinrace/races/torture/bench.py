@@ -2,7 +2,7 @@
 """How soon the torture finds a broken kernel, against the naive loop, both in one guest.
 
 The naive loop is one tracee, one spinning mutator and one supervisor that pins and replies, as one
-would write it first (rootfs/pintorture/naive.c).  Both end with what they find; where nothing is
+would write it first (guest/pintorture/naive.c).  Both end with what they find; where nothing is
 found in the time given, the number is only a lower bound.
 """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What rootfs/pintorture says of its run: lines of `torture WHAT key=value …`.
+"""What guest/pintorture says of its run: lines of `torture WHAT key=value …`.
 
 Counts are cumulative, so that the last line of a kind says all that came before a run was cut off.
 A line that cannot be read is kept as damage and never skipped in silence.
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pinrace.races.torture.values import Count, Violation
 
 PREFIX = "torture "
-# rootfs/pintorture/torture.h has the numbers; v: whether the supervisor still lived.
+# guest/pintorture/torture.h has the numbers; v: whether the supervisor still lived.
 _PLAN = ("private", "before", "between", "reply", "meanwhile", "gate", "v")
 Key = tuple[str, str, bool]  # family, mutator, free-running
 

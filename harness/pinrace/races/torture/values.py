@@ -13,7 +13,7 @@ from pinrace.values import Splat, Verdict
 # What can be broken on purpose: a supervisor that replies plainly where a pinned reply is meant,
 # one that stops replying, a process that stays, a program that ends without its last word.
 BREAKAGES = ("plain", "hang", "leak", "lost")
-# What rootfs/pintorture knows: system calls (ops_*.c), who changes their arguments (mutate.c), and
+# What guest/pintorture knows: system calls (ops_*.c), who changes their arguments (mutate.c), and
 # how many lanes there can be (torture.h).
 FAMILIES = (
     *("open", "mkdir", "symlink", "link", "rename", "unlink", "stat", "access", "chmod"),
