@@ -105,6 +105,15 @@ def test_suites_of_a_series_are_those_of_the_image_and_its_own() -> None:
     assert own.of_series(series) == list(SUITES)
 
 
+def test_an_older_version_is_held_against_the_same_contract() -> None:
+    series = load(str(DEFAULT / "v1"), say=print)
+    assert series is not None
+    folder, about = manifest.beside(series)
+    assert about.contract is not None
+    assert (folder / about.contract.statements).samefile(DEFAULT / "contract.toml")
+    assert manifest.mutant_folders(folder) == (DEFAULT / "mutants",)
+
+
 def test_mutants_are_looked_for_in_the_series_own_folder_first(tmp_path: Path) -> None:
     (tmp_path / manifest.FILE).write_text("[mutants]\n")
     folders = manifest.mutant_folders(tmp_path)

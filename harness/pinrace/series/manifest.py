@@ -7,6 +7,7 @@ contract, windows and mutants.  docs/series.md explains each table.
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Callable
 from functools import cache
@@ -203,7 +204,8 @@ def mutant_folders(first: Path | None = None) -> tuple[Path, ...]:
     """Return the folders with mutants of the shipped series; first: a series' own folder."""
     folders = dict.fromkeys([*([first] if first else []), *shipped()])
     tables = ((folder, read(folder).mutants) for folder in folders)
-    return tuple(folder / table.folder for folder, table in tables if table)
+    named = (os.path.normpath(folder / table.folder) for folder, table in tables if table)
+    return tuple(map(Path, dict.fromkeys(named)))
 
 
 def beside(series: Series) -> tuple[Path, Manifest]:
