@@ -111,10 +111,18 @@ def test_an_older_version_is_held_against_the_same_contract() -> None:
     folder, about = manifest.beside(series)
     assert about.contract is not None
     assert (folder / about.contract.statements).samefile(DEFAULT / "contract.toml")
-    assert manifest.mutant_folders(folder) == (DEFAULT / "mutants",)
+    assert manifest.mutant_folders(folder)[0] == DEFAULT / "mutants"
 
 
 def test_mutants_are_looked_for_in_the_series_own_folder_first(tmp_path: Path) -> None:
     (tmp_path / manifest.FILE).write_text("[mutants]\n")
     folders = manifest.mutant_folders(tmp_path)
-    assert folders == (tmp_path / "mutants", DEFAULT / "mutants")
+    assert folders[:2] == (tmp_path / "mutants", DEFAULT / "mutants")
+
+
+def test_a_series_has_its_own_suites_where_nobody_names_any(tmp_path: Path) -> None:
+    assert registry.defaults(None) == registry.defaults(DEFAULT) == list(SUITES)
+    assert registry.defaults(DEFAULT / "v1") == list(SUITES)
+    assert registry.defaults(KERNEL / "example") == ["kselftest:pipe/pipe_fdinfo"]
+    (tmp_path / manifest.FILE).write_text('[[suite]]\nname = "x"\ncommand = "true"\n')
+    assert registry.defaults(tmp_path) == [own.SERIES]

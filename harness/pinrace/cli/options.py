@@ -20,6 +20,7 @@ from pinrace.guest.machine import Machine
 from pinrace.image import land
 from pinrace.kbuild import kconfig
 from pinrace.series import manifest
+from pinrace.series.load import find_series
 from pinrace.suites import ltp, registry
 from pinrace.suites.registry import get_suite
 from pinrace.suites.shipped import SUITES
@@ -109,7 +110,7 @@ def cell_options(parser: argparse.ArgumentParser) -> None:
         " kselftest:COLLECTION/TEST, kselftest:auto for those about what the series touches;"
         " of KUnit kunit:NAME, kunit:all; of LTP ltp:syscalls/futex (with --ltp);"
         " of your own FILE.toml, or `series` for those in the series' series.toml;"
-        f" may be repeated (default: {', '.join(SUITES)})",
+        f" may be repeated (default: those of the series, {', '.join(SUITES)})",
     )
     group.add_argument(
         "--ltp",
@@ -259,7 +260,8 @@ def cells(asked: Request, args: argparse.Namespace) -> tuple[Cell, ...]:
         os.environ[ltp.VARIABLE] = str(args.ltp)
     if args.land:
         os.environ[land.VARIABLE] = "1"
-    suites = [get_suite(name) for name in registry.names(args.suite or SUITES)]
+    wanted = args.suite or registry.defaults(_folder(args.series))
+    suites = [get_suite(name) for name in registry.names(wanted)]
     return tuple(
         Cell(get_abi(abi).arch, abi, flavor, suite.name, repeat)
         for flavor in asked.flavors
@@ -268,6 +270,15 @@ def cells(asked: Request, args: argparse.Namespace) -> tuple[Cell, ...]:
         if not suite.native or abi == _first(asked, abi)
         for repeat in range(1, args.repeat + 1)
     )
+
+
+def _folder(series: str) -> Path | None:
+    """Return the folder of a series by what --series says, without a patch on top of it."""
+    for text in (series, series.partition("+")[0]):
+        path = find_series(text)
+        if path and path.is_dir():
+            return path.resolve()
+    return None
 
 
 def _first(asked: Request, abi: str) -> str:

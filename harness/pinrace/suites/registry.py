@@ -30,6 +30,24 @@ def names(given: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def defaults(folder: Path | None) -> list[str]:
+    """Return the suites of a series in that folder, where nobody names any.
+
+    Those that its manifest brings, else the one of its contract, else those of the default series.
+    """
+    if folder is None or folder == manifest.default_folder():
+        return list(SUITES)
+    one = manifest.read(folder)
+    if one.suite:
+        return [own.SERIES]
+    return [of_manifest(folder, one.contract.suite).name] if _other(one) else list(SUITES)
+
+
+def _other(one: manifest.Manifest) -> bool:
+    """Whether a contract is about other suites than the default series'."""
+    return bool(one.contract and one.contract.suite not in SUITES)
+
+
 def of_manifest(folder: Path, name: str) -> Suite:
     """Return the suite that a manifest in that folder names: one of its own, or any other."""
     own = folder / FILE
