@@ -18,9 +18,9 @@ from pinrace.races.replay import run as replays
 from pinrace.races.replay import stop as stops
 from pinrace.races.replay import token as tokens
 from pinrace.races.replay.run import Made, Once
-from pinrace.races.torture.jobs import MOST_SECONDS, job_name
 from pinrace.races.torture.run import torture
-from pinrace.races.torture.values import TorturePlan
+from pinrace.races.trials.jobs import MOST_SECONDS, job_name
+from pinrace.races.trials.values import TorturePlan
 from pinrace.series.manifest import feature_of
 from pinrace.values import Cell, Verdict
 

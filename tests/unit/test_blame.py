@@ -11,8 +11,8 @@ import pytest
 from pinrace.cli.options import DEFAULT_SERIES
 from pinrace.judge import blame, splats
 from pinrace.judge.verdict import Ending, Evidence, judge
-from pinrace.races.torture import judge as torture
-from pinrace.races.torture.records import Told
+from pinrace.races.trials import judge as torture
+from pinrace.races.trials.records import Told
 from pinrace.series.files import touched
 from pinrace.series.load import load_series
 from pinrace.values import CaseResult, CaseStatus, Cell, Splat, Verdict

@@ -19,7 +19,7 @@ from pinrace.mutants.file import Mutant
 from pinrace.mutants.finding import Finding, Kind, Reference, Sign
 from pinrace.mutants.run import Column, MutantRow, SeriesRow, _cases, _until_seen, columns_of
 from pinrace.mutants.tries import Breach, Report, Try
-from pinrace.races.torture.values import TortureResult, Violation
+from pinrace.races.trials.values import TortureResult, Violation
 from pinrace.runs import pictures
 from pinrace.series.load import load_series, subjects
 from pinrace.values import Series, Splat, Verdict

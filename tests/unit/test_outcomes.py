@@ -17,7 +17,7 @@ from pinrace.races.torture import versus
 from pinrace.races.torture.bench import Catch
 from pinrace.races.torture.search import Attempt, Ran
 from pinrace.races.torture.shapes import Measured, Shape
-from pinrace.races.torture.values import TorturePlan, TortureResult
+from pinrace.races.trials.values import TorturePlan, TortureResult
 from pinrace.runs import pictures
 from pinrace.values import CaseStatus, Cell, Verdict
 

@@ -17,11 +17,12 @@ from pinrace.cli.options import DEFAULT_SERIES
 from pinrace.errors import UserError
 from pinrace.guest.channel import Record
 from pinrace.judge.verdict import Ending, Evidence
-from pinrace.races.torture import jobs, report, run
+from pinrace.races.torture import report, run
 from pinrace.races.torture.bench import Catch, summarize
-from pinrace.races.torture.judge import bound, inconclusive, judge
-from pinrace.races.torture.records import Told, parse
-from pinrace.races.torture.values import FAMILIES, MOST_LANES, MUTATORS, TorturePlan, TortureResult
+from pinrace.races.trials import jobs
+from pinrace.races.trials.judge import bound, inconclusive, judge
+from pinrace.races.trials.records import Told, parse
+from pinrace.races.trials.values import FAMILIES, MOST_LANES, MUTATORS, TorturePlan, TortureResult
 from pinrace.runs import commands
 from pinrace.values import CaseStatus, Cell, Feature, Splat, Verdict
 

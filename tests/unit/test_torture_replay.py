@@ -15,11 +15,12 @@ from pinrace.cli import repro
 from pinrace.cli import torture as command
 from pinrace.errors import UserError
 from pinrace.races.replay import run as replays
-from pinrace.races.torture import jobs, search, token
-from pinrace.races.torture.jobs import MOST_SECONDS, job_name, parse_job
-from pinrace.races.torture.records import parse
+from pinrace.races.torture import search, token
 from pinrace.races.torture.token import TortureToken
-from pinrace.races.torture.values import BREAKAGES, TorturePlan, TortureResult, Violation
+from pinrace.races.trials import jobs
+from pinrace.races.trials.jobs import MOST_SECONDS, job_name, parse_job
+from pinrace.races.trials.records import parse
+from pinrace.races.trials.values import BREAKAGES, TorturePlan, TortureResult, Violation
 from pinrace.runs import commands
 from pinrace.values import PatchedTree, Request, Tree, Verdict
 

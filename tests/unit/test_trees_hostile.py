@@ -18,7 +18,7 @@ from trees_common import MAKEFILE, SECCOMP, git, kernel_folder, no_say
 
 from pinrace import store
 from pinrace.errors import UserError
-from pinrace.races.replay import rebuild
+from pinrace.races import rebuild
 from pinrace.races.replay.words import Words
 from pinrace.trees import fastimport, objects
 from pinrace.trees.fetch import is_published, resolve

@@ -19,7 +19,7 @@ from pinrace.races.race.folder import Race
 from pinrace.races.race.lab import Wanted
 from pinrace.races.race.prove import Budget
 from pinrace.races.race.tokens import HOLD
-from pinrace.races.torture.judge import bound
+from pinrace.races.trials.judge import bound
 from pinrace.runs import summary
 from pinrace.trees.fetch import resolve
 from pinrace.values import Cell, Request, Series, Verdict

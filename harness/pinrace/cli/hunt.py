@@ -17,6 +17,7 @@ from pinrace.cli import options
 from pinrace.engine import build
 from pinrace.errors import Exit, UserError
 from pinrace.guest.machine import SEQUENTIAL
+from pinrace.races import rebuild
 from pinrace.races.preempt import hunt as hunts
 from pinrace.races.preempt import outcome, spec, table
 from pinrace.races.preempt import token as tokens
@@ -27,7 +28,7 @@ from pinrace.races.preempt.windows import Window
 from pinrace.races.race import single
 from pinrace.races.race.prove import Budget
 from pinrace.races.replay import outcome as repeats
-from pinrace.races.replay import rebuild, words
+from pinrace.races.replay import words
 from pinrace.runs import commands, summary, tables
 from pinrace.runs.journal import Run, tree_facts
 from pinrace.values import Cell, PatchedTree, Request

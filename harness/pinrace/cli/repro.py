@@ -17,11 +17,11 @@ from pinrace.errors import Exit, InfrastructureError, PinraceError, UserError
 from pinrace.guest.outcome import Ending
 from pinrace.guest.process import Guest
 from pinrace.kbuild import userspace
-from pinrace.races import followup
+from pinrace.races import followup, rebuild
 from pinrace.races.preempt import token as hold_tokens
 from pinrace.races.race import replaying
 from pinrace.races.race import tokens as race_tokens
-from pinrace.races.replay import outcome, rebuild, words
+from pinrace.races.replay import outcome, words
 from pinrace.races.replay import run as replays
 from pinrace.races.replay import stop as stops
 from pinrace.races.replay import token as tokens

@@ -25,8 +25,8 @@ from pinrace.races.seeds.bench import Bench
 from pinrace.races.seeds.search import Found, Search, Trial, hunt, minimise
 from pinrace.races.torture import outcome as outcomes
 from pinrace.races.torture import report
-from pinrace.races.torture.jobs import MOST_SECONDS
-from pinrace.races.torture.values import TorturePlan
+from pinrace.races.trials.jobs import MOST_SECONDS
+from pinrace.races.trials.values import TorturePlan
 from pinrace.runs import commands, summary
 from pinrace.runs.journal import Run, tree_facts
 from pinrace.values import Cell, CellResult, Request

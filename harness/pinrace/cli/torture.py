@@ -24,10 +24,10 @@ from pinrace.races.race import single
 from pinrace.races.race.prove import Budget
 from pinrace.races.replay.run import get_replay_machine
 from pinrace.races.torture import bench, outcome, report
-from pinrace.races.torture.jobs import MOST_SECONDS
-from pinrace.races.torture.records import Told
 from pinrace.races.torture.run import RECORDS, TorturePlan, TortureResult, missed, torture
-from pinrace.races.torture.values import BREAKAGES, FAMILIES, MOST_LANES, MUTATORS
+from pinrace.races.trials.jobs import MOST_SECONDS
+from pinrace.races.trials.records import Told
+from pinrace.races.trials.values import BREAKAGES, FAMILIES, MOST_LANES, MUTATORS
 from pinrace.runs import commands, summary
 from pinrace.runs.journal import Run, tree_facts
 from pinrace.values import Cell, CellResult, Verdict

@@ -16,7 +16,7 @@ from pinrace.errors import BuildError, InfrastructureError, UserError
 from pinrace.guest.machine import Machine
 from pinrace.mutants import file, kernels
 from pinrace.races.torture import bench, versus
-from pinrace.races.torture.values import TorturePlan
+from pinrace.races.trials.values import TorturePlan
 from pinrace.runs import summary, tables
 from pinrace.runs.journal import Run, tree_facts
 from pinrace.series.manifest import feature_of

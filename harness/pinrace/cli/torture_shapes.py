@@ -19,7 +19,7 @@ from pinrace.races.followup import MEMORY
 from pinrace.races.torture import outcome, shapes
 from pinrace.races.torture.run import SMP
 from pinrace.races.torture.shapes import Shape
-from pinrace.races.torture.values import TorturePlan
+from pinrace.races.trials.values import TorturePlan
 from pinrace.runs import summary
 from pinrace.runs.journal import Run, tree_facts
 from pinrace.values import Cell, CellResult

@@ -10,7 +10,7 @@ from threading import Event
 from pinrace.engine.cell import Bench
 from pinrace.mutants.tries import ENDINGS, Breach, Try, reports
 from pinrace.races.torture import run
-from pinrace.races.torture.values import TorturePlan, TortureResult, Violation
+from pinrace.races.trials.values import TorturePlan, TortureResult, Violation
 from pinrace.values import Cell, Verdict
 
 SEED = 1  # the same for all mutants, so that they are held against the same trials

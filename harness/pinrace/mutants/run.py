@@ -13,7 +13,7 @@ from threading import Event
 
 from pinrace import ui
 from pinrace.contract import cost
-from pinrace.engine import build
+from pinrace.engine import build, kept
 from pinrace.engine.build import Built
 from pinrace.engine.cell import Bench, run_cell
 from pinrace.errors import BuildError, InfrastructureError
@@ -196,7 +196,7 @@ class Runner:
             yield partial(self._selftest, spot, cases, number, within)
 
     def _selftest(self, spot: Spot, only: str, number: int, within: float) -> Try:
-        key = tries.key(spot.bench, "selftest", only, str(number))
+        key = kept.key(spot.bench, "selftest", only, str(number))
         return tries.attempt(
             key, lambda: self._run_selftest(spot, only, number, within), resume=self.work.resume
         )
@@ -222,7 +222,7 @@ class Runner:
         clean = replace(spot, bench=replace(spot.bench, kernel=own), place=spot.place / "again")
         names = sorted({name.rsplit(".", 1)[-1] for name in cases})
         only = "\\|".join(names)
-        key = tries.key(spot.bench, "again", own.digest, only)
+        key = kept.key(spot.bench, "again", own.digest, only)
         return tries.attempt(
             key, lambda: self._run_selftest(clean, only, 0, within), resume=self.work.resume
         )
@@ -247,7 +247,7 @@ class Runner:
             except InfrastructureError as error:
                 return Try("torture", ran=False, why=error.what)
 
-        key = tries.key(spot.bench, "torture", str(racing.SEED), str(seconds), str(to_first))
+        key = kept.key(spot.bench, "torture", str(racing.SEED), str(seconds), str(to_first))
         return tries.attempt(key, do, resume=self.work.resume)
 
     def _prices(self, mutant: Mutant, spot: Spot) -> Iterator[Callable[[], Try]]:
@@ -268,7 +268,7 @@ class Runner:
                 return Try("price", ran=False, why=error.what)
             return _priced(cost.compare(column.abi, base, more))
 
-        key = tries.key(spot.bench, "price", self.built.kernels[place].digest)
+        key = kept.key(spot.bench, "price", self.built.kernels[place].digest)
         return tries.attempt(key, do, resume=self.work.resume)
 
 

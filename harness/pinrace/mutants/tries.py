@@ -9,23 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from pinrace import store
-from pinrace.engine.cell import Bench, Outcome
-from pinrace.image import cpio
+from pinrace.engine.cell import Outcome
 from pinrace.judge.ending import End, read
 from pinrace.judge.splats import load_rules
 from pinrace.paths import cache_dir
 from pinrace.suites import ktap
-from pinrace.suites.suite import PROGRAMS, SELFTESTS
 from pinrace.values import CaseStatus, Splat
 
 KIND = "mutant-tries"
-_LAYOUT = "2"  # of a try; part of its key
 
 
 @dataclass(frozen=True)
@@ -62,27 +58,7 @@ class Try:
 
 
 _TRY = TypeAdapter(Try)
-# What each test leaves alone of an image.
-_NOT_RUN = {"torture": SELFTESTS, "selftest": PROGRAMS, "again": PROGRAMS}
 ENDINGS = {End.DIED: "panic", End.HUNG: "hang"}  # what mutants/*.toml call an end
-
-
-def key(bench: Bench, test: str, *what: str) -> str:
-    """Return what a try of a test is kept under.
-
-    Of the image only what the test may run counts: a torture program that has changed is no
-    reason to have every selftest again.
-    """
-    on = bench.machine
-    machine = f"{on.qemu.version} {on.cpu} {on.smp} {on.mem_mb} {on.accel.name}"
-    image = _content(bench.image.path, _NOT_RUN.get(test, ""))
-    return store.digest(_LAYOUT, bench.kernel.digest, image, machine, test, *what)
-
-
-@cache
-def _content(image: Path, without: str) -> str:
-    """Return the digest of an image without what is below a folder; "" for all of it."""
-    return cpio.digest_without(image, [without] if without else [])
 
 
 def kept(name: str) -> Try | None:

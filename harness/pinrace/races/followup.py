@@ -15,17 +15,17 @@ from pinrace.engine.pool import Task, tasks
 from pinrace.errors import InfrastructureError
 from pinrace.guest.machine import Replay, get_machine
 from pinrace.host.budget import Budget
+from pinrace.races import rebuild
 from pinrace.races.replay import outcome as repeats
-from pinrace.races.replay import rebuild
 from pinrace.races.replay import run as replays
 from pinrace.races.replay.run import Made
 from pinrace.races.torture import outcome, report
 from pinrace.races.torture import search as searches
 from pinrace.races.torture import token as tokens
-from pinrace.races.torture.jobs import job_name
 from pinrace.races.torture.run import missed, torture
 from pinrace.races.torture.search import Ran
-from pinrace.races.torture.values import TorturePlan, TortureResult
+from pinrace.races.trials.jobs import job_name
+from pinrace.races.trials.values import TorturePlan, TortureResult
 from pinrace.runs import commands, summary
 from pinrace.runs.journal import Run, tree_facts
 from pinrace.values import Cell, Request, Verdict

@@ -18,8 +18,8 @@ from pydantic import TypeAdapter, ValidationError
 from pinrace.access import crash
 from pinrace.errors import InfrastructureError
 from pinrace.races.torture import report as tortures
-from pinrace.races.torture.records import parse
 from pinrace.races.torture.run import RECORDS, stopped
+from pinrace.races.trials.records import parse
 from pinrace.report import cases, console, facts, overview, pictures, splats, text
 from pinrace.report.limits import COMMAND, NAME, NOTES, SECTIONS, SENTENCE, Share, share
 from pinrace.report.model import Counts, Page, Section

@@ -40,12 +40,9 @@ def defaults(folder: Path | None) -> list[str]:
     one = manifest.read(folder)
     if one.suite:
         return [own.SERIES]
-    return [of_manifest(folder, one.contract.suite).name] if _other(one) else list(SUITES)
-
-
-def _other(one: manifest.Manifest) -> bool:
-    """Whether a contract is about other suites than the default series'."""
-    return bool(one.contract and one.contract.suite not in SUITES)
+    if one.contract and one.contract.suite not in SUITES:
+        return [of_manifest(folder, one.contract.suite).name]
+    return list(SUITES)
 
 
 def of_manifest(folder: Path, name: str) -> Suite:

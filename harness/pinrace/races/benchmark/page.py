@@ -11,7 +11,7 @@ from pathlib import Path
 from pinrace.races.benchmark.stats import Estimate, estimate
 from pinrace.races.benchmark.trial import ARMS, Arm, Given, Repeat, Result
 from pinrace.races.benchmark.windows import Window
-from pinrace.races.torture.judge import bound
+from pinrace.races.trials.judge import bound
 
 PAGE = "SEARCH.md"
 AIM = 60.0  # CPU seconds that some arm should need at the most

@@ -17,7 +17,7 @@ from pinrace.races.race import loss, smaller, tokens, ways
 from pinrace.races.race.lab import RaceLab
 from pinrace.races.race.ways import Bench, Seed, Tried
 from pinrace.races.replay import run as replays
-from pinrace.races.torture.judge import bound
+from pinrace.races.trials.judge import bound
 from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Verdict
 
 GATES = 20  # rounds behind a gate on the fixed kernel

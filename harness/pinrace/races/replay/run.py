@@ -26,9 +26,9 @@ from pinrace.judge.verdict import Evidence
 from pinrace.races.replay import token as tokens
 from pinrace.races.replay import words
 from pinrace.races.replay.token import Token
-from pinrace.races.torture import jobs as tortures
-from pinrace.races.torture.judge import judge
-from pinrace.races.torture.records import parse
+from pinrace.races.trials import jobs as tortures
+from pinrace.races.trials.judge import judge
+from pinrace.races.trials.records import parse
 from pinrace.suites import ktap
 from pinrace.suites.shipped import SUITES
 from pinrace.suites.suite import ABIPROBE, PROGRAMS

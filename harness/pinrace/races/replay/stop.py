@@ -20,7 +20,7 @@ from pinrace.guest.boot import Limits
 from pinrace.guest.process import Guest
 from pinrace.races.replay import run as replays
 from pinrace.races.replay.run import Made, Once
-from pinrace.races.torture.records import Told, parse
+from pinrace.races.trials.records import Told, parse
 
 PROGRESS = 0x5EED0000  # where guest/programs/race.c has its fingerprint so far
 # Where programs that go round by round have an instruction for each: rootfs/lib/marks.h.

@@ -19,9 +19,9 @@ from pinrace.errors import InfrastructureError
 from pinrace.guest.setup import Setup
 from pinrace.judge import ending
 from pinrace.judge.ending import End
-from pinrace.races.torture.jobs import job
-from pinrace.races.torture.records import Told, parse
-from pinrace.races.torture.values import TorturePlan
+from pinrace.races.trials.jobs import job
+from pinrace.races.trials.records import Told, parse
+from pinrace.races.trials.values import TorturePlan
 from pinrace.values import Job
 
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pinrace.races.torture.bench import Catch, summarize
-from pinrace.races.torture.records import Told
 from pinrace.races.torture.report import repeated
 from pinrace.races.torture.search import Ran, exposed
 from pinrace.races.torture.shapes import Measured, best
-from pinrace.races.torture.values import TortureResult
+from pinrace.races.trials.records import Told
+from pinrace.races.trials.values import TortureResult
 from pinrace.runs import pictures
 from pinrace.runs.pictures import Curve, Square, Strip
 from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Verdict

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from pinrace.races.torture.judge import bound
-from pinrace.races.torture.values import Count, TorturePlan, TortureResult
+from pinrace.races.trials.judge import bound
+from pinrace.races.trials.values import Count, TorturePlan, TortureResult
 from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Verdict
 
 SUITE = "torture"

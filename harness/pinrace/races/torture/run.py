@@ -19,10 +19,10 @@ from pinrace.guest.setup import Setup
 from pinrace.judge import blame, splats
 from pinrace.judge.ending import End
 from pinrace.judge.verdict import Ending, Evidence
-from pinrace.races.torture import judge as judging
-from pinrace.races.torture.jobs import job
-from pinrace.races.torture.records import Told, parse
-from pinrace.races.torture.values import Count, TorturePlan, TortureResult, Violation
+from pinrace.races.trials import judge as judging
+from pinrace.races.trials.jobs import job
+from pinrace.races.trials.records import Told, parse
+from pinrace.races.trials.values import Count, TorturePlan, TortureResult, Violation
 from pinrace.suites.suite import ABIPROBE
 from pinrace.values import Cell, Splat, Verdict
 

@@ -18,9 +18,9 @@ from threading import Event, Timer
 from pinrace.deadline import Deadline
 from pinrace.engine.cell import Bench
 from pinrace.guest.machine import Replay
-from pinrace.races.torture.jobs import MOST_SECONDS
 from pinrace.races.torture.run import torture
-from pinrace.races.torture.values import TorturePlan, TortureResult
+from pinrace.races.trials.jobs import MOST_SECONDS
+from pinrace.races.trials.values import TorturePlan, TortureResult
 from pinrace.values import Cell, Verdict
 
 TRIALS = 600  # of one run; 300 take a guest as long as its boot, or twice that

@@ -21,9 +21,9 @@ from pinrace.engine.cell import Bench
 from pinrace.guest.machine import Machine
 from pinrace.host.meter import Meter
 from pinrace.paths import cache_dir
-from pinrace.races.torture.records import Told
 from pinrace.races.torture.run import torture
-from pinrace.races.torture.values import TorturePlan
+from pinrace.races.trials.records import Told
+from pinrace.races.trials.values import TorturePlan
 from pinrace.values import Cell, Verdict
 
 

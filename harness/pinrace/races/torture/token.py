@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass
 
 from pinrace.races.replay import words
-from pinrace.races.torture.jobs import job_name, parse_job
-from pinrace.races.torture.values import TorturePlan
+from pinrace.races.trials.jobs import job_name, parse_job
+from pinrace.races.trials.values import TorturePlan
 
 VERSION = "pt1"
 _SEED = re.compile(r"s(\d+)\.(\d+)")  # seed, vCPUs

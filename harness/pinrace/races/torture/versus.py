@@ -16,13 +16,13 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from pinrace import store
+from pinrace.engine import kept
 from pinrace.engine.cell import Bench
-from pinrace.mutants import tries
 from pinrace.paths import cache_dir
 from pinrace.races.torture import bench
 from pinrace.races.torture.bench import Catch
-from pinrace.races.torture.jobs import job_name
-from pinrace.races.torture.values import TorturePlan
+from pinrace.races.trials.jobs import job_name
+from pinrace.races.trials.values import TorturePlan
 from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Verdict
 
 # Of the mutants that only a race shows, one for each way in which they do: what is shown and what
@@ -50,7 +50,7 @@ def compared(
     found = []
     for number in range(times):
         how = (job_name(plan), str(plan.seconds))
-        name = tries.key(on, "torture", KIND, str(plan.seed + number), *how)
+        name = kept.key(on, "torture", KIND, str(plan.seed + number), *how)
         path = cache_dir() / KIND / f"{name}.json"
         try:
             once = _CATCHES.validate_json(path.read_bytes())

@@ -9,7 +9,7 @@ from pinrace.judge import ending
 from pinrace.judge.ending import End, Reading
 from pinrace.judge.splats import Rules, load_rules
 from pinrace.judge.verdict import Evidence
-from pinrace.races.torture.records import Told
+from pinrace.races.trials.records import Told
 from pinrace.values import Feature, Splat, Verdict
 
 CONFIDENCE = 0.95

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 
 from pinrace.errors import UserError
-from pinrace.races.torture.values import BREAKAGES, TorturePlan
+from pinrace.races.trials.values import BREAKAGES, TorturePlan
 from pinrace.suites.suite import PROGRAMS
 from pinrace.values import Job
 

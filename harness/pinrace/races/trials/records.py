@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pinrace.races.torture.values import Count, Violation
+from pinrace.races.trials.values import Count, Violation
 
 PREFIX = "torture "
 # guest/pintorture/torture.h has the numbers; v: whether the supervisor still lived.
