@@ -18,10 +18,10 @@ from pinrace.cli.main import parser
 from pinrace.cli.options import DEFAULT_SERIES
 from pinrace.errors import InfrastructureError, UserError
 from pinrace.paths import ROOTFS
-from pinrace.races.preempt import spec, stage, table, token, windows
+from pinrace.races.preempt import played, spec, table, token, windows
 from pinrace.races.preempt.disasm import noticeable
+from pinrace.races.preempt.played import Verdict
 from pinrace.races.preempt.spec import DONE, Hold, Move
-from pinrace.races.preempt.stage import Verdict
 from pinrace.races.preempt.symbols import Symbols
 from pinrace.races.preempt.token import HoldToken
 from pinrace.races.preempt.windows import Window
@@ -119,18 +119,18 @@ def test_differences_name_what_is_not_the_same() -> None:
 
 def test_a_verdict_is_what_the_guest_program_packs() -> None:
     packed = 1 << 19 | ord("n") << 12 | 17 << 6 | 2
-    assert stage.decode(packed) == Verdict(violated=True, what="n", a=17, b=2)
-    assert str(stage.decode(packed)) == "violated.n.17.2"
-    assert str(stage.decode(ord("-") << 12)) == "kept.-.0.0"
+    assert played.decode(packed) == Verdict(violated=True, what="n", a=17, b=2)
+    assert str(played.decode(packed)) == "violated.n.17.2"
+    assert str(played.decode(ord("-") << 12)) == "kept.-.0.0"
 
 
 def test_the_guest_program_has_the_same_marks() -> None:
     source = (ROOTFS / "lib/race/tell.h").read_text()
-    assert f"0x{stage.MAGIC:x}" in (ROOTFS / "lib/race/tell.c").read_text()
+    assert f"0x{played.MAGIC:x}" in (ROOTFS / "lib/race/tell.c").read_text()
     listed = re.search(r"enum mark \{([^}]*)\}", source)
     assert listed
     found = [word.strip().split(" = ")[0] for word in listed[1].split(",")]
-    assert found == [f"MARK_{mark.name}" for mark in stage.Mark]
+    assert found == [f"MARK_{mark.name}" for mark in played.Mark]
     assert "MARK_NEXT = 1" in source
 
 

@@ -16,8 +16,9 @@ from pinrace.errors import InfrastructureError
 from pinrace.races.preempt import hunt as hunts
 from pinrace.races.preempt import outcome
 from pinrace.races.preempt.hunt import CONFIRM, CRASHED, Hunt
+from pinrace.races.preempt.played import LostError, Played, Verdict
 from pinrace.races.preempt.spec import Hold
-from pinrace.races.preempt.stage import LostError, Played, Stage, Verdict
+from pinrace.races.preempt.stage import Stage
 from pinrace.races.preempt.stub import StubGoneError
 from pinrace.races.preempt.windows import Window
 from pinrace.runs import pictures

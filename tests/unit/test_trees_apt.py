@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pinrace.errors import InfrastructureError, UserError
-from pinrace.trees import apt
+from pinrace.trees import apt, debs
 
 DEB822 = """\
 # a comment
@@ -125,7 +125,7 @@ def test_apt_does_not_take_what_no_key_has_signed(
 def test_a_package_of_another_arch(own_cache: Path, tmp_path: Path) -> None:
     deb = apt.fetch_deb("libcap-dev", None, "armhf")
     assert hashlib.sha256(deb.path.read_bytes()).hexdigest() == deb.sha256
-    apt.unpack_deb(deb, tmp_path / "out")
+    debs.unpack_deb(deb, tmp_path / "out")
     assert (tmp_path / "out/usr/lib/arm-linux-gnueabihf/libcap.a").is_file()
     assert apt.fetch_deb("libcap-dev", None, "armhf", deb.version) == deb
     with pytest.raises(UserError, match="it has: "):

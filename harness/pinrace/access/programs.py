@@ -23,8 +23,8 @@ from pinrace.kbuild.elf import check_program
 from pinrace.kbuild.sysroot import pinned, pinned_source
 from pinrace.kbuild.userspace import compiler_identity
 from pinrace.paths import cache_dir
-from pinrace.trees.apt import unpack_deb
 from pinrace.trees.aptsource import unpack_source
+from pinrace.trees.debs import unpack_deb
 
 PLACE = "/pinrace/access"  # in the guest; holds all that is only there for logging in
 DROPBEAR = f"{PLACE}/dropbear"

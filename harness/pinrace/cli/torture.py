@@ -212,10 +212,7 @@ def run(args: argparse.Namespace) -> int:
     with Run.create(
         ["pinrace", *args.words],
         tree=tree_facts(lab.patched.tree),
-        machines={
-            n: {"qemu": m.qemu.version, "cpu": m.cpu, "smp": m.smp, "accelerator": m.accel.name}
-            for n, m in machines.items()
-        },
+        machines={name: _facts(machine) for name, machine in machines.items()},
         cells=tuple(cells),
         seed=plan.seed,
         again=how,
@@ -236,6 +233,17 @@ def run(args: argparse.Namespace) -> int:
         _show_repeats(cells, done)
         ui.say(f"exit {int(code)}: see pinrace help exits · results in {record.folder}")
         return code
+
+
+def _facts(machine: Machine) -> dict[str, object]:
+    """Return what a manifest says of a machine."""
+    accel = machine.accel.name
+    return {
+        "qemu": machine.qemu.version,
+        "cpu": machine.cpu,
+        "smp": machine.smp,
+        "accelerator": accel,
+    }
 
 
 def _bench(work: Sequence[pool.Task], record: Run, plan: TorturePlan, times: int) -> Exit:

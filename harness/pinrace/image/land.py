@@ -21,7 +21,8 @@ from pinrace.arches import Arch
 from pinrace.errors import InfrastructureError
 from pinrace.image.cpio import Entry
 from pinrace.paths import CONFIGS, cache_dir
-from pinrace.trees.apt import AptRoot, Deb, cached_deb, host_suite, unpack_deb
+from pinrace.trees.apt import AptRoot, host_suite
+from pinrace.trees.debs import Deb, cached_deb, unpack_deb
 
 FILE = CONFIGS / "land.toml"
 VARIABLE = "PINRACE_LAND"  # set by --land

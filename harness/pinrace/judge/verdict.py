@@ -106,33 +106,11 @@ def judge(
     found = compare.compare(
         cases, splats, baseline, baseline_splats, rates=baseline_rates or {}, rules=rules
     )
-    reading = ending.read(
-        evidence.ending,
-        evidence.reason,
-        splats=splats,
-        known={splat.fingerprint for splat in baseline_splats},
-        damage=evidence.channel_error,
-        booted=evidence.booted,
-        boots=baseline is not None,
-        rules=rules,
-    )
-    found = replace(
-        found,
-        new={key: case for key, case in found.new.items() if key not in late},
-        late={key: case for key, case in found.new.items() if key in late},
-    )
-    verdict, reason = _decide(evidence, reading, cases, found, baseline_evidence)
-    if found.late and verdict is not Verdict.FAIL:
-        verdict, reason = Verdict.MISS, missed
-    elif missed and found.late:
-        notes = (*notes, f"not counted: {missed}")
-    elif missed and verdict is Verdict.FAIL:
-        verdict, reason = Verdict.MISS, f"{reason}; {missed}"
-    if lost and verdict is Verdict.FAIL:
-        verdict = Verdict.INCONCLUSIVE
-        reason = f"{reason}; nothing is known of the unpatched tree: {lost}"
-    elif lost:
-        notes = (*notes, f"nothing is known of the unpatched tree: {lost}")
+    known = {splat.fingerprint for splat in baseline_splats}
+    reading = _read(evidence, splats, known, boots=baseline is not None, rules=rules)
+    found = _without_late(found, late)
+    decided = _decide(evidence, reading, cases, found, baseline_evidence)
+    verdict, reason, more = _qualified(*decided, found, missed=missed, lost=lost)
     return CellResult(
         cell=cell,
         verdict=verdict,
@@ -140,15 +118,64 @@ def judge(
         cases=tuple(cases),
         splats=tuple(splats),
         new=tuple(found.new),
-        known=(
-            *found.known,
-            *(s.fingerprint for s in (*found.known_splats, *found.elsewhere)),
-        ),
+        known=(*found.known, *(s.fingerprint for s in (*found.known_splats, *found.elsewhere))),
         fixed=found.fixed,
         seconds=seconds,
         folder=folder,
-        notes=(*notes, *compare.notes(found)),
+        notes=(*notes, *more, *compare.notes(found)),
     )
+
+
+def _read(
+    evidence: Evidence,
+    splats: Sequence[Splat],
+    known: Collection[str],
+    *,
+    boots: bool,
+    rules: Rules,
+) -> Reading:
+    """Return what the end of the cell's guest says."""
+    return ending.read(
+        evidence.ending,
+        evidence.reason,
+        splats=splats,
+        known=known,
+        damage=evidence.channel_error,
+        booted=evidence.booted,
+        boots=boots,
+        rules=rules,
+    )
+
+
+def _without_late(found: compare.Found, late: Collection[str]) -> compare.Found:
+    """Return the comparison with the cases that the host was too busy for set aside."""
+    return replace(
+        found,
+        new={key: case for key, case in found.new.items() if key not in late},
+        late={key: case for key, case in found.new.items() if key in late},
+    )
+
+
+def _qualified(
+    verdict: Verdict, reason: str, found: compare.Found, *, missed: str, lost: str
+) -> tuple[Verdict, str, tuple[str, ...]]:
+    """Return a verdict with its reason and notes, given what the host and the baseline lacked.
+
+    missed, lost: as in judge().
+    """
+    notes = []
+    if found.late and verdict is not Verdict.FAIL:
+        verdict, reason = Verdict.MISS, missed
+    elif missed and found.late:
+        notes.append(f"not counted: {missed}")
+    elif missed and verdict is Verdict.FAIL:
+        verdict, reason = Verdict.MISS, f"{reason}; {missed}"
+    unknown = f"nothing is known of the unpatched tree: {lost}"
+    if lost and verdict is Verdict.FAIL:
+        verdict, reason = Verdict.INCONCLUSIVE, f"{reason}; {unknown}"
+    elif lost:
+        notes.append(unknown)
+    return verdict, reason, tuple(notes)
 
 
 def _by_status(cell: Cell, evidence: Evidence, cases: Sequence[CaseResult]) -> Sequence[CaseResult]:

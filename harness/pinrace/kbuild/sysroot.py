@@ -22,8 +22,9 @@ from pinrace.arches import Abi, Arch
 from pinrace.errors import InfrastructureError, PinraceError, UserError
 from pinrace.kbuild.elf import check_program
 from pinrace.paths import CONFIGS, cache_dir
-from pinrace.trees.apt import Deb, fetch_deb, host_suite, unpack_deb
+from pinrace.trees.apt import fetch_deb, host_suite
 from pinrace.trees.aptsource import SourcePackage, fetch_source
+from pinrace.trees.debs import Deb, unpack_deb
 
 log = logging.getLogger("pinrace")
 

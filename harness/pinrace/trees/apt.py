@@ -7,7 +7,6 @@ middle of a mirror's update never spoils another.  The mirror is the one the hos
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -22,6 +21,7 @@ from pinrace import store
 from pinrace.errors import InfrastructureError, PinraceError, UserError
 from pinrace.paths import cache_dir
 from pinrace.procs import Completed, run
+from pinrace.trees.debs import Deb, cached_deb, last_fetched, place_of
 
 log = logging.getLogger("pinrace.apt")
 
@@ -32,18 +32,6 @@ MIRROR_VARIABLE = "PINRACE_DEBIAN_MIRROR"  # for hosts whose own apt has no Debi
 LISTS_AGE = 6 * 3600.0  # seconds until the lists are fetched anew
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Deb:
-    """A package on disk that apt has verified."""
-
-    package: str
-    version: str
-    suite: str
-    deb_arch: str  # the index it came from
-    path: Path
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -195,7 +183,7 @@ class AptRoot:
     def _download(self, package: str, version: str) -> Deb:
         """Fetch it into the folder of packages; the lock is held."""
         want = self._sha256(package, version)
-        place = _place(package, self.suite, self.deb_arch, version)
+        place = place_of(package, self.suite, self.deb_arch, version)
         place.parent.mkdir(parents=True, exist_ok=True)
         self.say(f"downloading {package} {version} from {self.suite}")
         draft = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
@@ -362,7 +350,7 @@ def fetch_deb(
     try:
         known = root.versions(package)
     except InfrastructureError as exc:
-        have = _last_fetched(package, suite, deb_arch)
+        have = last_fetched(package, suite, deb_arch)
         if not have:
             raise
         root.say(f"taking {package} {have.version} from the cache: {exc.what.splitlines()[0]}")
@@ -372,39 +360,6 @@ def fetch_deb(
             f"{suite} ({deb_arch}) has no package '{package}'", hint=f"apt-cache policy {package}"
         )
     return root.deb(package, known[0])
-
-
-def cached_deb(package: str, suite: str, deb_arch: str, version: str) -> Deb | None:
-    """Return the package when it was fetched before; never the network."""
-    return _read(_place(package, suite, deb_arch, version))
-
-
-def unpack_deb(deb: Deb, into: Path) -> None:
-    """Unpack a package's files below a folder, without installing anything."""
-    into.mkdir(parents=True, exist_ok=True)
-    run(["dpkg-deb", "-x", deb.path, into], what=f"unpacking {deb.path.name}")
-
-
-def _place(package: str, suite: str, deb_arch: str, version: str) -> Path:
-    """Return the folder of one package; ':' of an epoch is no character for a file name."""
-    name = f"{package}_{version}_{deb_arch}".replace(":", "%3a")
-    return cache_dir() / "debs" / suite / name
-
-
-def _read(place: Path) -> Deb | None:
-    """Return what a folder of a package holds."""
-    try:
-        facts = json.loads((place / "deb.json").read_text())
-        return Deb(**{**facts, "path": place / facts["path"]})
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-
-
-def _last_fetched(package: str, suite: str, deb_arch: str) -> Deb | None:
-    """Return the package of that name that was fetched last."""
-    folder = cache_dir() / "debs" / suite
-    found = [_read(p) for p in folder.glob(f"{package}_*_{deb_arch}")]
-    return max((d for d in found if d), key=lambda d: d.path.stat().st_mtime, default=None)
 
 
 def _host_setting(key: str) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 from pinrace import store
 from pinrace.errors import InfrastructureError, UserError
 from pinrace.trees import kernelorg, lock, objects, remote
-from pinrace.trees.apt import AptRoot, Deb
+from pinrace.trees.apt import AptRoot
+from pinrace.trees.debs import Deb
 from pinrace.values import Tree
 
 DEFAULT_TREE = "debian:7.3"

@@ -16,9 +16,10 @@ from pinrace.guest.outcome import GuestRun
 from pinrace.judge import ending, splats
 from pinrace.judge.ending import End
 from pinrace.races.preempt.disasm import noticeable
+from pinrace.races.preempt.played import LostError, Played
 from pinrace.races.preempt.session import Lab, run_script
 from pinrace.races.preempt.spec import Hold, Move, pair, single
-from pinrace.races.preempt.stage import ROUND_SECONDS, LostError, Played, Stage
+from pinrace.races.preempt.stage import ROUND_SECONDS, Stage
 from pinrace.races.preempt.stub import StubGoneError
 from pinrace.races.preempt.windows import Window
 

@@ -10,18 +10,16 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from enum import IntEnum
 
 from pinrace.arches import Arch
 from pinrace.errors import InfrastructureError
 from pinrace.races.preempt.irqstacks import IrqStacks
+from pinrace.races.preempt.played import MAGIC, LostError, Mark, Played, decode
 from pinrace.races.preempt.spec import DONE, SIDES, Hold, Move
 from pinrace.races.preempt.stub import SIGINT, Stub
 from pinrace.races.preempt.symbols import Function, Symbols
 
 MARKER = "find_task_by_vpid"  # its first argument tells where the guest program is
-MAGIC = 0x5A000000  # rootfs/lib/race/race.c
 INIT_PID = 1  # a process that there always is
 
 # Where a vCPU that runs alone goes when it can go no further: it has nothing to run, or waits
@@ -45,52 +43,9 @@ NEAR = 8192  # bytes: half of the smallest kernel stack of a task
 LONGEST = 16  # bytes, of an instruction: what a call returns to is no further
 
 
-class Mark(IntEnum):
-    """Where the guest program is; the same numbers as in rootfs/lib/race/race.c."""
-
-    NEXT = 1
-    READY_A = 2
-    READY_B = 3
-    DONE_A = 4
-    DONE_B = 5
-    END = 6
-    HELLO = 7
-    READY_C = 8
-    DONE_C = 9
-
-
 _MARKS = frozenset(int(mark) for mark in Mark)
 _READY = {"a": Mark.READY_A, "b": Mark.READY_B, "c": Mark.READY_C}
 _DONE = frozenset({Mark.DONE_A, Mark.DONE_B, Mark.DONE_C})
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the guest program says of a round."""
-
-    violated: bool
-    what: str  # how the tracee's call went, a letter of guest/hold/hold.h
-    a: int  # errno of side a's operation
-    b: int
-
-    def __str__(self) -> str:
-        return f"{'violated' if self.violated else 'kept'}.{self.what}.{self.a}.{self.b}"
-
-
-@dataclass(frozen=True)
-class Played:
-    """What came of a hold; `hold` is the one that was played, which slides may have changed.
-
-    stopped: why the moves went no further, "" when all were made.  `over` says that a window was
-    left before its count, so that larger counts need no try.  at: the address of the instruction
-    before which the side was held that is swept, None when it did not get there.
-    """
-
-    hold: Hold
-    verdict: Verdict
-    stopped: str = ""
-    over: bool = False
-    at: int | None = None
 
 
 class _CutError(Exception):
@@ -99,16 +54,6 @@ class _CutError(Exception):
     def __init__(self, why: str, *, over: bool = False) -> None:
         super().__init__(why)
         self.why, self.over = why, over
-
-
-class LostError(InfrastructureError):
-    """The round did not come to its end."""
-
-
-def decode(payload: int) -> Verdict:
-    """Return the verdict that an END marker carries."""
-    letter = chr(payload >> 12 & 0x7F)
-    return Verdict(bool(payload >> 19 & 1), letter, payload >> 6 & 63, payload & 63)
 
 
 class Stage:
