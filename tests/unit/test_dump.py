@@ -124,7 +124,7 @@ def test_a_debugger_is_chosen_by_what_it_can_open(
 
 
 def test_a_dump_asks_for_a_kernel_that_can_be_read(own_cache: Path) -> None:
-    args = parser("test").parse_args(["test", "--dump", "--config", "KEXEC=y"])
+    args = parser("test").parse_args(["test", "--dump", "--config", "PROC_KCORE=y"])
     options.with_dump(args)
     assert args.dump == dump.LIMIT
     assert sorted(args.config) == sorted(crash.CONFIG)

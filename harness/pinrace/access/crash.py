@@ -29,7 +29,7 @@ FACTS = "dump.json"
 TEXT = "dump.txt"
 SECONDS = 300.0  # for drgn to read what vmlinux says of types, and the dump
 # What a kernel needs so that its memory can be read: whole types, and its own description.
-CONFIG = ("DEBUG_INFO_REDUCED=n", "KEXEC=y", "PROC_KCORE=y", "FW_CFG_SYSFS=y")
+CONFIG = ("DEBUG_INFO_REDUCED=n", "PROC_KCORE=y", "FW_CFG_SYSFS=y")
 DEBUGGERS = ("drgn", "crash", "gdb")
 _INSTALL = "pip install 'pinrace[dump]' brings drgn"
 
