@@ -38,7 +38,6 @@ from pinrace.report.render import FILE_NAME, write
 from pinrace.runs import journal, jsonl
 from pinrace.series.load import load as load_series
 from pinrace.suites import registry
-from pinrace.suites.suite import SUITES
 from pinrace.trees.fetch import resolve
 from pinrace.values import Cell, Request, Verdict
 from pinrace.visible import one_line
@@ -62,7 +61,7 @@ class WatchFile(BaseModel):
     arches: tuple[str, ...] = ()
     abis: tuple[str, ...] = ()
     flavors: tuple[str, ...] = ("plain",)
-    suites: tuple[str, ...] = tuple(SUITES)
+    suites: tuple[str, ...] = ("kselftest:auto",)
     config: tuple[str, ...] = ()
     checks: bool = Field(default=False, description="post checks to the Patchwork server")
     context: str = Field(
