@@ -335,3 +335,23 @@ def test_what_guests_printed(name: str, good: int, bad: int, skipped: int) -> No
     cases = parse((GOLDEN / f"{name}.ktap").read_text()).flatten()
     count = Counter("bad" if c.status.bad else c.status.value for c in cases)
     assert (count["PASS"] + count["XFAIL"], count["bad"], count["SKIP"]) == (good, bad, skipped)
+
+
+def test_results_that_are_glued_together_are_read_one_by_one() -> None:
+    glued = "".join(f"ok {i} a{i}[   1.{i:06d}] " for i in range(1, 9)) + "not ok 9 b"
+    assert [case.status.value for case in parse(f"TAP version 13\n1..9\n{glued}\n").flatten()] == [
+        *["PASS"] * 8,
+        "FAIL",
+    ]
+
+
+def test_a_line_of_any_number_of_glued_results_is_read() -> None:
+    glued = "".join(f"ok {i} a[   1.000000] " for i in range(1, 20_000))
+    cases = parse(f"TAP version 13\n1..19999\n{glued}\n").flatten()
+    assert any(case.status.bad for case in cases), "what is not read is missing"
+
+
+def test_blocks_of_a_result_are_all_kept() -> None:
+    text = "TAP version 13\n1..2\nok 1 a\n" + "  ---\n  x: 1\n  ...\n" * 3 + "ok 2 b\n"
+    first, second = parse(text).flatten()
+    assert (len(first.lines), second.lines) == (9, ())

@@ -149,3 +149,44 @@ def test_what_a_worker_leaked_is_named_by_its_function(lines: list[str]) -> None
     )
     assert one == same == "leak workqueue leaked: brew_work"
     assert other != one
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        " [<80{1:06x}>] ({0}) from [<80{2:06x}>] ({0}_more+0x1c/0x40 [qed])",
+        " {0} from {0}_more+0x1c/0x40",
+    ],
+)
+def test_frames_of_32_bit_arm(frame: str) -> None:
+    head = [
+        "Unable to handle kernel NULL pointer dereference at virtual address 00000048",
+        "[00000048] *pgd=00000000",
+        "Internal error: Oops: 17 [#1] PREEMPT SMP ARM",
+        "CPU: 1 PID: 217 Comm: qed Not tainted 6.1.90 #1",
+        "PC is at qed_pour+0x64/0xec",
+        "LR is at qed_fill+0x20/0x54",
+        "pc : [<80114d3c>]    lr : [<80054b40>]    psr: 00000113",
+        "r10: 00000002  r9 : 8020d000  r8 : 00000000",
+        "Process qed (pid: 217, stack limit = 0x8020c210)",
+        "Stack: (0x8020dd90 to 0x8020e000)",
+        "dd80:                                     8020ddb4 00000000 80114d3c 8020e000",
+    ]
+    calls = [
+        frame.format(name, 4096 + i, 8192 + i) for i, name in enumerate(("qed_pour", "qed_ioctl"))
+    ]
+    (found,) = find(
+        log(head, "Backtrace: ", calls[0], "  r6:00000000 r5:8020ddb4 r4:00000001", calls[1])
+    )
+    assert found.fingerprint == "oops: qed_pour < qed_ioctl"
+    (stall,) = find(log("rcu: INFO: rcu_sched self-detected stall on CPU", who(), calls))
+    assert stall.fingerprint == "rcu-stall: qed_pour < qed_ioctl"
+
+
+def test_a_lock_report_that_was_cut_short_is_named_by_where_the_lock_is_taken() -> None:
+    lines = [
+        "WARNING: Nested lock was not taken",
+        "qed/217 is trying to lock:",
+        "ffff888004a1c9d8 (&tea->lock){+.+.}-{2:2}, at: qed_pour+0x90/0x334",
+    ]
+    assert find(log(lines))[0].fingerprint == "lockdep Nested lock was not taken: qed_pour"

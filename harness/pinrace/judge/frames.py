@@ -26,6 +26,12 @@ _FRAME = re.compile(
     r"| \([^()\s]+\.(?:[chS]|rs):\d+[^()]*\)(?: \w+)?(?: \([A-Z]{1,4}\))?"  # when symbolized
     r")\s*$"
 )
+# As 32-bit ARM prints it: the function, and its caller with the place of the call.
+_ARM_FRAME = re.compile(
+    r"\s*(?:\[<[0-9a-f]+>\] )?\(?(?P<function>[A-Za-z_$.][\w$.]*)(?: \[[\w -]+\])?\)?"
+    r"(?: \[[\w -]+\])? from (?:\[<[0-9a-f]+>\] )?\(?[A-Za-z_$.][\w$.]*\+0x[0-9a-f]+/0x[0-9a-f]+"
+    r"(?: \[[\w -]+\])?\)?(?: \[[\w -]+\])?\s*$"
+)
 # Where it happened: the registers of a trap, on x86, arm64 and arm.
 _PLACE = re.compile(
     r"(?:RIP: [0-9a-f]{4}:|EIP: (?:[0-9a-f]{4}:)?|IP: |pc : |PC is at )"
@@ -35,7 +41,8 @@ _PLACE = re.compile(
 _INSIDE = re.compile(
     r" ?</?(?:TASK|IRQ|NMI|SOFTIRQ|EOI|EOE|#?DF|ENTRY\w*)>|[RE]IP: |[RE]SP: |Code: |[A-Z]\w{2}: |"
     r"\s*\[<[0-9a-f]+>\]|\s*(?:\? )?0x[0-9a-f]+\s*$|FS: |CS: |CR\d: |DR\d: |pc : |lr : |sp : |"
-    r"pstate: |x\d+ ?: |\s*(?:---)? ?interrupt: |Exception stack|\s*\.\.\. "
+    r"pstate: |x\d+ ?: | +r\d+:|r\d+ ?: |LR is at |Process |Stack: |Backtrace: |"
+    r"[0-9a-f]{4}: (?:[0-9a-f ]{8} ?)+$|\s*(?:---)? ?interrupt: |Exception stack|\s*\.\.\. "
 )
 _OTHERS = re.compile(r"CPU: \d+ |task:|NMI backtrace for cpu |Backtrace for cpu |---\[ end trace")
 # What is no stack though it looks like one
@@ -46,7 +53,7 @@ _TASK_PID = re.compile(r"task:.*\bpid:(\d+)")
 _LOOSE = re.compile(r"\s*(?:kmemleak: +)")
 # Functions that a line names though it has no stack.
 _HANDLER = re.compile(r"\[<[0-9a-f]+>\] ([A-Za-z_][\w.]*)")
-_HELD = re.compile(r"\s*#\d+: .* at: ([A-Za-z_][\w.]*)\+0x")
+_HELD = re.compile(r"\s*(?:#\d+: |[0-9a-f]{8,16} \().* at: ([A-Za-z_][\w.]*)\+0x")
 _LAST = re.compile(r"\s*(?:last function: |preempt=[^=]*=[^=]*=[^=]* workfn=)([A-Za-z_][\w.]*)")
 _IN_FLIGHT = re.compile(r"in-flight: (.*)")
 _WORK = re.compile(r"\d+(?:\(RESCUER\))?:([A-Za-z_][\w.]*)")
@@ -97,6 +104,9 @@ def blocks(lines: Iterable[Line]) -> list[Block]:
             unsure = frame["guess"] or frame["offset"] == "0x0"
             into = block.guesses if unsure else block.frames
             into.append(frame["function"])
+            continue
+        if arm := _ARM_FRAME.match(text):
+            block.frames.append(arm["function"])
             continue
         if place:
             block.frames.append(place["function"])

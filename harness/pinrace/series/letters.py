@@ -27,6 +27,7 @@ _REPLY = re.compile(r"\s*(?:(?:re|aw|fwd?|sv|antw|wg)(?:\[\d+\])?\s*:|答复|回
 _VERSION = re.compile(r"(?:(?:patch|rfc|resend)[-_]?)?v(\d{1,9})(?:->v?(\d{1,9}))?", re.I)
 _PLACE = re.compile(r"(\d+)/(\d+)")
 _HG_PLACE = re.compile(r"\b(\d+) +of +(\d+)\b", re.I)
+_LONGEST_HEADER = 4096  # characters that are decoded: the library takes quadratic time
 _MOST = 99_999  # patches of a series; a greater number of one stands for this
 _ID = re.compile(r"<([^<>\s]+)>")
 _SCISSORS = re.compile(rb">8|8<|>%|%<")
@@ -356,7 +357,7 @@ def _decoded(text: str) -> str:
     try:
         pieces = [
             part.decode(_known(charset), "replace") if isinstance(part, bytes) else part
-            for part, charset in decode_header(text)
+            for part, charset in decode_header(text[:_LONGEST_HEADER])
         ]
     except (LookupError, ValueError, HeaderParseError):
         return _bare(text)

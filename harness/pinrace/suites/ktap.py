@@ -19,6 +19,7 @@ from pinrace.values import CaseResult, CaseStatus, Mark
 
 __all__ = ["MAX_DEPTH", "MAX_MISSING", "Ktap", "Result", "fault", "parse", "says_nothing"]
 
+MAX_GLUED = 16  # results on one line, where a program forgets the ends of its lines
 MAX_DEPTH = 16  # levels; a guest that prints more of them is not believed
 
 # What kselftest_harness.h prints around each case, of which the result line says as much
@@ -86,10 +87,19 @@ class _Reader:
         }
 
     def feed(self, line: str, *, whole: bool = True) -> None:
-        """Take one line; `whole` is False for one that was cut."""
+        """Take one line, and those that are glued to its result; `whole`: it was not cut."""
+        for _ in range(MAX_GLUED):
+            glued = self._feed(line, whole=whole)
+            if not glued:
+                return
+            line, whole = glued, True
+        self.pending.append(line)
+
+    def _feed(self, line: str, *, whole: bool) -> str:
+        """Take one line; return what follows a result on it, and is another one."""
         read = ktap_lines.read(line)
         if self.yaml is not None and self._in_yaml(line, read):
-            return
+            return ""
         self.whole, self.raw = whole, line
         step = self.steps.get(read.kind)
         if not whole and read.kind is not Kind.RESULT:
@@ -98,8 +108,8 @@ class _Reader:
             self.pending.append(line)
             if read.kind is Kind.OTHER and read.text.startswith("selftests: ") and self.open:
                 self.open[-1].runs |= read.indent == f"{self.open[-1].indent}# "
-        elif read.glued:
-            self.feed(read.indent + read.glued)
+            return ""
+        return read.indent + read.glued if read.glued else ""
 
     def finish(self) -> Ktap:
         """Close every level."""
@@ -289,8 +299,7 @@ class _Reader:
     def _end_yaml(self) -> None:
         """Give the block to the latest result."""
         if self.yaml is not None:
-            results = self.open[-1].results
-            results[-1] = replace(results[-1], lines=(*results[-1].lines, *self.block))
+            self.open[-1].behind += self.block
         self.yaml = None
 
     def _brace(self, line: Line) -> bool:

@@ -85,6 +85,7 @@ class Level:
     name: str = ""  # from "# Subtest:"
     inner: str | None = None  # the same of the subtest to come, from a line at this column
     results: list[Result] = field(default_factory=list)  # of the document
+    behind: list[str] = field(default_factory=list)  # what belongs to the latest result
     places: list[int | None] = field(default_factory=list)  # their numbers; None for a fault
     last: int = 0  # the greatest number
     earlier: list[Result] = field(default_factory=list)  # those of documents before
@@ -98,6 +99,7 @@ class Level:
 
     def add(self, result: Result, number: int | None) -> None:
         """Take a result; one without a number has the next one."""
+        self._settle()
         self.counted = self.counted and number is not None
         place = self.last + 1 if number is None else number
         self.last = max(self.last, place)
@@ -106,8 +108,16 @@ class Level:
 
     def blame(self, wrong: Result) -> None:
         """Take a fault of the output."""
+        self._settle()
         self.results.append(wrong)
         self.places.append(None)
+
+    def _settle(self) -> None:
+        """Give the latest result what belongs to it."""
+        if self.behind:
+            last = self.results[-1]
+            self.results[-1] = replace(last, lines=(*last.lines, *self.behind))
+            self.behind = []
 
     @property
     def seen(self) -> set[int]:
@@ -121,6 +131,7 @@ class Level:
 
     def end(self, budget: Budget, *, top: bool) -> None:
         """End the document: say what is wrong with it, and be ready for another one."""
+        self._settle()
         due = self.last if self.plan is None else self.plan
         found = self._placed() + budget.missing(due, self.seen)
         if self.plan == 0 and not found and self.note:
