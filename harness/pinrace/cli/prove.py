@@ -12,7 +12,7 @@ from pinrace.arches import ABIS
 from pinrace.cli import options
 from pinrace.errors import Exit, UserError
 from pinrace.races.race import lab as labs
-from pinrace.races.race import prove
+from pinrace.races.race import prove, proven
 from pinrace.races.race.folder import Race, opened
 from pinrace.races.race.lab import RaceLab, Wanted
 from pinrace.report.render import write
@@ -44,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--replays", type=int, default=5, help="of each token (default: 5)")
     parser.add_argument("--pairs", action="store_true", help="also pairs of holds, with the fix")
+    parser.add_argument(
+        "--add", type=tables.file, metavar="FILE", help="put the result into the table of a page"
+    )
     tables.option(parser)
 
 
@@ -108,6 +111,8 @@ def _prove(race: Race, args: argparse.Namespace, budget: prove.Budget) -> int:
             results.append(result)
             proofs.append(proof)
             tables.write(args, prove.table(proofs, with_fix=lab.fixed is not None))
+            if args.add:
+                proven.add(args.add, race.name, proofs)
         code = _code([result.verdict for result in results])
         _say_all(results, proofs)
         record.finish(results, exit_code=code)

@@ -53,6 +53,7 @@ class Row:
     miss: bool = False  # it could not be run
     lost: bool = False
     tries: int = 0
+    again: tuple[int, int] | None = None  # of so many replays, how many were the same
 
 
 @dataclass
@@ -135,7 +136,8 @@ class Prover:
         if tried is None:
             return
         if tried.seed is None:
-            self._add(Row("broken", SEEDS, _went(tried), None, tried.cpu))
+            row = Row("broken", SEEDS, _went(tried), None, tried.cpu, tries=tried.tries)
+            self._add(row)
             return
         self.proof.seed = tried.seed
         small, runs = smaller.fewest_rounds(bench, tried.seed)
@@ -152,7 +154,10 @@ class Prover:
         same = again.count(small.fingerprint)
         text = f"{_went(tried)}; smallest: {_rounds(small)} of {runs} tried; {same}/{times} replays"
         more = (self._lab.replay_line(token),)
-        row = Row("broken", SEEDS, text, same == times, tried.cpu, str(token), more, lost=True)
+        row = Row(
+            "broken", SEEDS, text, same == times, tried.cpu, str(token), more, lost=True,
+            tries=tried.tries, again=(same, times),
+        )  # fmt: skip
         self._add(row)
 
     def _holds(self) -> None:
@@ -162,7 +167,8 @@ class Prover:
         if tried is None:
             return
         if tried.found is None:
-            self._add(Row("broken", HOLDS, _went(tried), None, tried.cpu))
+            row = Row("broken", HOLDS, _went(tried), None, tried.cpu, tries=tried.tries)
+            self._add(row)
             return
         self.proof.held = tried
         found = tried.found
@@ -183,8 +189,9 @@ class Prover:
             more += [f"  from  {span.first_line}"] if span.first_line else []
             more += [f"  to    {span.last_line}"] if span.last_line else []
         row = Row(
-            "broken", HOLDS, text, same == times, tried.cpu, str(token), tuple(more), lost=True
-        )
+            "broken", HOLDS, text, same == times, tried.cpu, str(token), tuple(more), lost=True,
+            tries=tried.tries, again=(same, times),
+        )  # fmt: skip
         self._add(row)
 
     # ---- with it ----
@@ -209,7 +216,8 @@ class Prover:
         if ok and tried.unit == "rounds":
             text += f": a loss is below {bound(tried.tries):.2g} a round (95 %)"
         lost, miss = bool(tried.lost), bool(tried.missing)
-        self._add(Row("fixed", way, text, ok, tried.cpu, miss=miss, lost=lost))
+        tries = tried.tries
+        self._add(Row("fixed", way, text, ok, tried.cpu, miss=miss, lost=lost, tries=tries))
 
     def _kept_holds(self, bench: Bench) -> None:
         lab = ways.lab_of(bench)
