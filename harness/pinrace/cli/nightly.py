@@ -12,7 +12,7 @@ from pinrace.cli.options import insecure_option
 from pinrace.deadline import Deadline
 from pinrace.errors import Exit, InfrastructureError
 from pinrace.matrix import file
-from pinrace.nightly import changes, github, night
+from pinrace.nightly import changes, github, night, watch
 from pinrace.paths import CONFIGS
 
 NOTIFY_SECONDS = 60.0  # for the command to take the summary
@@ -53,6 +53,10 @@ def run(args: argparse.Namespace) -> int:
     night.leave(tonight, code)
     if args.notify and news is not Exit.OK:
         code = _notify(args.notify, tonight.summary) or code
+    for name in matrix.watch:
+        watched = watch.load(args.matrix.parent / name)
+        steps = watch.run(watched, words, insecure=args.insecure)
+        ui.say(f"watch {watched.name}: {len(steps)} series, exit {int(watch.exit_code(steps))}")
     ui.say(f"night {tonight.number}: exit {int(code)}")
     return code
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from threading import Event
 
 from pinrace import ui
 from pinrace.arches import get_arch
-from pinrace.engine import build, coverage, pool
+from pinrace.deadline import Deadline
+from pinrace.engine import build, coverage, pool, resume
 from pinrace.engine.baseline import DAYS
 from pinrace.errors import Exit, UserError
 from pinrace.guest.machine import Machine, Replay, get_machine
 from pinrace.host.budget import Budget
+from pinrace.paths import runs_dir
 from pinrace.races.replay.run import get_replay_machine
 from pinrace.runs import commands, issues, summary
 from pinrace.runs.journal import Run, tree_facts
@@ -43,6 +45,8 @@ class Batch:
     days: float = DAYS  # how old what is known of the unpatched tree may be
     chosen: bool = True  # its suites were named, and not all there are
     dump: int = 0  # MiB that the kept memory of a guest that dies or hangs may take; 0: keep none
+    leg: str = ""  # of a matrix: cells that a killed run of the same leg had are not run again
+    until: Deadline = field(default_factory=Deadline)  # no cell begins after that
     accepted: bool = False  # that no suite looks at some of what the series changes
 
 
@@ -63,6 +67,7 @@ def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
     except NotApplicableError as error:
         return _not_applicable(batch, error, argv)
     book = issues.load()
+    had = resume.earlier(batch.leg, runs_dir())
     machines = {name: _machine(name, batch) for name in batch.asked.arches}
     record = Run.create(
         argv,
@@ -72,16 +77,22 @@ def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
         built=build.how_built(lab),
         cells=batch.cells,
         again=_again(batch),
+        leg=batch.leg,
     )
     for name, machine in machines.items():
         why = f" ({machine.accel.reason})" if machine.accel.reason else ""
         ui.say(f"guests  {name} {machine.cpu} under {machine.accel.name}{why}")
     threads = max(machine.threads for machine in machines.values())
     guests = batch.guests or Budget.of_host().guests_at_once(threads, 512)
-    work = pool.tasks(lab, batch.cells, machines)
+    kept = [had[cell.name] for cell in batch.cells if cell.name in had]
+    for result in kept:
+        record.cell_end(result)
+    work = pool.tasks(lab, [cell for cell in batch.cells if cell.name not in had], machines)
     what = f"{ui.counted(len(work), 'cell')}, {ui.counted(guests, 'guest')} at once"
     ui.say(f"test    {what}, results in {record.folder}")
-    results = _run(work, record, guests, batch, book)
+    if kept:
+        ui.say(f"kept    {ui.counted(len(kept), 'cell')} of a run that did not come to its end")
+    results = _in_order(batch.cells, kept, _run(work, record, guests, batch, book))
     if one := coverage.judge(
         results,
         touched(batch.series),
@@ -98,6 +109,14 @@ def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
         hint = "-k takes names, or parts of names, as tables and pages print them"
         raise UserError(f"no case of {named} matches '{batch.only}'", hint=hint)
     return record, results
+
+
+def _in_order(
+    cells: Sequence[Cell], kept: Sequence[CellResult], ran: Sequence[CellResult]
+) -> list[CellResult]:
+    """Return what was kept and what ran, in the order in which it was asked for."""
+    found = {result.cell.name: result for result in (*kept, *ran)}
+    return [found[cell.name] for cell in cells if cell.name in found]
 
 
 def _unmatched(result: CellResult) -> bool:
@@ -183,6 +202,7 @@ def _run(
                 asked=batch.asked,
                 days=batch.days,
                 book=book,
+                until=batch.until,
             )
         finally:
             stop.set()

@@ -12,12 +12,15 @@ from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
+from typing import Any
 
+from pinrace.deadline import Deadline
 from pinrace.engine.baseline import DAYS, run_baseline
 from pinrace.engine.build import Built, Lab
 from pinrace.engine.cell import Bench, Outcome, judge_cell, run_cell
 from pinrace.engine.confirm import confirm
-from pinrace.errors import said
+from pinrace.engine.resume import NOT_BEGUN
+from pinrace.errors import InfrastructureError, said
 from pinrace.guest.machine import Machine
 from pinrace.races.replay.run import Made, fingerprint, get_jobs, make_token
 from pinrace.races.replay.token import Token
@@ -86,11 +89,13 @@ def run(
     asked: Request | None = None,
     days: float = DAYS,
     book: Book | None = None,
+    until: Deadline = Deadline(),  # noqa: B008 (frozen)
 ) -> list[CellResult]:
     """Run all tasks and return their results in the order of the tasks.
 
     asked: what the kernels were built for, which a command that replays has to say.  days: how old
-    what is known of the unpatched tree may be.  book: known issues, which notes name.
+    what is known of the unpatched tree may be.  book: known issues, which notes name.  until: what
+    has not begun by then is a MISS.
 
     Each result is in the journal before on_result is called.  A cell that could not be run is a
     MISS with the reason, and the others go on.
@@ -100,11 +105,13 @@ def run(
         key = _key(task)
         if task.base and key not in baselines:
             baselines[key] = executor.submit(
-                run_baseline, key, task.base, only=only, stop=stop, days=days
+                _baseline, key, task.base, only=only, stop=stop, days=days, until=until
             )
     # Baselines were submitted first, so a worker that waits for one never waits for itself.
     futures = {
-        executor.submit(_one, task, record, baselines.get(_key(task)), only, stop): task
+        executor.submit(
+            _one, task, record, baselines.get(_key(task)), only, stop, until=until
+        ): task
         for task in work
     }
     results: dict[Cell, CellResult] = {}
@@ -124,9 +131,23 @@ def _key(task: Task) -> Cell:
     return replace(task.cell, repeat=1)
 
 
+def _baseline(cell: Cell, base: Bench, *, until: Deadline, **more: Any) -> Outcome:
+    if until.expired:
+        raise InfrastructureError(NOT_BEGUN)
+    return run_baseline(cell, base, **more)
+
+
 def _one(
-    task: Task, record: Run, baseline: Future[Outcome] | None, only: str, stop: Event | None
+    task: Task,
+    record: Run,
+    baseline: Future[Outcome] | None,
+    only: str,
+    stop: Event | None,
+    *,
+    until: Deadline,
 ) -> Outcome:
+    if until.expired:
+        raise InfrastructureError(NOT_BEGUN)
     folder = record.cell_start(task.cell)
     outcome = run_cell(task.cell, task.patched, folder, only=only, stop=stop)
     # A machine that replays would only do the same again.

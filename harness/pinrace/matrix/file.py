@@ -55,7 +55,12 @@ class MatrixFile(_Strict):
     """The file: the axes of the first product, further products, exclusions and a budget."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
-    budget_minutes: float | None = Field(default=None, gt=0, description="no leg begins after that")
+    budget_minutes: float | None = Field(
+        default=None, gt=0, description="no leg and no cell begins after that"
+    )
+    watch: tuple[str, ...] = Field(
+        default=(), description="files of watches that a night goes through, beside this file"
+    )
     trees: tuple[str, ...] = ("debian:7.3",)
     series: tuple[str, ...] = (manifest.default_name(),)
     arches: tuple[str, ...] = tuple(ARCHES)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pinrace import store, ui
 from pinrace.arches import get_abi
+from pinrace.deadline import Deadline
 from pinrace.engine import batch, build
 from pinrace.errors import ApplyError, BuildError, UserError, said
 from pinrace.kbuild import sources
@@ -69,19 +70,21 @@ def run(
     if fresh:
         (folder / journal.FILE).unlink(missing_ok=True)
     known = {key: old for key, old in journal.read(folder).items() if keep(old)}
-    began = time.monotonic()
+    limit = matrix.budget_minutes
+    until = Deadline() if limit is None else Deadline.after(limit * 60)
     results = []
     for number, leg in enumerate(todo, 1):
         if leg.excluded:
             results.append(_left_out(leg, Verdict.SKIP, f"left out: {leg.excluded}"))
             continue
-        limit = matrix.budget_minutes
-        if limit is not None and time.monotonic() - began > limit * 60:
+        if limit is not None and until.expired:
             why = f"not begun: the {limit:g} minutes given were over"
             results.append(_left_out(leg, Verdict.MISS, why))
             continue
         ui.say(f"leg {number} of {len(todo)}  {leg.name}")
-        results.append(_leg(leg, series[leg.series], folder, known, argv, insecure=insecure))
+        results.append(
+            _leg(leg, series[leg.series], folder, known, argv, until=until, insecure=insecure)
+        )
     return results
 
 
@@ -115,6 +118,7 @@ def _leg(
     known: dict[str, LegResult],
     argv: Sequence[str],
     *,
+    until: Deadline,
     insecure: bool,
 ) -> LegResult:
     """Run one leg, unless its result is there."""
@@ -129,7 +133,7 @@ def _leg(
         if key in known:
             ui.say(f"  {known[key].verdict}, as on {known[key].ended}")
             return known[key]
-        ended = _run_leg(leg, tree, series, argv)
+        ended = _run_leg(leg, tree, series, argv, key=key, until=until)
     except ApplyError as error:
         ended = _Ended(Verdict.FAIL, str(error), "apply")
     except BuildError as error:
@@ -166,7 +170,9 @@ def _key(leg: Leg, tree: Tree, series: Series | None) -> str:
     return store.digest("leg-1", repr(sorted(leg.facts.items())), tree.tree_id, digest, ours)
 
 
-def _run_leg(leg: Leg, tree: Tree, series: Series | None, argv: Sequence[str]) -> _Ended:
+def _run_leg(
+    leg: Leg, tree: Tree, series: Series | None, argv: Sequence[str], *, key: str, until: Deadline
+) -> _Ended:
     """Build, and run the cells if there are any; raises what stops it."""
     asked = Request((leg.arch,), leg.abis, (leg.flavor,), None, leg.config)
     if series:
@@ -179,7 +185,7 @@ def _run_leg(leg: Leg, tree: Tree, series: Series | None, argv: Sequence[str]) -
         for suite in leg.suites
         for repeat in range(1, leg.repeat + 1)
     )
-    todo = batch.Batch(asked, tree, series, cells, with_base=leg.baseline)
+    todo = batch.Batch(asked, tree, series, cells, with_base=leg.baseline, leg=key, until=until)
     record, results = batch.run(todo, argv)
     verdict = gravest([result.verdict for result in results])
     deciding = [result for result in results if result.verdict is verdict]
