@@ -12,7 +12,7 @@ from pathlib import Path
 from pinrace.arches import ABIS
 from pinrace.errors import UserError
 from pinrace.races.race.prove import FREE, HOLDS, SEEDS, WAYS, Proof, Row
-from pinrace.races.torture.judge import bound
+from pinrace.races.trials.judge import bound
 
 BEGIN, END = "<!-- proofs: pinrace prove --add -->", "<!-- end of proofs -->"
 _HEAD = (
