@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
     if args.boots < 2 or args.seed < 0 or args.smp < 1:
         raise UserError("two boots at the least, and no negative seed", hint="--boots 3 --seed 7")
     if args.race:
+        options.refuse(args, "with --race", "--without", "--smp")
         on = single.wanted(args, options.DEFAULT_TREE)
         named = single.series_of(args, str(options.DEFAULT_SERIES))
         return single.determinism(args, on, series=named)

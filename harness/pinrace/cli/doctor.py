@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import shutil
@@ -12,7 +13,7 @@ import psutil
 
 from pinrace import procs, ui
 from pinrace.arches import ARCHES
-from pinrace.errors import Exit, InfrastructureError
+from pinrace.errors import Exit, InfrastructureError, UserError
 from pinrace.host import containment, sandbox, tools
 from pinrace.host.accel import probe
 from pinrace.host.containment import Kind
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="look for the tools only, and say nothing if all is well",
     )
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--tests", action="store_true", help="also what the project's own tests use"
     )
@@ -39,7 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Report; with --install, install first.  Exit.INFRA when something is missing."""
+    if args.json and (args.install or args.quick):
+        raise UserError("--json takes no --install or --quick", hint="pinrace doctor --json")
     lacking = tools.missing(tests=args.tests)
+    if args.json:
+        print(json.dumps(_facts(lacking), indent=2))
+        return Exit.INFRA if lacking else Exit.OK
     if lacking and args.install:
         install(tools.packages(lacking))
         lacking = tools.missing(tests=args.tests)
@@ -114,6 +121,33 @@ def _report_sandbox() -> None:
             f"guests get no terminal: {exc.strerror}",
             hint="mount a devpts on /dev/pts, or give the container one",
         ) from exc
+
+
+def _facts(lacking: tuple[tools.Tool, ...]) -> dict[str, object]:
+    """Return all that is reported, for programs; what QEMU can do only where it is there."""
+    how = sandbox.state() if sandbox.is_off() else containment.probe(forget=True)
+    accels = {}
+    for arch in () if lacking else ARCHES.values():
+        qemu = get_qemu(arch)
+        accel = probe(arch, qemu)
+        accels[arch.name] = {
+            "qemu": qemu.version, "accelerator": accel.name, "why": accel.reason,
+            "slower": accel.scale,
+        }  # fmt: skip
+    return {
+        "missing": [_tool(tool) for tool in lacking],
+        "optional": [_tool(tool) for tool in tools.optional() if not tool.present()],
+        "arches": accels,
+        "sandbox": {"kind": how.kind.value, "said": str(how), "why": how.reason},
+        "cache": {"folder": str(cache_dir()), "free_bytes": shutil.disk_usage(cache_dir()).free},
+        "memory_bytes": psutil.virtual_memory().available,
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+    }
+
+
+def _tool(tool: tools.Tool) -> dict[str, object]:
+    return {"name": tool.name, "why": tool.why, "packages": list(tool.packages)}
 
 
 def _report_host() -> None:

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from pinrace import ui
-from pinrace.errors import Exit
+from pinrace.errors import Exit, UserError
 
+MAN = "man"
 TOPICS = {
     "glossary": """\
 again         the command that runs one cell again
@@ -122,11 +124,26 @@ A tree's identity is git's id of its content.""",
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument("topic", nargs="?", choices=sorted(TOPICS), help="what to explain")
+    parser.add_argument(
+        "topic", nargs="?", choices=[*sorted(TOPICS), MAN], help="what to explain, or man"
+    )
+    parser.add_argument(
+        "folder", nargs="?", type=Path, metavar="FOLDER", help="of man: where to write the pages"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one topic, or all."""
+    """Print one topic, or all; `man` writes the manual pages."""
+    if args.topic == MAN:
+        if args.folder is None:
+            raise UserError("where shall the pages go?", hint="pinrace help man FOLDER")
+        from pinrace.cli import main, manual
+
+        pages = manual.write(main.parser(listed=True), TOPICS, args.folder)
+        ui.say(f"{ui.counted(len(pages), 'page')} in {args.folder}: man -l {pages[0]}")
+        return Exit.OK
+    if args.folder is not None:
+        raise UserError("only man takes a folder", hint="pinrace help man FOLDER")
     for topic in [args.topic] if args.topic else sorted(TOPICS):
         ui.say(f"{topic}\n{TOPICS[topic]}\n")
     return Exit.OK

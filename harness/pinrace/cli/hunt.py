@@ -85,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Sweep the windows and print a line for each; exit 1 for a violation, 4 for a lost guest."""
     asked = options.one_flavor(args)
+    _refuse(args)
     seconds = options.duration(args.duration, "--for") if args.duration else 0.0
     if args.race:
         budget = Budget(holds=seconds or HOURS * 3600.0, pairs=args.pairs, ways=("holds",))
@@ -106,6 +107,18 @@ def run(args: argparse.Namespace) -> int:
         code = sweeps.all(wanted, seconds, with_pairs=pairs)
         ui.say(f"{SEQUENTIAL}\nconsoles  {record.folder}")
         return record.end(code)
+
+
+def _refuse(args: argparse.Namespace) -> None:
+    """Raise UserError for options that have no effect on what is swept."""
+    one, listed = ("--scenario", "--side", "--until", "--against"), ("--list", "-k")
+    if args.race:
+        more = ("--every", "--keep-going", "--icount", "--write")
+        options.refuse(args, "with --race", "--window", *one, *listed, *more)
+    elif args.window:
+        options.refuse(args, "with --window", *listed)
+    else:
+        options.refuse(args, "without --window", *one)
 
 
 class _Sweeps:

@@ -24,6 +24,8 @@ from pinrace.errors import Exit, InfrastructureError, PinraceError
 
 log = logging.getLogger("pinrace")
 
+FISH = "fish"  # for which the library has nothing
+
 
 class _Parser(argparse.ArgumentParser):
     """A parser without abbreviations of options, which proposes the nearest name."""
@@ -51,6 +53,11 @@ class _Completion(argparse.Action):
     """Print a completion script and end; the library is loaded for this alone."""
 
     def __call__(self, _: argparse.ArgumentParser, *rest: Any) -> NoReturn:
+        if rest[1] == FISH:
+            from pinrace.cli import manual
+
+            print(manual.fish(parser(listed=True)), end="")
+            sys.exit(Exit.OK)
         import shtab
 
         print(shtab.complete(parser(listed=True), rest[1]))
@@ -87,7 +94,7 @@ def parser(only: str = "", *, listed: bool = False) -> argparse.ArgumentParser:
         "Exit codes: 0 pass, 1 the kernel failed, 2 usage, 3 build, 4 could not run.",
     )
     top.add_argument("--version", action="version", version=f"pinrace {__version__}")
-    shells = ("bash", "zsh", "tcsh")
+    shells = ("bash", "zsh", "fish", "tcsh")
     about = "print completion for a shell"
     top.add_argument("--completion", action=_Completion, choices=shells, help=about)
     shared = _Parser(add_help=False)

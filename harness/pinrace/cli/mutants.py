@@ -67,6 +67,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the tests on the series and on its mutants; exit 1 when they do not tell them apart."""
+    if args.only_selftest:
+        options.refuse(args, "with --only-selftest", "--torture")
+    if args.only_torture:
+        options.refuse(args, "with --only-torture", "--selftests")
     asked = options.request(args)
     seconds = 0.0 if args.only_selftest else options.duration(args.torture, "--torture")
     if args.selftests < 1 or args.smp < 1 or args.guests < 1:

@@ -206,6 +206,17 @@ def machine(args: argparse.Namespace, usual: Machine) -> Machine:
     return replace(usual, smp=args.smp, mem_mb=args.mem or usual.mem_mb, cmdline=cmdline)
 
 
+def refuse(args: argparse.Namespace, why: str, *names: str) -> None:
+    """Raise UserError for the first of these options that was given: it has no effect.
+
+    why: completes the sentence, e.g. "without --window".
+    """
+    for word in args.words:
+        name = word.partition("=")[0]
+        if name in names:
+            raise UserError(f"{name} has no effect {why}", hint=f"leave out {name}")
+
+
 def request_tree(args: argparse.Namespace) -> tuple[Tree, Series | None]:
     """Resolve --tree and --series; say what they are."""
     from pinrace.series.load import load
@@ -272,8 +283,13 @@ def cells(asked: Request, args: argparse.Namespace) -> tuple[Cell, ...]:
     )
 
 
-def _folder(series: str) -> Path | None:
-    """Return the folder of a series by what --series says, without a patch on top of it."""
+def _folder(series: object) -> Path | None:
+    """Return the folder of a series by what --series says, without a patch on top of it.
+
+    None for what is no folder, and where several series are named.
+    """
+    if not isinstance(series, str):
+        return None
     for text in (series, series.partition("+")[0]):
         path = find_series(text)
         if path and path.is_dir():

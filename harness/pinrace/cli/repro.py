@@ -67,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--times takes 1 or more")
     if race_tokens.is_token(args.token):
         return replaying.repro(args)
+    options.refuse(args, "on a token that is of no race folder", "--race", "--ltp")
     debug = args.gdb or args.at is not None
     if hold_tokens.is_token(args.token) or torture_tokens.is_token(args.token):
         if args.shell or debug:

@@ -58,6 +58,11 @@ def run(args: argparse.Namespace) -> int:
     asked = options.one_flavor(args)
     if args.plain and args.torture:
         raise UserError("--plain is about the one race, --torture about all: take one")
+    if args.race:
+        more = ("--plain", "--torture", "--tries", "--seed", "--guests", "--smp")
+        options.refuse(args, "with --race", *more)
+    if args.torture:
+        options.refuse(args, "with --torture", "--tries")
     if min(args.boots, args.tries, args.smp) < 1 or min(args.seed, args.guests) < 0:
         raise UserError("--boots, --tries and --smp take 1 or more", hint="--boots 20 --tries 12")
     if args.race:

@@ -86,6 +86,9 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("the benchmark has plain kernels", hint="leave out --flavor, --kernel")
     if min(args.seeds, args.at_once) < 1 or args.budget <= 0 or min(args.alarms, args.repeats) < 0:
         raise UserError("--seeds, --at-once and --budget take numbers above 0", hint="--seeds 10")
+    if args.only_write:
+        more = ("--seeds", "--alarms", "--repeats", "--at-once")
+        options.refuse(args, "with --only-write", *more)
     if args.only_write and not args.write:
         raise UserError("--only-write needs to know where to", hint="--write FOLDER")
     tree, series = options.request_tree(args)

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
 
 from pinrace import ui
 from pinrace.cli import options
@@ -49,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"may be repeated (default: {options.DEFAULT_SERIES.name})",
     )
     options.insecure_option(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON, and the rest to stderr")
     parser.add_argument("--build", action="store_true", help="build the kernels of what applies")
     parser.add_argument("--test", action="store_true", help="build, and run the suites")
     options.kernel_options(parser)
@@ -64,10 +67,15 @@ def run(args: argparse.Namespace) -> int:
     if not (specs := [spec.strip() for spec in specs if spec.strip()]):
         raise UserError("which trees?", hint="--trees debian:7.3,stable")
     names = args.series or [str(options.DEFAULT_SERIES)]
-    series = [found for name in names if (found := load(name, say=ui.say))]
+    say = ui.warn if args.json else ui.say
+    series = [found for name in names if (found := load(name, say=say))]
     if not series:
         raise UserError("there is no series to look at", hint="--series FOLDER")
-    rows = list(_rows(specs, series, asked, cells, args))
+    with ui.on_stderr() if args.json else nullcontext():
+        rows = list(_rows(specs, series, asked, cells, args))
+    if args.json:
+        print(json.dumps([asdict(row) for row in rows], indent=2))
+        return exit_code(rows)
     ui.say("\n".join(table(rows)))
     for row in rows:
         if row.notes:

@@ -139,6 +139,11 @@ def _names(text: str, known: Sequence[str]) -> tuple[str, ...]:
 
 def _race(args: argparse.Namespace) -> int:
     """Torture one race of the user's own: freely and behind its gate."""
+    options.refuse(
+        args, "with --race", "--trials", "--deterministic", "--seed", "--search-for",
+        "--no-search", "--families", "--mutators", "--repeat", "--guests", "--smp", "--measure",
+        "--lanes", "--no-chaos", "--bench", "--mutants", "--write", "--stop-at-first", "--break",
+    )  # fmt: skip
     seconds = options.duration(args.duration or DURATION, "--for")
     return single.run(
         args,
@@ -178,6 +183,7 @@ def run(args: argparse.Namespace) -> int:
     """Build what is missing, torture each cell, print a line each; the code is the verdict's."""
     if args.race:
         return _race(args)
+    _refuse(args)
     asked = options.request(args)
     plan, search_for = make_plan(args), options.duration(args.search_for, "--search-for")
     replay = Replay(plan.seed) if args.deterministic else None
@@ -233,6 +239,17 @@ def run(args: argparse.Namespace) -> int:
         _show_repeats(cells, done)
         ui.say(f"exit {int(code)}: see pinrace help exits · results in {record.folder}")
         return code
+
+
+def _refuse(args: argparse.Namespace) -> None:
+    """Raise UserError for options about a search that is not made."""
+    for no_search, why in (
+        (args.no_search, "with --no-search"),
+        (args.deterministic, "with --deterministic"),
+        (args.bench or args.measure, "with --bench and --measure"),
+    ):
+        if no_search:
+            options.refuse(args, why, "--search-for")
 
 
 def _facts(machine: Machine) -> dict[str, object]:
