@@ -153,7 +153,6 @@ def test_a_line_of_text_is_no_request_of_roff() -> None:
         ["mutants", "--only-selftest", "--torture", "9s"],
         ["searchbench", "--only-write", "--write", "x", "--seeds", "3"],
         ["test", "--seed", "9"],
-        ["test", "--no-baseline", "--baseline-days=1"],
         ["repro", "pr1:x", "--ltp", "x"],
     ],
 )

@@ -33,8 +33,6 @@ def run(args: argparse.Namespace) -> int:
     """Build what is missing, run the cells, print the table; the exit code is the verdict's."""
     if not args.deterministic:
         options.refuse(args, "without --deterministic", "--seed")
-    if args.no_baseline:
-        options.refuse(args, "with --no-baseline", "--baseline-days")
     options.with_dump(args)
     asked = options.request(args)
     cells = options.cells(asked, args)

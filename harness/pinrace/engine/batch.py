@@ -159,11 +159,7 @@ def _again(batch: Batch) -> commands.Again | None:
         with_base=batch.with_base,
         seed=batch.replay.seed if batch.replay else None,
         more=[
-            *(
-                ["--baseline-days", f"{batch.days:g}"]
-                if batch.days != DAYS and batch.with_base
-                else []
-            ),
+            *(["--baseline-days", f"{batch.days:g}"] if batch.days != DAYS else []),
             *(["--accept-uncovered"] if batch.accepted else []),
             *commands.userland(),
             *([f"--dump={batch.dump}"] if batch.dump else []),
