@@ -125,7 +125,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "the unprotected race, which must be lost",
         ),
     ),
-    "determinism": (("pinrace determinism --abi x86_64", "one ABI"),),
+    "determinism": (
+        ("pinrace determinism --abi x86_64", "one ABI"),
+        ("pinrace determinism --litmus", "which reorderings free-running guests show here"),
+    ),
     "repro": (("pinrace repro TOKEN --times 20", "twenty replays, fingerprints compared"),),
     "racebench": (
         ("pinrace racebench fcntl-close --abi i386 --seeds 3 --budget 20", "one race on one ABI"),

@@ -13,7 +13,7 @@ from pinrace.engine import build
 from pinrace.errors import UserError
 from pinrace.guest.machine import INGREDIENTS, Replay
 from pinrace.guest.outcome import Ending
-from pinrace.races.race import single
+from pinrace.races.race import litmus, single
 from pinrace.races.replay import outcome, why
 from pinrace.races.replay import run as replays
 from pinrace.races.replay.run import Made, Once
@@ -32,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--without", choices=INGREDIENTS, default="", help="leave this out, to see what it is for"
     )
     parser.add_argument("--smp", type=int, default=2, help="CPUs of the guest (default: 2)")
+    parser.add_argument(
+        "--litmus",
+        action="store_true",
+        help="instead: which reorderings of memory accesses free-running guests show here",
+    )
     single.option(parser)
 
 
@@ -40,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
     asked = options.one_flavor(args)
     if args.boots < 2 or args.seed < 0 or args.smp < 1:
         raise UserError("two boots at the least, and no negative seed", hint="--boots 3 --seed 7")
+    if args.litmus:
+        return litmus.run(args, single.wanted(args, options.DEFAULT_TREE))
     if args.race:
         options.refuse(args, "with --race", "--without", "--smp")
         on = single.wanted(args, options.DEFAULT_TREE)
