@@ -16,7 +16,7 @@
 
 #include "race.h"
 
-#define LITMUS_CELLS	2048
+#define LITMUS_CELLS	256
 
 /* What one side stores the other loads: in cache lines of their own, so that a store may wait. */
 struct litmus {
