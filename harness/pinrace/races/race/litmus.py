@@ -20,7 +20,7 @@ from pinrace.races.race import ways
 from pinrace.races.race.folder import opened
 from pinrace.races.race.lab import RaceLab, Wanted
 from pinrace.races.race.ways import Bench, Tried
-from pinrace.races.torture.judge import bound
+from pinrace.races.trials.judge import bound
 from pinrace.runs import summary
 from pinrace.runs.journal import Run
 from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Verdict
