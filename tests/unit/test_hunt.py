@@ -13,6 +13,7 @@ import pytest
 
 from pinrace import values
 from pinrace.errors import InfrastructureError
+from pinrace.guest.outcome import GuestRun
 from pinrace.races.preempt import hunt as hunts
 from pinrace.races.preempt import outcome
 from pinrace.races.preempt.hunt import CONFIRM, CRASHED, Hunt
@@ -173,3 +174,26 @@ def test_a_sweep_is_shown_as_a_strip_and_its_violation_as_lanes(tmp_path: Path) 
     ]
     assert shown.lanes[0].lanes == ("a", "b")
     assert shown.lanes[0].moments[-1].status is values.CaseStatus.FAIL
+
+
+@pytest.mark.parametrize(
+    ("ending", "damage", "against"),
+    [
+        (values.Ending.DONE, (), (0, 0)),
+        (values.Ending.EARLY_EXIT, (), (1, 0)),
+        (values.Ending.PANIC, (), (1, 0)),
+        (values.Ending.KILLED, (), (0, 1)),
+        (values.Ending.HANG, (), (0, 1)),  # a CPU that is held may be why
+        (values.Ending.DONE, ("a record is lost",), (0, 1)),
+    ],
+)
+def test_the_end_of_a_guest_is_read_as_everywhere(
+    ending: values.Ending, damage: tuple[str, ...], against: tuple[int, int], tmp_path: Path
+) -> None:
+    log = tmp_path / "console.log"
+    log.write_text(QUIET)
+    hunt = Hunt(WINDOW)
+    steps = hunts.sweep_of(hunt, WINDOW, with_pairs=False)
+    play = hunts._Play(hunt, steps, hunts._Carry(None), log, time.monotonic() + 600, True)
+    play.settle(GuestRun(ending, "so", (), (), damage, {}, log, "", 1.0, 1.0, 1.0))
+    assert (len(hunt.reports), len(hunt.lost)) == against
