@@ -190,3 +190,11 @@ def test_a_lock_report_that_was_cut_short_is_named_by_where_the_lock_is_taken() 
         "ffff888004a1c9d8 (&tea->lock){+.+.}-{2:2}, at: qed_pour+0x90/0x334",
     ]
     assert find(log(lines))[0].fingerprint == "lockdep Nested lock was not taken: qed_pour"
+
+
+@pytest.mark.parametrize("caller", ["", "[  T217] "])
+@pytest.mark.parametrize("boot", ["", "[    0.000000] Command line: quiet printk.time=0\n"])
+def test_a_log_whose_lines_have_no_times_is_read(caller: str, boot: str) -> None:
+    lines = [f"{caller}{text}" for text in ("Linux version 7.3.4", *LEFT, "Run /init")]
+    (found,) = find(boot + "\n".join(lines))
+    assert (found.rule, found.fingerprint) == ("warn", "warn: ref_tracker_dir_exit < qed_destroy")

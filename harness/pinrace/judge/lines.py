@@ -18,6 +18,9 @@ BANNER = "Linux version "
 _STAMP = re.compile(
     r"\[ {0,12}(?P<time>\d{1,12}\.\d{6})\](?:\[ {0,8}(?P<caller>[TC]\d{1,10})\])? ?"
 )
+_CALLER = re.compile(r"\[ {0,8}(?P<caller>[TC]\d{1,10})\] ")  # printk.time=0 leaves that
+_UNTIMED = re.compile(r"[^\n]{0,64}ommand line: [^\n]{0,4096}\bprintk\.time=(?:0|[nN]|off)\b")
+_EARLY = 65536  # characters of a log in which a kernel shows its command line
 _LEVEL = re.compile(r"<\d{1,3}>")  # of a log that syslog(2) gave
 # printk puts it in front of a line, and without a time.
 _DROPPED = re.compile(r"\*\* \d+ printk messages dropped \*\* ?")
@@ -38,14 +41,15 @@ class Line:
 def split(console: str) -> Iterator[Line]:
     """Return the kernel's lines of a log, in order.
 
-    In a log without a single time each line counts, because nothing tells them apart.  Two lines of
-    the kernel that share one of the log are two.  Lines are not split at the odd characters that
-    str.splitlines() takes for ends.
+    In a log without a single time each line counts, because nothing tells them apart, and so it
+    does behind a command line that takes times away.  Two lines of the kernel that share one of the
+    log are two.  Lines are not split at the odd characters that str.splitlines() takes for ends.
     """
     physical = [(number, raw.rstrip("\r")) for number, raw in enumerate(console.split("\n"), 1)]
-    if not any(_STAMP.match(_LEVEL.sub("", raw[:64], count=1)) for _, raw in physical):
+    timed = any(_STAMP.match(_LEVEL.sub("", raw[:64], count=1)) for _, raw in physical)
+    if not timed or any(_UNTIMED.match(line) for line in console[:_EARLY].split("\n")):
         for number, raw in physical:
-            yield Line(number, raw[:LONGEST], raw[:LONGEST].rstrip(), None, "")
+            yield _untimed(number, raw[:LONGEST])
         return
     waiting: Line | None = None  # behind a program's half line; a kernel's if what follows agrees
     latest = 0.0
@@ -61,6 +65,16 @@ def split(console: str) -> Iterator[Line]:
                 yield line
             elif waiting is None:
                 waiting = line
+
+
+def _untimed(number: int, raw: str) -> Line:
+    """Return a line of a log whose lines need no times."""
+    text = _LEVEL.sub("", raw, count=1) if _LEVEL.match(raw) else raw
+    stamp = _STAMP.match(text)
+    who = stamp or _CALLER.match(text)
+    text = text[who.end() :] if who else text
+    time = float(stamp["time"]) if stamp else None
+    return Line(number, raw, text.rstrip(), time, who["caller"] or "" if who else "")
 
 
 def _pieces(number: int, raw: str) -> Iterator[tuple[Line, bool]]:
