@@ -258,7 +258,7 @@ def test_own_suites_of_a_file(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(
         'name = "mine"\nprogram = "a.sh"\nfiles = ["data"]\nformat = "exit"\n'
-        'config = ["FUTEX=y"]\nsysctl = { "vm.nr_hugepages" = "4" }\ncmdline = ["quiet"]\n'
+        'config = ["FUTEX=y"]\nsysctl = { "vm.nr_hugepages" = "4" }\ncmdline = ["nosmt"]\n'
     )
     (name,) = registry.names([str(file)])
     suite = registry.get_suite(name)
@@ -285,6 +285,9 @@ def test_own_suites_of_a_file(tmp_path: Path) -> None:
         'name = "a"\ncommand = "true"\ntimeout = 0\n',
         'name = "a"\ncommand = "true"\nconfig = ["FUTEX y"]\n',
         'name = "a"\ncommand = "true"\nformat = "regex"\nregex = { ok = "(" }\n',
+        'name = "a"\ncommand = "true"\ncmdline = ["nosmt", "quiet"]\n',
+        'name = "a"\ncommand = "true"\ncmdline = ["loglevel=3"]\n',
+        'name = "a"\ncommand = "true"\nsysctl = { "kernel.printk" = "1" }\n',
         "name = \n",
     ],
 )

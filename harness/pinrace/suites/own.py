@@ -37,6 +37,10 @@ SCHEMA = CONFIGS / "suite.schema.json"
 SERIES = "series"  # the name that stands for the suites beside a series
 
 
+# Boot parameters after which a log without reports means nothing
+_MUTES = ("loglevel=", "console=", "console_msg_format=", "printk.time=", "printk.console_suspend=")
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -78,6 +82,21 @@ class OwnSuite(_Strict):
     memory: int = Field(default=0, ge=0, description="MiB of the guest, 0 for the usual")
     cmdline: tuple[str, ...] = Field(default=(), description="boot parameters of the kernel")
     sysctl: dict[str, str] = Field(default={}, description="set before it starts")
+
+    @field_validator("cmdline")
+    @classmethod
+    def _is_heard(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        for word in words:
+            if word == "quiet" or word.startswith(_MUTES):
+                raise ValueError(f"{word} takes reports of the kernel off its console")
+        return words
+
+    @field_validator("sysctl")
+    @classmethod
+    def _stays_heard(cls, values: dict[str, str]) -> dict[str, str]:
+        if "kernel.printk" in values:
+            raise ValueError("kernel.printk takes reports of the kernel off its console")
+        return values
 
 
 class SuiteFile(_Strict):
