@@ -66,7 +66,7 @@ def lint(session: nox.Session) -> None:
 def unit(session: nox.Session) -> None:
     """Tests that need no guest."""
     run(session, "pinrace", "doctor", "--quick", "--install", "--tests")
-    run(session, "pytest", "-n", "2", "--dist", "loadgroup", "tests/unit")
+    _pytest(session, "not network and not slow", "tests/unit")
 
 
 @nox.session
@@ -87,19 +87,19 @@ def test(session: nox.Session) -> None:
     pinrace(session, "test", *session.posargs)
     if not session.posargs:
         # The command has just run the cells themselves.
-        _guests(session, "not cells and not network and not slow")
+        _pytest(session, "not cells and not network and not slow", "tests/guest")
 
 
 @nox.session(default=False)
-def guests(session: nox.Session) -> None:
-    """The harness on real guests, all of it: also what takes too long for each push."""
+def slow(session: nox.Session) -> None:
+    """The tests that take too long for each push; arguments go to pytest."""
     pinrace(session, "build")
-    _guests(session, "not network", *session.posargs)
+    _pytest(session, "slow", "tests/unit", "tests/guest", *session.posargs)
 
 
-def _guests(session: nox.Session, which: str, *more: str) -> None:
-    """Run those tests on real guests that the expression of marks keeps."""
-    run(session, "pytest", "-n", "2", "--dist", "loadgroup", "-m", which, "tests/guest", *more)
+def _pytest(session: nox.Session, which: str, *more: str) -> None:
+    """Run the tests that an expression of marks keeps, two at once."""
+    run(session, "pytest", "-n", "2", "--dist", "loadgroup", "-m", which, *more)
 
 
 @nox.session(default=False)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import pytest
 import report_runs as runs
 from report_page import CELL, one_cell, parse, words
 
@@ -44,6 +45,7 @@ def test_a_folder_outside_of_the_run_is_not_read(tmp_path: Path) -> None:
 # Size
 
 
+@pytest.mark.slow
 def test_many_cells(tmp_path: Path) -> None:
     folder = runs.large(tmp_path)
     page = gather(folder)
@@ -59,6 +61,7 @@ def test_many_cells(tmp_path: Path) -> None:
             assert not section.console.skipped
 
 
+@pytest.mark.slow
 def test_a_page_is_never_larger_than_it_may_be(tmp_path: Path) -> None:
     cells = [dataclasses.replace(CELL, repeat=n) for n in range(1, limits.SECTIONS + 11)]
     run = runs.start(tmp_path, cells)
