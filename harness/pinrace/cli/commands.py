@@ -41,6 +41,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "results": {
         "runs": "list earlier runs, or show one again",
         "compare": "hold two runs against each other, case by case",
+        "suites": "what collections of tests came to on each ABI, as a table",
         "report": "write a page of HTML about a run",
         "issues": "list the faults that were seen before, and note what is known of them",
         "submit": "hand a run's results to a service, as KCIDB 5.3",
@@ -140,6 +141,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("pinrace runs --prune --keep 30", "keep 30 that passed and 90 that did not"),
     ),
     "compare": (("pinrace compare 2026-01-05-101500 latest", "what got worse, what better"),),
+    "suites": (
+        ("pinrace suites", "a row for each suite and ABI, of all runs"),
+        ("pinrace suites --write docs/suites.md", "the same, into that page"),
+    ),
     "report": (("pinrace report latest", "write the page again"),),
     "issues": (
         ("pinrace issues", "a line each: id, first and last seen, rate, title"),

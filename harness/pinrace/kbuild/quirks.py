@@ -26,6 +26,7 @@ class Quirk(BaseModel):
     arch: dict[str, str] = {}
     memory: int = 0
     before: tuple[str, ...] = ()
+    known: dict[str, str] = {}
 
 
 class _File(RootModel[dict[str, Quirk]]):
