@@ -15,8 +15,8 @@ from pinrace import store, ui
 from pinrace.arches import ARCHES, get_abi
 from pinrace.host import sandbox
 from pinrace.image.initramfs import FILE_NAME, guest_image
+from pinrace.kbuild import kconfig, sources, warnings
 from pinrace.kbuild import kernel as kbuild
-from pinrace.kbuild import sources, warnings
 from pinrace.kbuild.userspace import Source, compiler_identity
 from pinrace.paths import cache_dir
 from pinrace.series.load import apply
@@ -31,6 +31,7 @@ class Built:
     """What a tree came to: kernels by (arch, flavor), images by ABI, what suites bring by both.
 
     wishes: by suite, the name of what it adds to a flavor, which is a flavor of its own then.
+    asks: by suite, the options that it asks for itself.
     """
 
     tree: PatchedTree
@@ -38,12 +39,21 @@ class Built:
     images: dict[str, Image]
     loads: dict[tuple[str, str], Brought] = field(default_factory=dict)
     wishes: dict[str, str] = field(default_factory=dict)
+    asks: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def kernel(self, cell: Cell) -> Kernel:
         """Return the kernel that a cell boots; one that the user built serves all suites."""
         named = "+".join(filter(None, (cell.flavor, self.wishes.get(cell.suite))))
         own = self.kernels.get((cell.arch, named))
         return own or self.kernels[cell.arch, cell.flavor]
+
+    def lacks(self, cell: Cell) -> tuple[str, ...]:
+        """Return the options that a cell's suite asks for and its kernel does not have."""
+        config = self.kernel(cell).config
+        if not config.is_file():
+            return ()  # of a kernel that the user built
+        got = kconfig.parse(config.read_text())
+        return tuple(kconfig.refusals(self.asks.get(cell.suite, ()), got))
 
     def brought_by(self, cell: Cell) -> Brought:
         """Return what a cell's suite brings."""
@@ -107,7 +117,8 @@ def _built(
         return Built(tree, kernels, {})
     made = images_of(tree, asked.abis)
     names = {suite: name for suite, (name, _) in soft.items()}
-    return Built(tree, kernels, made, _loads(tree, asked.abis, suites), names)
+    asks = {suite.name: suite.asks(wishes) for suite in suites}
+    return Built(tree, kernels, made, _loads(tree, asked.abis, suites), names, asks)
 
 
 def kernels_of(

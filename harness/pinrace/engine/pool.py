@@ -45,6 +45,7 @@ class Task:
     patched: Bench
     base: Bench | None
     tree: PatchedTree
+    lacks: tuple[str, ...] = ()  # options that its suite asks for and its kernel does not have
 
 
 def _machine(cell: Cell, machine: Machine) -> Machine:
@@ -73,6 +74,7 @@ def tasks(lab: Lab, cells: Sequence[Cell], machines: dict[str, Machine]) -> list
             bench(lab.patched, cell),
             bench(lab.base, cell) if lab.base else None,
             lab.patched.tree,
+            lab.patched.lacks(cell),
         )
         for cell in cells
     ]
@@ -195,12 +197,17 @@ def _held(
         except Exception as error:
             lost = said(error).splitlines()[0]
     result = judge_cell(task.cell, outcome, base, folder, lost=lost)
-    if note := _judges_itself(task):
+    for note in filter(None, (_judges_itself(task), _lacking(task))):
         result = replace(result, notes=(*result.notes, note))
     if result.verdict is not Verdict.FAIL or not task.patched.machine.replay or only:
         return result
     command = commands.replay(str(_token(task, folder)), task.tree, asked)
     return replace(result, notes=(*result.notes, f"{commands.REPLAY}{command}"))
+
+
+def _lacking(task: Task) -> str:
+    """Return a note where the kernel lacks what the suite asks of its configuration."""
+    return f"Kconfig refused {', '.join(task.lacks)}" if task.lacks else ""
 
 
 def _judges_itself(task: Task) -> str:

@@ -51,17 +51,25 @@ class Kselftest(Suite):
     def soft(self, tree: PatchedTree) -> tuple[str, tuple[str, ...]]:
         """Return what the collections ask of Kconfig beside what all of them share."""
         common = kconfig.parse(COMMON.read_text())
-        given = _given()
+        given, own = _given(), self._own(tree)
+        more = {k: v for k, v in own.items() if v not in (common.get(k), given.get(k))}
+        lines = tuple(f"{name}={value}" for name, value in sorted((common | more).items()))
+        name = f"kselftest-{store.digest(*lines)[:6]}" if more else "kselftest"
+        return name, lines
+
+    def asks(self, tree: PatchedTree) -> tuple[str, ...]:
+        """Return what the collections' own files ask for."""
+        return tuple(f"{name}={value}" for name, value in sorted(self._own(tree).items()))
+
+    def _own(self, tree: PatchedTree) -> dict[str, str]:
+        """Return the options of the collections' `config` files; modules are built in."""
         own: dict[str, str] = {}
         for name in self.collections(tree):
             if f"{name}/config" in _files(tree.commit, name):
                 text = show_file(tree.commit, f"{SELFTESTS}/{name}/config")
                 asked = kconfig.parse(text)
                 own |= {key: "y" if value == "m" else value for key, value in asked.items()}
-        more = {k: v for k, v in own.items() if v not in (common.get(k), given.get(k))}
-        lines = tuple(f"{name}={value}" for name, value in sorted((common | more).items()))
-        name = f"kselftest-{store.digest(*lines)[:6]}" if more else "kselftest"
-        return name, lines
+        return own
 
     def collections(self, tree: PatchedTree) -> tuple[str, ...]:
         """Return the folders of the collections; UserError when the tree has none of that name."""

@@ -92,6 +92,13 @@ class Suite:
         """
         return "", ()
 
+    def asks(self, tree: PatchedTree) -> tuple[str, ...]:
+        """Return those of the lines of soft() that are its own: the user is told what is refused.
+
+        What many suites share is asked for in common, and an arch may lack some of it.
+        """
+        return self.soft(tree)[1]
+
     def bring(self, tree: PatchedTree, abi: Abi, source: Source) -> Brought:
         """Build what it brings to the guests of an ABI; source is as in userspace.headers()."""
         return Brought()
