@@ -100,6 +100,7 @@ EVERYTHING = (
     "pinrace test --tree v7.3 --insecure --series none --arch x86_64 --abi i386 --flavor debug"
     " --config A=y --config B=n --llvm=-19 -j 3 --suite smoke --land --ltp /opt/ltp -k '-x y'"
     " --repeat 2 --guests 2 --smp 3 --no-baseline --baseline-days 0.25 --accept-uncovered"
+    " --mem 600 --append a=b --append=-c --sysctl vm.swappiness=10 --share /usr:/mnt/u:rw"
     " --deterministic --seed 11 --kernel /boot/one --runs /tmp/there --no-sandbox"
 )
 # How many at once, where results go and what is said change nothing that a cell tells.

@@ -3,21 +3,38 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pinrace.arches import get_abi
-from pinrace.cli import compare
+from pinrace.arches import ABIS, get_abi
+from pinrace.cli import compare, main
 from pinrace.cli import exec as exec_command
+from pinrace.cli import test as test_command
+from pinrace.engine.build import Built
 from pinrace.errors import UserError
+from pinrace.guest import extras
 from pinrace.guest.outcome import JobRun
 from pinrace.kbuild import collections, kconfig, quirks
 from pinrace.kbuild.kconfig import Wanted
+from pinrace.runs import collections as table
+from pinrace.runs import journal
 from pinrace.suites import auto, kselftest, ktap, kunit, own, registry
 from pinrace.suites.brought import Brought, compose
 from pinrace.suites.formats import Format, Patterns
-from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Job, Verdict
+from pinrace.values import (
+    CaseResult,
+    CaseStatus,
+    Cell,
+    CellResult,
+    Job,
+    Kernel,
+    PatchedTree,
+    Request,
+    Tree,
+    Verdict,
+)
 
 X86 = get_abi("x86_64")
 
@@ -344,3 +361,96 @@ def test_two_runs_are_held_against_each_other() -> None:
     changes = compare.compare([result(Verdict.PASS)], [result(Verdict.PASS, suite="smoke")])
     assert [change.verdicts for change in changes] == [("PASS", ""), ("", "PASS")]
     assert compare.verdict(changes) == 4
+
+
+def test_what_kconfig_refuses_a_suite_is_said(tmp_path: Path) -> None:
+    """Of its own wishes alone; a kernel that the user built keeps no configuration."""
+    kernel = Kernel("d", "x86_64", "plain", "t", "7.3.4", tmp_path)
+    cell = Cell("x86_64", "x86_64", "plain", "kselftest:mm")
+    tree = PatchedTree(Tree("v", "7.3", "1" * 40, "2" * 40, "o", ""), None, "1" * 40, "2" * 40)
+    asks = {"kselftest:mm": ("CONFIG_A=y", "CONFIG_B=y")}
+    built = Built(tree, {("x86_64", "plain"): kernel}, {}, asks=asks)
+    assert built.lacks(cell) == ()
+    (tmp_path / "config").write_text("CONFIG_A=y\n# CONFIG_B is not set\n")
+    assert built.lacks(cell) == ("CONFIG_B",)
+    assert built.lacks(replace(cell, suite="smoke")) == ()
+
+
+def run_of(root: Path, argv: list[str], *results: CellResult, series: str | None = None) -> Path:
+    """A run's folder, as the journal writes it."""
+    facts = {"tree": {"label": "linux 7.3", "series": series}}
+    machines = {"x86_64": {"accelerator": "tcg"}}
+    with journal.Run.create(argv, root=root, machines=machines, **facts) as run:
+        for one in results:
+            run.cell_end(one)
+        run.end(0)
+    return run.folder
+
+
+def test_the_table_of_collections(tmp_path: Path) -> None:
+    """The newest run of a cell counts; what was not run says so; other runs are no part of it."""
+    tmp_path.chmod(0o700)
+    good, bad = CaseResult("t/a", CaseStatus.PASS), CaseResult("t/b", CaseStatus.FAIL, "a | b")
+    end = CaseResult("t", CaseStatus.FAIL, "exit=1")
+    futex, other = "kselftest:futex", "kselftest:ipc"
+    folders = [
+        run_of(tmp_path, ["pinrace"], result(Verdict.PASS, good, suite=futex)),
+        run_of(tmp_path, ["pinrace"], result(Verdict.FAIL, good, bad, end, suite=futex)),
+        run_of(tmp_path, ["pinrace", "-k", "a"], result(Verdict.PASS, good, suite=futex)),
+        run_of(tmp_path, ["pinrace"], result(Verdict.PASS, good, suite=futex), series="mine"),
+        run_of(tmp_path, ["pinrace"], result(Verdict.MISS, suite=other)),
+        run_of(tmp_path, ["pinrace"], result(Verdict.PASS, good, suite="smoke")),
+    ]
+    found = table.rows(folders, [other])
+    assert [(row.suite, row.abi) for row in found if row.result] == [(futex, "i386")]
+    assert len(found) == 2 * len(ABIS)
+    lines = table.table(found)
+    assert "| kselftest:futex | i386 | 3 | 1 | 0 | 2 | 0 | t: a \\| b |" in lines
+    assert "| kselftest:ipc | arm | not run | | | | | |" in lines
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
+    table.insert(page, table.page(found))
+    assert page.read_text().startswith(f"before\n{table.BEGIN}\n\nTree: linux 7.3.")
+    assert page.read_text().endswith(f"{table.END}\nafter\n")
+    page.write_text("nothing")
+    with pytest.raises(UserError, match="no place"):
+        table.insert(page, table.page(found))
+
+
+def test_a_folder_of_the_host(tmp_path: Path) -> None:
+    """Read-only unless asked; the guest mounts it first; what it holds is part of a baseline."""
+    one = extras.share(str(tmp_path))
+    assert (one.place, one.writable) == (f"/mnt/{tmp_path.name}", False)
+    assert extras.share(f"{tmp_path}:/data:rw").writable
+    before = one.state
+    (tmp_path / "a,b").mkdir()
+    assert one.state != before
+    for word in ("/nowhere", f"{tmp_path}:rel", f"{tmp_path}:/a/../b", f"{tmp_path}:/a b"):
+        with pytest.raises(UserError):
+            extras.share(word)
+    (mount,) = extras._mounts((one,))
+    assert f"version=9p2000.L,ro share0 {one.place}" in mount.argv[2]
+    assert extras._devices((extras.share(f"{tmp_path / 'a,b'}:/x"),))[1].startswith(
+        f"local,path={tmp_path}/a,,b,"
+    )
+    assert "readonly=on" in extras._devices((one,))[1]
+
+
+def test_extras_that_are_none() -> None:
+    """Words that a command line of a kernel cannot have."""
+    for wrong in ({"append": ("a b",)}, {"sysctl": ("a",)}, {"sysctl": ("a=b c",)}, {"mem_mb": 5}):
+        with pytest.raises(UserError):
+            extras.Extras(**wrong)  # type: ignore[arg-type]
+    asked = Request(("x86_64",), ("x86_64",), extra=("A=y",))
+    assert extras.Extras(mem_mb=600).ask(asked) == asked
+    shares = (extras.Share(Path("/usr"), "/mnt/usr"),)
+    assert "9P_FS=y" in extras.Extras(shares=shares).ask(asked).extra
+
+
+@pytest.mark.parametrize("more", [["--suite", "kselftest:futex"], ["--mem", "600"]])
+def test_what_no_token_names_is_refused_before_a_build(more: list[str]) -> None:
+    """A replay is of pinrace's own suites, on its own machine."""
+    words = ["test", "--deterministic", "--abi", "x86_64", *more]
+    args = main.parser("test").parse_args(words)
+    with pytest.raises(UserError, match="--deterministic"):
+        test_command.run(args)

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     """Boot, run the command, and exit as it did; what it prints is on stdout as it comes."""
     seconds = options.duration(args.limit, "--for")
     options.with_dump(args)
-    asked = options.one_guest(args)
+    asked = options.extras(args).ask(options.one_guest(args))
     abi = get_abi(asked.abis[0])
     with ui.on_stderr():  # stdout is the command's
         lab = build.prepare(asked, *options.request_tree(args), with_base=False)

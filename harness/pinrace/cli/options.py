@@ -16,6 +16,7 @@ from pinrace.engine.baseline import DAYS
 from pinrace.engine.request import select
 from pinrace.errors import UserError
 from pinrace.guest import dump
+from pinrace.guest.extras import Extras, share
 from pinrace.guest.machine import Machine
 from pinrace.image import land
 from pinrace.kbuild import kconfig
@@ -26,7 +27,6 @@ from pinrace.suites.registry import get_suite
 from pinrace.suites.shipped import SUITES
 from pinrace.values import Cell, Request, Series, Tree
 
-LEAST_MEMORY = 128  # MiB that a guest boots with
 DEFAULT_TREE = manifest.default_tree()
 DEFAULT_SERIES = manifest.default_folder()
 
@@ -160,7 +160,14 @@ def cell_options(parser: argparse.ArgumentParser) -> None:
 def machine_options(parser: argparse.ArgumentParser) -> None:
     """What decides which machine a guest has."""
     parser.add_argument("--smp", type=int, default=2, help="CPUs of a guest (default: 2)")
-    parser.add_argument("--mem", type=int, default=0, metavar="MIB", help="memory (default: 512)")
+    guest_options(parser)
+
+
+def guest_options(parser: argparse.ArgumentParser) -> None:
+    """What a guest has beside its CPUs."""
+    parser.add_argument(
+        "--mem", type=int, default=0, metavar="MIB", help="memory of a guest (default: 512)"
+    )
     parser.add_argument(
         "--append",
         action="append",
@@ -168,6 +175,26 @@ def machine_options(parser: argparse.ArgumentParser) -> None:
         metavar="WORD",
         help="a boot parameter of the kernel; may be repeated",
     )
+    parser.add_argument(
+        "--sysctl",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set before anything runs, e.g. vm.nr_hugepages=16; may be repeated",
+    )
+    parser.add_argument(
+        "--share",
+        action="append",
+        default=[],
+        metavar="FOLDER[:PLACE[:rw]]",
+        help="a folder of this host that guests see (default: read-only, in /mnt); may be repeated",
+    )
+
+
+def extras(args: argparse.Namespace) -> Extras:
+    """Return what guest_options() ask for; UserError for what cannot be."""
+    shares = tuple(share(word) for word in args.share)
+    return Extras(args.mem, tuple(args.append), tuple(args.sysctl), shares)
 
 
 def dump_option(parser: argparse.ArgumentParser) -> None:
@@ -197,13 +224,9 @@ def with_dump(args: argparse.Namespace) -> None:
 
 def machine(args: argparse.Namespace, usual: Machine) -> Machine:
     """Return the machine that these options ask for; UserError for what cannot be one."""
-    if args.smp < 1 or args.mem < 0 or 0 < args.mem < LEAST_MEMORY:
-        raise UserError(f"--smp takes 1 or more, --mem {LEAST_MEMORY} MiB or more")
-    for word in args.append:
-        if any(c.isspace() for c in word) or not word.isprintable():
-            raise UserError(f"--append takes one word, not '{word}'", hint="--append A --append B")
-    cmdline = (*usual.cmdline, *args.append)
-    return replace(usual, smp=args.smp, mem_mb=args.mem or usual.mem_mb, cmdline=cmdline)
+    if args.smp < 1:
+        raise UserError("--smp takes 1 or more")
+    return extras(args).apply(replace(usual, smp=args.smp))
 
 
 def refuse(args: argparse.Namespace, why: str, *names: str) -> None:

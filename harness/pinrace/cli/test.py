@@ -10,9 +10,12 @@ from pathlib import Path
 from pinrace import ui
 from pinrace.cli import options
 from pinrace.engine import batch
+from pinrace.errors import UserError
+from pinrace.guest.extras import Extras
 from pinrace.guest.machine import Replay
 from pinrace.report.render import write
 from pinrace.runs import commands, summary
+from pinrace.suites.shipped import SUITES
 from pinrace.values import Cell, Request, Series, Tree
 
 
@@ -20,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     options.build_options(parser)
     options.cell_options(parser)
+    options.guest_options(parser)
     parser.add_argument(
         "--deterministic",
         action="store_true",
@@ -36,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
     options.with_dump(args)
     asked = options.request(args)
     cells = options.cells(asked, args)
+    if args.deterministic:
+        _check_replay(args, cells)
     tree, series = options.request_tree(args)
     todo = make_batch(args, asked, cells, tree, series)
     record, results = batch.run(todo, ["pinrace", *args.words])
@@ -44,6 +50,18 @@ def run(args: argparse.Namespace) -> int:
     where = _report(record.folder)
     ui.say(f"exit {int(code)}: see pinrace help exits · results in {where}")
     return code
+
+
+def _check_replay(args: argparse.Namespace, cells: Sequence[Cell]) -> None:
+    """Raise UserError for what no token could name: then nothing is built for it."""
+    others = [cell.suite for cell in cells if cell.suite not in SUITES]
+    if others:
+        raise UserError(
+            f"--deterministic replays pinrace's own suites, not {others[0]}",
+            hint=f"--suite {', --suite '.join(SUITES)}",
+        )
+    if options.extras(args) != Extras():
+        raise UserError("--deterministic takes no --mem, --append, --sysctl and --share")
 
 
 def make_batch(
@@ -68,6 +86,7 @@ def make_batch(
         chosen=bool(args.suite),
         accepted=args.accept_uncovered,
         dump=args.dump,
+        extras=options.extras(args),
     )
 
 

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     seconds = options.duration(args.limit, "--for")
     if not args.program.is_file():
         raise UserError(f"there is no file {args.program}")
-    asked = options.one_flavor(args)
+    asked = options.extras(args).ask(options.one_flavor(args))
     lab = build.prepare(asked, *options.request_tree(args), with_base=not args.no_baseline)
     spec = OwnSuite(
         name="try",

@@ -152,4 +152,5 @@ def identity(machine: Machine) -> str:
         f" {' '.join(machine.cmdline)}"
         + (f" {machine.replay}" if machine.replay else "")
         + (" turns" if machine.turns else "")
+        + "".join(f" {seen}" for seen in machine.beside)
     )

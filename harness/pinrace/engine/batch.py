@@ -14,6 +14,7 @@ from pinrace.deadline import Deadline
 from pinrace.engine import build, coverage, pool, resume
 from pinrace.engine.baseline import DAYS
 from pinrace.errors import Exit, UserError
+from pinrace.guest.extras import Extras
 from pinrace.guest.machine import Machine, Replay, get_machine
 from pinrace.host.budget import Budget
 from pinrace.paths import runs_dir
@@ -48,6 +49,7 @@ class Batch:
     leg: str = ""  # of a matrix: cells that a killed run of the same leg had are not run again
     until: Deadline = field(default_factory=Deadline)  # no cell begins after that
     accepted: bool = False  # that no suite looks at some of what the series changes
+    extras: Extras = field(default_factory=Extras)  # of the machines
 
 
 def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
@@ -61,8 +63,9 @@ def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
         patched = apply(batch.tree, batch.series, say=ui.say)
         batch = replace(batch, cells=auto.expand(batch.cells, patched))
         suites = [get_suite(name) for name in dict.fromkeys(cell.suite for cell in batch.cells)]
+        asked = batch.extras.ask(batch.asked)
         lab = build.prepare(
-            batch.asked, batch.tree, batch.series, with_base=batch.with_base, suites=suites
+            asked, batch.tree, batch.series, with_base=batch.with_base, suites=suites
         )
     except NotApplicableError as error:
         return _not_applicable(batch, error, argv)
@@ -131,7 +134,8 @@ def _machine(arch: str, batch: Batch) -> Machine:
     """
     if batch.replay:
         return get_replay_machine(arch, batch.replay, batch.smp)
-    return replace(get_machine(get_arch(arch), smp=batch.smp, turns=True), dump=batch.dump)
+    machine = get_machine(get_arch(arch), smp=batch.smp, turns=True)
+    return batch.extras.apply(replace(machine, dump=batch.dump))
 
 
 def _not_applicable(
@@ -163,6 +167,7 @@ def _again(batch: Batch) -> commands.Again | None:
             *(["--accept-uncovered"] if batch.accepted else []),
             *commands.userland(),
             *([f"--dump={batch.dump}"] if batch.dump else []),
+            *batch.extras.words,
         ],
     )
 

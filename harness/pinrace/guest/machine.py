@@ -9,6 +9,7 @@ from pathlib import Path
 from pinrace.arches import Arch, get_arch
 from pinrace.host.accel import Accelerator, probe
 from pinrace.host.qemu import Qemu, choose_cpu, get_qemu
+from pinrace.values import Job
 
 # Replays need the guest to see the same date each time, and nothing else needs another one.
 RTC = "base=2024-01-01T00:00:00,clock=vm"
@@ -65,6 +66,8 @@ class Machine:
     rich: bool = False  # its board has what is off unless asked for
     turns: bool = False  # its CPUs take turns on one of the host's, where that is up to us
     dump: int = 0  # keep its memory when it dies or hangs, in a file of at most so many MiB; 0: no
+    first: tuple[Job, ...] = ()  # what has to end well in its guest before anything else runs
+    beside: tuple[str, ...] = ()  # digests of what its guest sees of the host
 
     @property
     def threads(self) -> int:
