@@ -38,6 +38,7 @@ MACHINE = SimpleNamespace(
     cmdline=(),
     replay=None,
     turns=True,
+    beside=(),
 )
 BENCH = cast(
     Bench,
