@@ -45,6 +45,13 @@ def test_one_report_of_its_own_kind(name: str) -> None:
     assert "qed_walk" in found.fingerprint
 
 
+def test_busy_inodes_and_their_bug_are_one() -> None:
+    said = "VFS: Busy inodes after unmount of vda (qedfs)"
+    (found,) = find(log(said, CUT, "kernel BUG at fs/super.c:650!", regs("qed_kill"), trace("qed")))
+    assert found.rule == "leak"
+    assert find(log(said))[0].rule == "leak"
+
+
 def test_words_of_a_kobject_and_their_warning_are_one() -> None:
     why = "is not initialized, yet kobject_put() is being called."
     words = f"kobject: '(null)' (ffff888004a1c010): {why}"
