@@ -197,3 +197,26 @@ def test_the_end_of_a_guest_is_read_as_everywhere(
     play = hunts._Play(hunt, steps, hunts._Carry(None), log, time.monotonic() + 600, True)
     play.settle(GuestRun(ending, "so", (), (), damage, {}, log, "", 1.0, 1.0, 1.0))
     assert (len(hunt.reports), len(hunt.lost)) == against
+
+
+STALLED = """\
+Linux version 7.3.4
+[   30.000000] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:
+[   30.000001] rcu: 	1-...0: (1 ticks this GP) idle=0 softirq=1/1 fqs=1
+"""
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_stall_of_a_guest_that_is_lost_under_a_hold_is_no_report(
+    lost: bool, tmp_path: Path
+) -> None:
+    console = tmp_path / "console.log"
+    console.write_text(STALLED)
+    hunt = Hunt(WINDOW)
+    play = hunts._Play(hunt, iter(()), hunts._Carry(None), console, 0.0, False)  # type: ignore[arg-type]
+    run = GuestRun(
+        values.Ending.HANG, "no progress", (), (), (), {}, console, "", 1.0, boot_seconds=1.0,
+        cpu_seconds=1.0,
+    )  # fmt: skip
+    play.settle(None if lost else run)
+    assert bool(hunt.reports) is not lost

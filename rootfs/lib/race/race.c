@@ -51,11 +51,29 @@ static void wait_for(sem_t *sem)
 
 /* ---- the sides ---- */
 
+static enum race_side last_side(void)
+{
+	return race->c ? RACE_C : RACE_B;
+}
+
+/*
+ * Under a debugger the CPU of a side that is ready stands still. To make another side's process
+ * needs an answer of every CPU that has run this one, so that all are made before any is ready.
+ */
+static void wait_for_all(void)
+{
+	for (enum race_side side = RACE_A; side <= last_side(); side++)
+		while (!shared->is_there[side])
+			;
+}
+
 static void run_side(enum race_side side)
 {
 	shared->is_there[side] = true;
 	if (side != RACE_A && meeting == TIMER)
 		sem_post(&shared->there);
+	if (meeting == HELD)
+		wait_for_all();
 	mark(ready[side], 0);
 	if (side != RACE_A) {
 		meet_other(race, side);
@@ -108,18 +126,13 @@ static void *side_thread(void *arg)
 	return NULL;
 }
 
-static enum race_side last_side(void)
-{
-	return race->c ? RACE_C : RACE_B;
-}
-
 /* Start the other sides, and wait until they are there. */
 static void begin_others(void)
 {
-	for (enum race_side side = RACE_B; side <= last_side(); side++) {
+	for (enum race_side side = RACE_A; side <= last_side(); side++)
 		shared->is_there[side] = false;
+	for (enum race_side side = RACE_B; side <= last_side(); side++)
 		sem_post(&shared->begin[side]);
-	}
 	for (enum race_side side = RACE_B; side <= last_side(); side++) {
 		/* Where CPUs take turns, to look again and again is to do so for the whole turn. */
 		if (meeting == TIMER)

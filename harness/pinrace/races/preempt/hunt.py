@@ -28,6 +28,8 @@ LOST = "lost"  # that of one whose guest ended for no known reason
 CONFIRM = 3  # times that a violation is played again before it counts as one
 MOST_LOST = 3  # guests lost in one sweep
 STRIDES = (16, 4, 1)  # of pairs: there are too many to wait for the last of them
+# A guest that is lost under a hold has CPUs that stand still; that the others say so is its doing.
+STALLS = frozenset({"rcu-stall", "soft-lockup", "hard-lockup", "hung-task", "workqueue-lockup"})
 LONGEST_WINDOW = 5000  # instructions
 
 # What a sweep does: gives holds, and is sent what came of each.
@@ -343,6 +345,8 @@ class _Play:
             self.hunt.found.append(Found(bad.hold, bad.verdict, why, bad.again, console, bad.at))
         # What a lost round of such a program leaves is what the round was lost by.
         for splat in () if self.spoils and self._bad else splats.against(console):
+            if run is None and splat.rule in STALLS:
+                continue
             hold = self._under.get(splat.fingerprint)
             under = f" under {hold}" if hold else ""
             self.hunt.reports.append(f"{splat.title}{under} ({console}:{splat.line})")

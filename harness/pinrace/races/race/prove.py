@@ -284,7 +284,9 @@ def _went(tried: Tried) -> str:
     if tried.missing:
         return f"{tried.missing}"
     if not tried.lost:
-        return f"kept in {tried.tries:,} {tried.unit}"
+        given_up = sum(hunt.given_up.total() for hunt in tried.hunts)
+        more = f", {given_up} of them given up" if given_up else ""
+        return f"kept in {tried.tries:,} {tried.unit}{more}"
     if tried.unit == "rounds" and tried.first >= 0:
         return f"lost in round {tried.first + 1:,}: {tried.lost}"
     return f"lost in {tried.unit.removesuffix('s')} {tried.tries:,}: {tried.lost}"

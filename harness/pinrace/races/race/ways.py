@@ -239,7 +239,8 @@ def missing_of(done: list[Hunt]) -> str:
             more = f", but {strange} times on a stack that is no side's" if strange else ""
             return f"{name} was never entered by side {hunt.window.side}{more}"
         if not hunt.complete:
-            return f"{name} was not swept to its end"
+            more = f"{hunt.tried} holds in {hunt.seconds:.0f} s"
+            return f"{name} was not swept to its end: {more}; --for gives it more time"
         # Who waits for a lock that the held side has is kept out, and that is what a lock is for.
         given_up = Counter({w: n for w, n in hunt.given_up.items() if w not in _KEPT_OUT})
         if given_up.total() == hunt.tried:
