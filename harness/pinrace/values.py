@@ -154,6 +154,10 @@ class Job:
     records: bool = True
 
 
+NATIVE = "native"  # on a host whose CPUs run the arch, under KVM
+EMULATED = "emulated"  # under TCG
+
+
 @dataclass(frozen=True)
 class Cell:
     """One square of the matrix: what runs where."""
@@ -163,12 +167,13 @@ class Cell:
     flavor: str
     suite: str
     repeat: int = 1  # which repetition, from 1
+    on: str = ""  # NATIVE or EMULATED hosts of a fleet alone; "": whichever there is
 
     @property
     def name(self) -> str:
         """Also the name of its folder."""
         suite = re.sub(r"[^A-Za-z0-9_.+-]+", "-", self.suite).strip("-")
-        parts = [self.arch, self.abi, self.flavor, suite]
+        parts = [self.arch, self.abi, self.flavor, suite, *([self.on] if self.on else [])]
         return "-".join(parts) + (f"-r{self.repeat}" if self.repeat > 1 else "")
 
 

@@ -10,6 +10,7 @@ from pinrace import ui
 from pinrace.arches import ABIS
 from pinrace.cli import options
 from pinrace.engine import build
+from pinrace.engine import executor as where
 from pinrace.errors import UserError
 from pinrace.guest.machine import INGREDIENTS, Replay
 from pinrace.guest.outcome import Ending
@@ -24,6 +25,7 @@ from pinrace.values import Cell, CellResult, Job, Verdict
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
+    options.fleet_options(parser)
     options.build_options(parser)
     parser.add_argument("--boots", type=int, default=3, help="of each ABI (default: 3)")
     parser.add_argument("--job", default="race", help="race, race-pinned, torture-300 or a suite")
@@ -74,7 +76,7 @@ def _abi(
     weak, began = "", time.monotonic()
     try:
         for folder in folders:
-            ran.append(replays.run_once(made, folder))
+            ran.append(where.call(replays.run_once, made, folder))
         done = all(once.run.ending is Ending.DONE for once in ran)
         weak = "" if done else "not all of them came to their end"
         if done and not _says_enough(args.job, ran[0]):

@@ -15,6 +15,7 @@ from pinrace import ui
 from pinrace.arches import ABIS, get_abi
 from pinrace.cli import options
 from pinrace.engine import build
+from pinrace.engine import executor as where
 from pinrace.errors import Exit, UserError
 from pinrace.guest.machine import SEQUENTIAL
 from pinrace.races import rebuild
@@ -40,6 +41,7 @@ _RANGE = re.compile(r"(?P<function>[^+]+)(?:\+(?P<first>\d+)(?:\.\.(?P<last>\d+)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
+    options.fleet_options(parser)
     options.build_options(parser)
     parser.add_argument(
         "--window",
@@ -150,7 +152,7 @@ class _Sweeps:
                     todo = (len(self._asked.abis) - number) * len(windows) - left
                     share = max(until - time.monotonic(), 1.0) / todo if seconds else HOURS * 3600.0
                     done.append(Hunt(window))
-                    self._one(abi, done[-1], folder / window.name, share, with_pairs=with_pairs)
+                    done[-1] = self._one(abi, done[-1], folder / window.name, share, with_pairs)
                     notes += _report(abi, done[-1], self._labs[abi], self._tree, self._asked)
             finally:
                 planned = len(windows)
@@ -158,10 +160,11 @@ class _Sweeps:
                 self._record.cell_end(results[-1])
         return summary.exit_code(results)
 
-    def _one(self, abi: str, hunt: Hunt, folder: Path, seconds: float, *, with_pairs: bool) -> None:
-        """Sweep a window, and write the table with it."""
+    def _one(self, abi: str, hunt: Hunt, folder: Path, seconds: float, with_pairs: bool) -> Hunt:
+        """Sweep a window, and write the table with it; what another host swept is another value."""
         window, args = hunt.window, self._args
-        hunts.hunt_window(
+        hunt = where.call(
+            hunts.hunt_window,
             self._labs[abi],
             window,
             folder,
@@ -173,6 +176,7 @@ class _Sweeps:
         )
         self._swept.append(_swept(abi, hunt))
         tables.write(args, table.markdown(self._swept, _facts(self._tree, self._labs)))
+        return hunt
 
 
 def _lab(lab: build.Lab, abi: str, asked: Request, *, icount: bool) -> Lab:

@@ -157,13 +157,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(args)
 
 
+def _hosts(args: argparse.Namespace) -> contextlib.AbstractContextManager[object]:
+    """Have the fleet that was asked for, while the command lasts."""
+    if not getattr(args, "scheduler", None):
+        return contextlib.nullcontext()
+    from pinrace.cli.fleet import chosen
+
+    return chosen(args.scheduler, args.tls)
+
+
 def _run(args: argparse.Namespace) -> int:
     """Run a command; whatever it raises becomes a sentence and an exit code."""
     from pinrace import ui
 
     try:
         module = importlib.import_module(f"pinrace.cli.{args.command}")
-        code = int(module.run(args))
+        with _hosts(args):
+            code = int(module.run(args))
         sys.stdout.flush()
         return code
     except PinraceError as error:

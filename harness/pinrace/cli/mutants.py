@@ -28,6 +28,7 @@ UNMUTATED = "unmutated"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
+    options.fleet_options(parser)
     parser.add_argument(
         "names",
         nargs="*",

@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 
 from pinrace import procs, ui
-from pinrace.cli.options import insecure_option
+from pinrace.cli.options import fleet_options, insecure_option
 from pinrace.deadline import Deadline
 from pinrace.errors import Exit, InfrastructureError
 from pinrace.matrix import file
@@ -20,6 +20,7 @@ NOTIFY_SECONDS = 60.0  # for the command to take the summary
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
+    fleet_options(parser)
     parser.add_argument(
         "matrix",
         nargs="?",

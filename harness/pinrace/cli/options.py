@@ -25,7 +25,7 @@ from pinrace.series.load import find_series
 from pinrace.suites import ltp, registry
 from pinrace.suites.registry import get_suite
 from pinrace.suites.shipped import SUITES
-from pinrace.values import Cell, Request, Series, Tree
+from pinrace.values import EMULATED, NATIVE, Cell, Request, Series, Tree
 
 DEFAULT_TREE = manifest.default_tree()
 DEFAULT_SERIES = manifest.default_folder()
@@ -101,8 +101,10 @@ def kernel_options(parser: argparse.ArgumentParser) -> None:
 
 
 def cell_options(parser: argparse.ArgumentParser) -> None:
-    """What decides which cells run."""
+    """What decides which cells run, and where."""
+    fleet_options(parser)
     group = parser.add_argument_group("cells")
+    on_option(group)
     group.add_argument(
         "--suite",
         action="append",
@@ -154,6 +156,30 @@ def cell_options(parser: argparse.ArgumentParser) -> None:
         "--accept-uncovered",
         action="store_true",
         help="exit 0 although no suite that ran looks at some file that the series changes",
+    )
+
+
+def fleet_options(parser: argparse.ArgumentParser) -> None:
+    """--scheduler, --tls: where guests run; without them here, and nothing is imported."""
+    group = parser.add_argument_group("hosts")
+    group.add_argument(
+        "--scheduler", metavar="ADDRESS", help="join a running dask cluster: tls://10.0.0.1:8786"
+    )
+    group.add_argument(
+        "--tls",
+        type=Path,
+        metavar="FOLDER",
+        help="with ca.pem, cert.pem and key.pem of that cluster",
+    )
+
+
+def on_option(parser: argparse._ActionsContainer) -> None:
+    """--on: native and emulated hosts, each with cells of their own."""
+    parser.add_argument(
+        "--on",
+        action="append",
+        choices=(NATIVE, EMULATED),
+        help="cells for native or emulated hosts of a fleet alone; both: a column each",
     )
 
 
@@ -296,12 +322,16 @@ def cells(asked: Request, args: argparse.Namespace) -> tuple[Cell, ...]:
         os.environ[land.VARIABLE] = "1"
     wanted = args.suite or registry.defaults(_folder(args.series))
     suites = [get_suite(name) for name in registry.names(wanted)]
+    places = tuple(dict.fromkeys(args.on or [""]))
+    if args.on and not args.scheduler:
+        raise UserError("--on chooses among hosts of a fleet", hint="add --scheduler")
     return tuple(
-        Cell(get_abi(abi).arch, abi, flavor, suite.name, repeat)
+        Cell(get_abi(abi).arch, abi, flavor, suite.name, repeat, on)
         for flavor in asked.flavors
         for abi in asked.abis
         for suite in suites
         if not suite.native or abi == _first(asked, abi)
+        for on in places
         for repeat in range(1, args.repeat + 1)
     )
 

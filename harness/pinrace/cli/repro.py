@@ -12,7 +12,7 @@ from typing import NoReturn
 from pinrace import ui
 from pinrace.arches import get_abi
 from pinrace.cli import hunt, options
-from pinrace.engine import build
+from pinrace.engine import build, executor
 from pinrace.errors import Exit, InfrastructureError, PinraceError, UserError
 from pinrace.guest.outcome import Ending
 from pinrace.guest.process import Guest
@@ -40,6 +40,7 @@ _PROMISE = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
+    options.fleet_options(parser)
     parser.add_argument("token", help="as a run printed it: pr1:…, ph1:…, pt1:…, pr2:… or ph2:…")
     parser.add_argument("--times", type=int, default=1, help="replay it that often (default: 1)")
     parser.add_argument(
@@ -92,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         ran: list[Once] = []
         try:
             for number in range(1, args.times + 1):
-                ran.append(replays.run_once(made, folder / str(number)))
+                ran.append(executor.call(replays.run_once, made, folder / str(number)))
         finally:
             result = _result(cell, token, ran, folder)
             record.cell_end(result)

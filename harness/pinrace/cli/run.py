@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from pinrace import ui
-from pinrace.cli.options import insecure_option
+from pinrace.cli.options import fleet_options, insecure_option
 from pinrace.errors import Exit, UserError
 from pinrace.matrix import file, table
 from pinrace.matrix import run as runs
@@ -20,6 +20,7 @@ from pinrace.values import Verdict
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
+    fleet_options(parser)
     parser.add_argument("matrix", nargs="?", type=Path, help="for example configs/matrix/full.toml")
     insecure_option(parser)
     parser.add_argument("--fresh", action="store_true", help="start again, without earlier results")

@@ -6,13 +6,13 @@ from __future__ import annotations
 import argparse
 import random
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from pinrace import ui
 from pinrace.arches import get_abi
 from pinrace.cli import options
 from pinrace.engine import build
+from pinrace.engine import executor as where
 from pinrace.engine.pool import tasks
 from pinrace.errors import UserError
 from pinrace.guest.machine import SEQUENTIAL, Replay
@@ -34,6 +34,7 @@ from pinrace.values import Cell, CellResult, Request
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
+    options.fleet_options(parser)
     options.build_options(parser)
     parser.add_argument(
         "--plain",
@@ -106,9 +107,10 @@ def _seek(lab: build.Lab, abi: str, args: argparse.Namespace, record: Run) -> Ce
 def _look(bench: Bench, args: argparse.Namespace, asked: Request, ran: list[Found]) -> list[str]:
     """Search, adding each run to those that ran; return the notes on what was found."""
     # One host thread runs all vCPUs of a machine that repeats itself.
-    width = args.guests or Budget.of_host().guests_at_once(1, 512)
+    fits = args.guests or Budget.of_host().guests_at_once(1, 512)
+    width = where.current().width(fits)
     search = Search(random.Random(args.seed))  # noqa: S311 (no secret)
-    with ThreadPoolExecutor(width, thread_name_prefix="guest") as executor:
+    with where.threads(fits) as executor:
 
         def one(trial: Trial) -> Found:
             found = bench.run(trial)
@@ -128,7 +130,7 @@ def _smallest(bench: Bench, found: Found, tries: int, asked: Request) -> str:
     """Make a failure smaller and run that once more; return the note that has it again."""
     least, used = minimise(found, bench.run, tries)
     ui.say(f"        smallest of {used} more: {least.trial}")
-    again = replays.run_once(bench.made(least.trial), bench.folder / "again")
+    again = where.call(replays.run_once, bench.made(least.trial), bench.folder / "again")
     built = bench.lab.patched.tree
     token = replays.make_token(
         bench.made(least.trial),

@@ -8,7 +8,7 @@ import math
 import secrets
 import shlex
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, Lock
@@ -17,6 +17,7 @@ from pinrace import ui
 from pinrace.arches import get_abi, get_arch
 from pinrace.cli import again, options, torture_bench, torture_shapes
 from pinrace.engine import build, pool
+from pinrace.engine import executor as where
 from pinrace.errors import Exit, InfrastructureError, UserError
 from pinrace.guest.machine import Machine, Replay, get_machine
 from pinrace.races import followup
@@ -40,6 +41,7 @@ SEED = 7  # of a deterministic run, as of `pinrace test`
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
+    options.fleet_options(parser)
     options.build_options(parser)
     parser.add_argument("--for", dest="duration", help=f"30s, 10m, 2h (default: {DURATION})")
     parser.add_argument("--trials", type=int, default=0, help="end after that many of all lanes")
@@ -282,7 +284,7 @@ def _torture_all(
     work: Sequence[pool.Task], shared: _Work, guests: int
 ) -> dict[Cell, TortureResult]:
     """Run all; on Ctrl-C every guest is ended, and what it said so far is judged and kept."""
-    executor = ThreadPoolExecutor(guests, thread_name_prefix="guest")
+    executor = where.threads(guests)
     futures = {executor.submit(_one, task, shared): task for task in work}
     found: dict[Cell, TortureResult] = {}
     try:
@@ -305,7 +307,8 @@ def _torture_all(
 
 def _one(task: pool.Task, shared: _Work) -> TortureResult:
     folder = shared.ask.record.cell_start(task.cell)
-    return torture(
+    return where.call(
+        torture,
         task.cell,
         task.patched,
         shared.ask.plan,

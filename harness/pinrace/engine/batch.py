@@ -12,6 +12,7 @@ from pinrace import ui
 from pinrace.arches import get_arch
 from pinrace.deadline import Deadline
 from pinrace.engine import build, coverage, pool, resume
+from pinrace.engine import executor as where
 from pinrace.engine.baseline import DAYS
 from pinrace.errors import Exit, UserError
 from pinrace.guest.extras import Extras
@@ -91,6 +92,7 @@ def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
     for result in kept:
         record.cell_end(result)
     work = pool.tasks(lab, [cell for cell in batch.cells if cell.name not in had], machines)
+    guests = where.current().width(guests)
     what = f"{ui.counted(len(work), 'cell')}, {ui.counted(guests, 'guest')} at once"
     ui.say(f"test    {what}, results in {record.folder}")
     if kept:

@@ -45,6 +45,21 @@ class _Tries:
         return max(self.loads, key=lambda load: load.runnable)
 
 
+def worth(cell: Cell, first: Outcome, before: Outcome | None) -> bool:
+    """Whether confirm() would run anything again."""
+    new, late, slow = _look(first, before)
+    own = bool(new) and _whole(first) and (get_suite(cell.suite).own_limits or bool(late))
+    return slow or own
+
+
+def _look(first: Outcome, before: Outcome | None) -> tuple[dict[str, CaseResult], set[str], bool]:
+    """Return what is new, what of it was late on a busy host, and whether that explains all."""
+    new = _new(first, before)
+    busy = first.host.busy
+    late = {k for k, case in new.items() if busy and case.status is CaseStatus.TIMEOUT}
+    return new, late, busy and _only_slow(first, before, new)
+
+
 def confirm(
     cell: Cell,
     bench: Bench,
@@ -63,14 +78,10 @@ def confirm(
     busy is `late`, not the kernel's, and not known.  A kernel that reported anything else gets
     no second chance.
     """
-    new = _new(first, before)
-    suite = get_suite(cell.suite)
-    busy = first.host.busy
-    slow = busy and _only_slow(first, before, new)
-    late = {k for k, case in new.items() if busy and case.status is CaseStatus.TIMEOUT}
-    own = bool(new) and _whole(first) and (suite.own_limits or bool(late))
-    if not (slow or own):
+    new, late, slow = _look(first, before)
+    if not worth(cell, first, before):
         return first
+    suite = get_suite(cell.suite)
     only = suite.only([case.name for case in new.values()]) if _whole(first) else ""
     tries = _Tries([first.host])
     seconds = first.seconds

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Run many cells, on the patched tree and the unpatched one, and judge each.
 
-Cells are submitted to a concurrent.futures.Executor; on one host that is threads, as many as
-there are guests that fit.  Each worker thread outlives its guest, which dies with it.
+Cells are submitted to a concurrent.futures.Executor, whose threads run guests, or wait for hosts
+that do (engine.executor).  The longest begin first, where it is known how long they take.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from threading import Event
 from typing import Any
 
 from pinrace.deadline import Deadline
+from pinrace.engine import executor as where
 from pinrace.engine.baseline import DAYS, run_baseline
 from pinrace.engine.build import Built, Lab
 from pinrace.engine.cell import Bench, Outcome, judge_cell, run_cell
-from pinrace.engine.confirm import confirm
+from pinrace.engine.confirm import confirm, worth
 from pinrace.engine.resume import NOT_BEGUN
 from pinrace.errors import InfrastructureError, said
 from pinrace.guest.machine import Machine
@@ -103,6 +104,7 @@ def run(
     MISS with the reason, and the others go on.
     """
     baselines: dict[Cell, Future[Outcome]] = {}
+    hands = where.current()
     for task in work:
         key = _key(task)
         if task.base and key not in baselines:
@@ -114,7 +116,7 @@ def run(
         executor.submit(
             _one, task, record, baselines.get(_key(task)), only, stop, until=until
         ): task
-        for task in work
+        for task in sorted(work, key=lambda task: -hands.expected(run_cell, task.cell))
     }
     results: dict[Cell, CellResult] = {}
     for future in as_completed(futures):
@@ -136,7 +138,7 @@ def _key(task: Task) -> Cell:
 def _baseline(cell: Cell, base: Bench, *, until: Deadline, **more: Any) -> Outcome:
     if until.expired:
         raise InfrastructureError(NOT_BEGUN)
-    return run_baseline(cell, base, **more)
+    return where.call(run_baseline, cell, base, **more)
 
 
 def _one(
@@ -151,12 +153,15 @@ def _one(
     if until.expired:
         raise InfrastructureError(NOT_BEGUN)
     folder = record.cell_start(task.cell)
-    outcome = run_cell(task.cell, task.patched, folder, only=only, stop=stop)
+    outcome = where.call(run_cell, task.cell, task.patched, folder, only=only, stop=stop)
     # A machine that replays would only do the same again.
     if only or task.patched.machine.replay:
         return outcome
     before = baseline.result() if baseline and not baseline.exception() else None
-    return confirm(task.cell, task.patched, outcome, before, folder, base=task.base, stop=stop)
+    if not worth(task.cell, outcome, before):
+        return outcome
+    again = (task.cell, task.patched, outcome, before, folder)
+    return where.call(confirm, *again, base=task.base, stop=stop)
 
 
 def _judged(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pinrace.arches import Arch, get_arch
-from pinrace.host.accel import Accelerator, probe
+from pinrace.host.accel import CHOSEN, Accelerator, probe
 from pinrace.host.qemu import Qemu, choose_cpu, get_qemu
 from pinrace.values import Job
 
@@ -95,7 +95,7 @@ def get_machine(
     qemu = get_qemu(arch)
     accel = probe(arch, qemu)
     if replay and accel.name != "tcg":
-        accel = accel.model_copy(update={"name": "tcg", "reason": "a replay needs TCG"})
+        accel = accel.model_copy(update={"name": "tcg", "reason": CHOSEN[1]})
     cpu = choose_cpu(arch, qemu, accel.name)
     return Machine(arch.name, qemu, cpu, accel, smp, mem_mb, cmdline, replay, turns=turns)
 

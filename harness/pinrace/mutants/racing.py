@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from threading import Event
 
+from pinrace.engine import executor as where
 from pinrace.engine.cell import Bench
 from pinrace.mutants.tries import ENDINGS, Breach, Try, reports
 from pinrace.races.torture import run
@@ -23,7 +24,7 @@ def torture(
     """Race the kernel for that many guest seconds, or until something is seen when `first`."""
     plan = TorturePlan(SEED, seconds, stop_at_first=first)
     began = time.monotonic()
-    result = run.torture(cell, bench, plan, folder, stop=stop)
+    result = where.call(run.torture, cell, bench, plan, folder, stop=stop)
     return of_torture(result, time.monotonic() - began)
 
 

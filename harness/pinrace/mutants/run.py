@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from threading import Event
 from pinrace import ui
 from pinrace.contract import cost
 from pinrace.engine import build, kept
+from pinrace.engine import executor as where
 from pinrace.engine.build import Built
 from pinrace.engine.cell import Bench, run_cell
 from pinrace.errors import BuildError, InfrastructureError
@@ -141,7 +141,7 @@ class Runner:
                 reference = Reference.of(clean.tries[column])
                 return self._judged(mutant, kernel, column, reference)
 
-            with ThreadPoolExecutor(self.work.guests) as pool:
+            with where.threads(self.work.guests) as pool:
                 try:
                     findings |= dict(zip(mine, pool.map(one, mine), strict=True))
                 except BaseException:
@@ -207,7 +207,7 @@ class Runner:
         cell = spot.cell(self.work.suite)
         on = replace(spot.bench, machine=replace(spot.bench.machine, turns=True))
         try:
-            outcome = run_cell(cell, on, into, only=only, stop=self.stop, within=within)
+            outcome = where.call(run_cell, cell, on, into, only=only, stop=self.stop, within=within)
         except InfrastructureError as error:
             return Try("selftest", ran=False, why=error.what)
         return tries.of_selftest(outcome, (into / "ktap.txt").read_text())

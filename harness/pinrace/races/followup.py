@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pinrace import ui
 from pinrace.arches import get_abi, get_arch
+from pinrace.engine import executor as where
 from pinrace.engine.cell import Bench
 from pinrace.engine.pool import Task, tasks
 from pinrace.errors import InfrastructureError
@@ -145,7 +146,7 @@ def look(
 def _comes_back(cell: Cell, bench: Bench, hit: Ran) -> bool:
     """Whether one more run leaves the same fingerprint."""
     folder = hit.result.folder.with_name(f"{hit.result.folder.name}-again")
-    torture(cell, bench, hit.attempt.plan, folder)
+    where.call(torture, cell, bench, hit.attempt.plan, folder)
     return replays.fingerprint(folder) == replays.fingerprint(hit.result.folder)
 
 
@@ -178,6 +179,6 @@ def repro(args: argparse.Namespace) -> int:
 def _once(task: Task, plan: TorturePlan, folder: Path) -> TortureResult:
     """Torture once; one that cannot be run is a MISS."""
     try:
-        return torture(task.cell, task.patched, plan, folder)
+        return where.call(torture, task.cell, task.patched, plan, folder)
     except InfrastructureError as error:
         return missed(error, folder)

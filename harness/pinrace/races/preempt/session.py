@@ -17,6 +17,7 @@ from pinrace.guest.machine import REPLAY_CMDLINE, Machine, Replay, get_machine
 from pinrace.guest.outcome import GuestRun
 from pinrace.guest.setup import Setup
 from pinrace.host import sockets
+from pinrace.host.accel import CHOSEN
 from pinrace.image.cpio import Entry
 from pinrace.races.preempt.stage import Stage
 from pinrace.races.preempt.stub import Stub, StubGoneError
@@ -76,7 +77,7 @@ def get_lab(
     cmdline = () if icount else (REPLAY_CMDLINE,)
     machine = get_machine(arch, smp=smp, cmdline=cmdline, replay=replay)
     if machine.accel.name != "tcg":  # single steps take no interrupts in TCG alone
-        update = {"name": "tcg", "reason": "holds need TCG", "scale": TCG_SCALE}
+        update = {"name": "tcg", "reason": CHOSEN[0], "scale": TCG_SCALE}
         accel = machine.accel.model_copy(update=update)
         machine = replace(machine, accel=accel)
     return Lab(kernel, image, machine, Symbols(kernel.vmlinux), program)

@@ -58,7 +58,7 @@ class Symbols:
     """The functions of a vmlinux.  Raises InfrastructureError for a file that is none."""
 
     def __init__(self, vmlinux: Path) -> None:
-        self._path = vmlinux
+        self.path = vmlinux
         self._functions: dict[str, list[tuple[int, int]]] = {}
         self._known: dict[str, Function] = {}
         self._units: dict[str, list[int]] = {}  # where inlined functions are
@@ -143,7 +143,7 @@ class Symbols:
 
     def _files(self, places: dict[int, tuple[int, int]]) -> dict[int, str]:
         """Return the source file of each of these addresses."""
-        with self._path.open("rb") as stream:
+        with self.path.open("rb") as stream:
             dwarf: Any = ELFFile(stream).get_dwarf_info()
             aranges = dwarf.get_aranges()
             files = {}
@@ -169,7 +169,7 @@ class Symbols:
     def _inlined(self, name: str, file: str, bare: str) -> Function:
         """Return an inlined function: all copies of it, in all units."""
         try:
-            with self._path.open("rb") as stream:
+            with self.path.open("rb") as stream:
                 dwarf = ELFFile(stream).get_dwarf_info()
                 units = self._index(dwarf).get(bare, [])
                 parts = [
@@ -180,7 +180,7 @@ class Symbols:
                 ]
         except (DWARFError, ELFError) as exc:
             raise InfrastructureError(
-                f"cannot read the debug information: {exc}", log=self._path
+                f"cannot read the debug information: {exc}", log=self.path
             ) from exc
         if parts:
             return Function(
@@ -194,13 +194,13 @@ class Symbols:
             raise UserError(f"this kernel's sources have {bare}, and {where}")
         raise UserError(
             f"this kernel has no function {bare}, not even an inlined one",
-            hint=f"nm {self._path} | grep -w {bare}",
+            hint=f"nm {self.path} | grep -w {bare}",
         )
 
     def _index(self, dwarf: Any) -> dict[str, list[int]]:
         """Return which units of the debug information have which inlined function."""
         if not self._units:
-            key = store.digest("1", store.digest_file(self._path))
+            key = store.digest("1", store.digest_file(self.path))
 
             def fill(into: Path) -> None:
                 store.write_json(into / "units.json", _units_of(dwarf))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pinrace.arches import get_abi
 from pinrace.engine import build
+from pinrace.engine import executor as where
 from pinrace.errors import InfrastructureError
 from pinrace.guest.machine import Replay
 from pinrace.guest.outcome import Ending, GuestRun
@@ -44,7 +45,7 @@ class Bench:
     def run(self, trial: Trial) -> Found:
         """Run a trial; one that could not be run says why."""
         try:
-            once = replays.run_once(self.made(trial), self.place(trial))
+            once = where.call(replays.run_once, self.made(trial), self.place(trial))
             return found(trial, once)
         except InfrastructureError as error:
             return Found(trial, missing=str(error))

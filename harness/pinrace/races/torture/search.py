@@ -8,7 +8,7 @@ is found in the time given, the same torture is run again, freely, to say how of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count, islice
@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Event, Timer
 
 from pinrace.deadline import Deadline
+from pinrace.engine import executor as where
 from pinrace.engine.cell import Bench
 from pinrace.guest.machine import Replay
 from pinrace.races.torture.run import torture
@@ -85,13 +86,13 @@ def search(
     """
     todo = islice(enumerate(attempts(plan, found), 1), runs)
     done: list[Ran] = []
-    with _within(seconds) as stop, ThreadPoolExecutor(width, "guest") as executor:
+    with _within(seconds) as stop, where.threads(width) as executor:
 
         def run(numbered: tuple[int, Attempt]) -> Ran:
             number, attempt = numbered
             on = bench(attempt.replay)
             into = folder / f"search-{number}"
-            return Ran(attempt, torture(cell, on, attempt.plan, into, stop=stop))
+            return Ran(attempt, where.call(torture, cell, on, attempt.plan, into, stop=stop))
 
         try:
             while not stop.is_set():
@@ -133,7 +134,8 @@ def again(
     deadline = Deadline.after(seconds)
     results: list[TortureResult] = []
     while len(results) < times and not (results and deadline.expired):
-        results.append(torture(cell, bench, plan, folder / f"again-{len(results) + 1}"))
+        into = folder / f"again-{len(results) + 1}"
+        results.append(where.call(torture, cell, bench, plan, into))
     return results
 
 
