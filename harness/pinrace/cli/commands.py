@@ -43,6 +43,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "compare": "hold two runs against each other, case by case",
         "suites": "what collections of tests came to on each ABI, as a table",
         "report": "write a page of HTML about a run",
+        "trends": "show pass rates and numbers over the nights, as text or as a static site",
         "issues": "list the faults that were seen before, and note what is known of them",
         "submit": "hand a run's results to a service, as KCIDB 5.3",
     },
@@ -146,6 +147,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("pinrace suites --write docs/suites.md", "the same, into that page"),
     ),
     "report": (("pinrace report latest", "write the page again"),),
+    "trends": (
+        ("pinrace trends --by abi", "a line an ABI, with its rate and its latest nights"),
+        ("pinrace trends --site public", "a page that GitHub Pages can serve"),
+    ),
     "issues": (
         ("pinrace issues", "a line each: id, first and last seen, rate, title"),
         ("pinrace issues note 3f1c --name old-stall --link https://…", "name one"),

@@ -82,6 +82,7 @@ def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
         cells=batch.cells,
         again=_again(batch),
         leg=batch.leg,
+        sizes=_sizes(lab),
     )
     for name, machine in machines.items():
         why = f" ({machine.accel.reason})" if machine.accel.reason else ""
@@ -214,6 +215,12 @@ def _run(
         finally:
             stop.set()
             executor.shutdown(cancel_futures=True)
+
+
+def _sizes(lab: build.Lab) -> dict[str, int]:
+    """Return how many bytes QEMU boots, by arch and flavor."""
+    kernels = lab.patched.kernels.items()
+    return {f"{arch} {flavor}": one.boot.stat().st_size for (arch, flavor), one in kernels}
 
 
 def _facts(machine: Machine) -> dict[str, object]:

@@ -14,7 +14,7 @@ from pinrace.matrix.journal import LegResult
 from pinrace.values import Verdict
 
 FILE = "history.sqlite"
-VERSION = 2  # of the tables below, kept as user_version
+VERSION = 3  # of the tables below, kept as user_version
 WHOLE = "(leg)"  # the ABI and suite of a leg of which no cell ran
 
 _TABLES = """
@@ -48,6 +48,19 @@ CREATE TABLE fact (
     value TEXT NOT NULL
 )
 """
+
+
+# Since version 3: numbers of a spot in a night, and the cases that were bad in it.
+_NUMBERS = (
+    "CREATE TABLE IF NOT EXISTS measure (night INTEGER NOT NULL REFERENCES night (id) ON DELETE CASCADE,"
+    " tree TEXT NOT NULL, series TEXT NOT NULL, arch TEXT NOT NULL, flavor TEXT NOT NULL,"
+    " abi TEXT NOT NULL, suite TEXT NOT NULL, what TEXT NOT NULL, value REAL NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS bad_case (night INTEGER NOT NULL REFERENCES night (id) ON DELETE CASCADE,"
+    " tree TEXT NOT NULL, series TEXT NOT NULL, arch TEXT NOT NULL, flavor TEXT NOT NULL,"
+    " abi TEXT NOT NULL, suite TEXT NOT NULL, name TEXT NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS measure_night ON measure (night)",
+    "CREATE INDEX IF NOT EXISTS bad_case_night ON bad_case (night)",
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -105,19 +118,21 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     """Make the tables, or see that they are ours."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version == 0:
-        for statement in (*_TABLES.split(";"), _FACTS):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {VERSION}")
-    elif version == 1:
-        connection.execute(_FACTS)
-        connection.execute(f"PRAGMA user_version = {VERSION}")
-    elif version != VERSION:
+    if version > VERSION:
         raise InfrastructureError(
             f"the history is of version {version}, and this pinrace knows {VERSION}",
             log=path,
             hint="move it away to begin a new one",
         )
+    if version == 0:
+        for statement in _TABLES.split(";"):
+            connection.execute(statement)
+    if version < 2:
+        connection.execute(_FACTS)
+    if version < 3:
+        for statement in _NUMBERS:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def add(

@@ -16,7 +16,7 @@ from pinrace.matrix import run as runs
 from pinrace.matrix import table
 from pinrace.matrix.file import MatrixFile
 from pinrace.matrix.journal import LegResult
-from pinrace.nightly import changes, history, trend
+from pinrace.nightly import changes, history, measures, site, trend, trends
 from pinrace.nightly import leave as leaves
 from pinrace.nightly.changes import Change, Kind
 from pinrace.paths import CONFIGS, runs_dir
@@ -72,6 +72,7 @@ def run(
         have = _facts(results)
         number = history.add(connection, matrix.name, began, results)
         history.add_facts(connection, number, have)
+        measures.add(connection, number, results, runs_dir())
         past = history.past(connection, matrix.name, changes.WINDOW)
         nights = history.nights(connection, matrix.name, changes.WINDOW)
     found = changes.compare(past, number)
@@ -156,7 +157,18 @@ def leave(night: Night, code: int) -> Path | None:
         ui.say(f"no folder of this night: {str(error).splitlines()[0]}")
         return None
     ui.say(f"night   {folder}")
+    _site(night.matrix, folder.parent / "site")
     return folder
+
+
+def _site(matrix: str, folder: Path) -> None:
+    """Write the trends anew; whatever goes wrong, the night stands."""
+    try:
+        with history.opened(runs_dir() / history.FILE) as connection:
+            found = trends.read(connection, matrix)
+        ui.say(f"trends  {site.write(folder, found)}")
+    except (PinraceError, OSError, ValueError) as error:
+        ui.say(f"no page of trends: {str(error).splitlines()[0]}")
 
 
 def show(night: Night) -> None:
