@@ -79,7 +79,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("pinrace nightly configs/nightly.toml", "what cron or a timer calls"),
         ("pinrace nightly --only-new --notify 'mail -s pinrace me'", "for a pager"),
     ),
-    "watch": (("pinrace watch seccomp.toml", "what cron or a timer calls every hour"),),
+    "watch": (("pinrace watch list.toml", "what cron or a timer calls every hour"),),
     "contract": (("pinrace contract --abi x86_64", "the statements, on one ABI"),),
     "mutants": (("pinrace mutants --abi x86_64", "every mutant, on one ABI"),),
     "price": (("pinrace price --arch x86_64", "one arch"),),

@@ -52,10 +52,12 @@ CREATE TABLE fact (
 
 # Since version 3: numbers of a spot in a night, and the cases that were bad in it.
 _NUMBERS = (
-    "CREATE TABLE IF NOT EXISTS measure (night INTEGER NOT NULL REFERENCES night (id) ON DELETE CASCADE,"
+    "CREATE TABLE IF NOT EXISTS measure ("
+    "night INTEGER NOT NULL REFERENCES night (id) ON DELETE CASCADE,"
     " tree TEXT NOT NULL, series TEXT NOT NULL, arch TEXT NOT NULL, flavor TEXT NOT NULL,"
     " abi TEXT NOT NULL, suite TEXT NOT NULL, what TEXT NOT NULL, value REAL NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS bad_case (night INTEGER NOT NULL REFERENCES night (id) ON DELETE CASCADE,"
+    "CREATE TABLE IF NOT EXISTS bad_case ("
+    "night INTEGER NOT NULL REFERENCES night (id) ON DELETE CASCADE,"
     " tree TEXT NOT NULL, series TEXT NOT NULL, arch TEXT NOT NULL, flavor TEXT NOT NULL,"
     " abi TEXT NOT NULL, suite TEXT NOT NULL, name TEXT NOT NULL)",
     "CREATE INDEX IF NOT EXISTS measure_night ON measure (night)",
