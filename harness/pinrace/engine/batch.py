@@ -73,20 +73,7 @@ def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
     book = issues.load()
     had = resume.earlier(batch.leg, runs_dir())
     machines = {name: _machine(name, batch) for name in batch.asked.arches}
-    record = Run.create(
-        argv,
-        tree=tree_facts(lab.patched.tree),
-        machines={name: _facts(machine) for name, machine in machines.items()},
-        compared=lab.base is not None,
-        built=build.how_built(lab),
-        cells=batch.cells,
-        again=_again(batch),
-        leg=batch.leg,
-        sizes=_sizes(lab),
-    )
-    for name, machine in machines.items():
-        why = f" ({machine.accel.reason})" if machine.accel.reason else ""
-        ui.say(f"guests  {name} {machine.cpu} under {machine.accel.name}{why}")
+    record = _begin(batch, lab, machines, argv)
     threads = max(machine.threads for machine in machines.values())
     guests = batch.guests or Budget.of_host().guests_at_once(threads, 512)
     kept = [had[cell.name] for cell in batch.cells if cell.name in had]
@@ -115,6 +102,25 @@ def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
         hint = "-k takes names, or parts of names, as tables and pages print them"
         raise UserError(f"no case of {named} matches '{batch.only}'", hint=hint)
     return record, results
+
+
+def _begin(batch: Batch, lab: build.Lab, machines: dict[str, Machine], argv: Sequence[str]) -> Run:
+    """Make the run's folder, and say what its guests are."""
+    record = Run.create(
+        argv,
+        tree=tree_facts(lab.patched.tree),
+        machines={name: _facts(machine) for name, machine in machines.items()},
+        compared=lab.base is not None,
+        built=build.how_built(lab),
+        cells=batch.cells,
+        again=_again(batch),
+        leg=batch.leg,
+        sizes=_sizes(lab),
+    )
+    for name, machine in machines.items():
+        why = f" ({machine.accel.reason})" if machine.accel.reason else ""
+        ui.say(f"guests  {name} {machine.cpu} under {machine.accel.name}{why}")
+    return record
 
 
 def _in_order(
