@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What pinrace says of each crash that LKDTM can provoke, one guest a crash.
 
-    python tests/lkdtm/table.py [--only TYPE]... [--for SECONDS] FOLDER
+    python tests/lkdtm/table.py [--only TYPE]... [--for SECONDS] [--kernel FILE] FOLDER
 
 The kernel is that of tests/lkdtm/README.md, which holds the table; the first run builds it.  FOLDER
 gets a console a crash.  One that is there is read and not provoked again, so that the run can be
@@ -19,37 +19,34 @@ from dataclasses import replace
 from pathlib import Path
 
 from pinrace import ui
-from pinrace.arches import get_arch
+from pinrace.arches import get_abi, get_arch
 from pinrace.engine import build
 from pinrace.guest.boot import run_guest
 from pinrace.guest.machine import Machine, get_machine
+from pinrace.image.cpio import Entry
 from pinrace.judge import ending, splats
 from pinrace.judge.ending import End
-from pinrace.series.load import load
+from pinrace.kbuild import compile as compiling
 from pinrace.trees.fetch import resolve
 from pinrace.values import Ending, Job, Request
 
 HERE = Path(__file__).parent
 CONFIG = (HERE / "config").read_text().split()
 DIRECT = "/sys/kernel/debug/provoke-crash/DIRECT"
-PREPARE = """
-mount -t debugfs none /sys/kernel/debug 2>/dev/null
-cd /proc/sys/kernel
-echo 3 > watchdog_thresh; echo 5 > hung_task_timeout_secs; echo 1 > hung_task_check_interval_secs
-"""
+PREPARE = (
+    "mount -t debugfs none /sys/kernel/debug 2>/dev/null; cd /proc/sys/kernel;"
+    " echo 3 > watchdog_thresh; echo 5 > hung_task_timeout_secs;"
+    " echo 1 > hung_task_check_interval_secs; "
+)
 # Crashes that end nothing: the detector has to wait first.
 SLOW = {"SOFTLOCKUP", "HARDLOCKUP", "SMP_CALL_LOCKUP", "SPINLOCKUP", "HUNG_TASK", "LOOP"}
-SPIN = (
-    "echo -1 > sched_rt_runtime_us; read now _ < /proc/uptime; end=$((${now%.*} + 25));"
-    " for cpu in 0 1; do taskset $((1 << cpu)) chrt -f 50 sh -c"
-    ' "while read now _ < /proc/uptime; [ \\${now%.*} -lt $end ]; do :; done" & done; wait'
-)
 # What LKDTM has no type for.  The first is two reports, of two CPUs at once.
 MORE = {
     "(TWO_AT_ONCE)": f"for cpu in 0 1; do (for i in 1 2 3; do taskset $((1 << cpu))"
     f" sh -c 'echo WARNING_MESSAGE > {DIRECT}; echo CORRUPT_LIST_ADD > {DIRECT}'; done) & done;"
     " wait",
-    "(RCU_STARVED)": SPIN,
+    "(RCU_STARVED)": "echo -1 > sched_rt_runtime_us; for cpu in"
+    " /sys/kernel/debug/sched/fair_server/cpu*; do echo 0 > $cpu/runtime; done; /spin 25",
 }
 SECONDS, WAIT = 20.0, 60.0  # of the host, for a crash that ends by itself, and for one that hangs
 
@@ -61,10 +58,11 @@ def main() -> None:
     )
     parser.add_argument("--only", action="append", default=[], metavar="TYPE")
     parser.add_argument("--for", dest="limit", type=float, default=1e9, metavar="SECONDS")
+    parser.add_argument("--kernel", type=Path, help="a kernel with LKDTM that is built already")
     parser.add_argument("folder", type=Path)
     args = parser.parse_args()
     until = time.monotonic() + args.limit
-    lab, machine = prepared()
+    lab, machine = prepared(args.kernel)
     types = args.only or [*known(lab, machine, args.folder), *MORE]
     for name in types:
         if time.monotonic() < until and not (args.folder / f"{name}.log").exists():
@@ -72,13 +70,12 @@ def main() -> None:
     print("\n".join(table(types, args.folder)))
 
 
-def prepared() -> tuple[build.Lab, Machine]:
+def prepared(kernel: Path | None) -> tuple[build.Lab, Machine]:
     """Have the kernel and the image."""
-    asked = Request(("x86_64",), ("x86_64",), ("debug",), None, tuple(CONFIG), "", 0)
+    asked = Request(("x86_64",), ("x86_64",), ("plain",), kernel, () if kernel else tuple(CONFIG))
     tree = resolve("debian:7.3", say=ui.say, insecure=False)
-    series = load(f"none+{HERE / 'odebug.patch'}", say=ui.say)
     with ui.on_stderr():
-        lab = build.prepare(asked, tree, series, with_base=False)
+        lab = build.prepare(asked, tree, None, with_base=False)
     machine = get_machine(get_arch("x86_64"), smp=2)
     return lab, replace(machine, cmdline=(*machine.cmdline, "rcupdate.rcu_cpu_stall_timeout=5"))
 
@@ -87,8 +84,9 @@ def boot(command: str, seconds: float, lab: build.Lab, machine: Machine, folder:
     """Run a line of shell in a guest; return what it printed, or how the guest ended."""
     line = ("/bin/sh", "-c", f"{PREPARE}{command}")
     job = Job("crash", line, seconds / machine.accel.scale, direct=False, records=False)
-    kernel, image = lab.patched.kernels["x86_64", "debug"], lab.patched.images["x86_64"]
-    went = run_guest(kernel.boot, image, [job], machine, folder)
+    kernel, image = lab.patched.kernels["x86_64", "plain"], lab.patched.images["x86_64"]
+    spin = Entry("/spin", 0o755, data=compiling.program(HERE / "spin.c", get_abi("x86_64"), ()))
+    went = run_guest(kernel.boot, image, [job], machine, folder, files=[spin])
     (folder / "end").write_text(f"{went.ending.value}\n{went.reason}\n")
     return went.jobs[0].output
 
