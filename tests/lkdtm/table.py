@@ -63,7 +63,8 @@ def main() -> None:
     args = parser.parse_args()
     until = time.monotonic() + args.limit
     lab, machine = prepared(args.kernel)
-    types = args.only or [*known(lab, machine, args.folder), *MORE]
+    listed = known(lab, machine, args.folder)
+    types = args.only or [*listed, *MORE]
     for name in types:
         if time.monotonic() < until and not (args.folder / f"{name}.log").exists():
             provoke(name, lab, machine, args.folder)
@@ -97,7 +98,10 @@ def known(lab: build.Lab, machine: Machine, folder: Path) -> list[str]:
     if not kept.exists():
         folder.mkdir(parents=True, exist_ok=True)
         said = boot(f"cat {DIRECT}", SECONDS, lab, machine, folder / "boot").decode()
-        kept.write_text("\n".join(re.findall(r"^[A-Z][A-Z_]+$", said, re.M)))
+        types = re.findall(r"^[A-Z][A-Z_]+$", said, re.M)
+        if not types:
+            raise SystemExit(f"this kernel has no {DIRECT}: it is not built with CONFIG_LKDTM")
+        kept.write_text("\n".join(types))
     return kept.read_text().split()
 
 
