@@ -199,7 +199,7 @@ def of_a_cell(line: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
 
 def test_no_option_of_test_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     plain, want = asked("pinrace test"), asked(EVERYTHING)
-    unsaid = {"command", "completion", "dump"}  # the last does not go with --deterministic
+    unsaid = UNSAID  # the dump does not go with --deterministic
     assert {n for n in plain if want[n] == plain[n]} == unsaid
     got = of_a_cell(EVERYTHING, monkeypatch)
     assert {n for n in want if want[n] != got[n]} <= NOT_OF_A_CELL
