@@ -281,7 +281,8 @@ def test_own_suites_of_a_file(tmp_path: Path) -> None:
     suite = registry.get_suite(name)
     assert isinstance(suite, own.Own)
     brought = suite.bring(None, X86, None)  # type: ignore[arg-type]
-    assert {e.path for e in brought.files} == {"/pinrace/own/mine/a.sh", "/pinrace/own/mine/data"}
+    place = "/pinrace/own/mine"
+    assert {e.path for e in brought.files} == {place, f"{place}/a.sh", f"{place}/data"}
     assert next(e for e in brought.files if e.path.endswith(".sh")).mode & 0o111
     (one,) = brought.jobs
     assert one.argv[:2] == ("/bin/sh", "-c")

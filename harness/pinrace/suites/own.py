@@ -149,9 +149,13 @@ class Own(Suite):
             records=False,
         )
         program = f"{place}/{Path(self.spec.program).stem}"
-        entries = tuple(
-            Entry(name, _mode(path) | (0o111 if name.startswith(program) else 0), data=path)
-            for name, path in sorted(files.items())
+        # The folder is there without any file too: it is where the job starts.
+        entries = (
+            Entry(place, 0o755),
+            *(
+                Entry(name, _mode(path) | (0o111 if name.startswith(program) else 0), data=path)
+                for name, path in sorted(files.items())
+            ),
         )
         digest = store.digest(
             *(f"{e.path} {store.digest_file(e.data)}" for e in entries if isinstance(e.data, Path)),
