@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
@@ -17,7 +16,6 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "model.h"
@@ -32,31 +30,6 @@ static int faults = -1;
 static size_t page;
 static char *pages[NR_ACTORS];
 static char *filler;
-
-void futex_wake(_Atomic uint32_t *word)
-{
-	syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
-}
-
-void futex_wait(_Atomic uint32_t *word, uint32_t value, unsigned int us)
-{
-	const struct timespec limit = { us / 1000000, us % 1000000 * 1000l };
-
-	syscall(SYS_futex, word, FUTEX_WAIT, value, us ? &limit : NULL, NULL, 0);
-}
-
-/* One CPU for all; 0 is no real-time priority. */
-void on_cpu(int fifo)
-{
-	struct sched_param param = { .sched_priority = fifo };
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(0, &set);
-	if (sched_setaffinity(0, sizeof(set), &set) ||
-	    sched_setscheduler(0, fifo ? SCHED_FIFO : SCHED_OTHER, &param))
-		bail("cannot have a CPU for itself");
-}
 
 static void *at(enum who who, int which)
 {
@@ -321,16 +294,42 @@ static int do_op(struct actor *me, enum who who)
 		     me->op == OP_VALID_NONE ? at(who, NONE) : (void *)&me->id) ? errno : 0;
 }
 
+void script_moment(unsigned int turns)
+{
+	for (volatile unsigned int i = 0; i < turns; i++)
+		;
+}
+
+/* All of a script, at the same time as the others do theirs. */
+static void play(struct actor *me, enum who who)
+{
+	struct script *script = &shared->scripts[who];
+
+	while (shared->gun != me->gun)
+		sched_yield();
+	for (int i = 0; i < script->nr; i++) {
+		me->op = script->op[i];
+		script_moment(script->wait[i]);
+		script->began[i] = shared->clock++;
+		script->err[i] = do_op(me, who);
+		script->ended[i] = shared->clock++;
+	}
+}
+
 void actor_loop(enum who who)
 {
 	struct actor *me = &shared->actors[who];
 
-	on_cpu(FIFO_ACTOR);
+	if (!shared->free)
+		on_cpu(FIFO_ACTOR);
 	me->tid = syscall(SYS_gettid);
 	for (;;) {
 		while (me->cmd == me->done)
 			futex_wait(&me->cmd, me->done, 0);
-		me->err = do_op(me, who);
+		if (me->plays)
+			play(me, who);
+		else
+			me->err = do_op(me, who);
 		me->done = me->cmd;
 	}
 }

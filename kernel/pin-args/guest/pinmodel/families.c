@@ -16,6 +16,7 @@ struct family {
 	const char *name;
 	bool killable;
 	int length;			/* of its complete walks */
+	int stride;			/* one in so many of them is taken, if not all are to be */
 	struct event events[MAX_FAMILY];	/* ends with OP_RECV of A, which comes first */
 };
 
@@ -54,7 +55,8 @@ static const struct family families[] = {
 		},
 	},
 	{
-		"C3 copies that come late, or not, while another supervisor acts", .length = 5,
+		"C3 copies that come late, or not, while another supervisor acts",
+		.stride = 3, .length = 5,
 		.events = {
 			ONE(OP_RECV_LATE, A), ONE(OP_FINISH, A), ONE(OP_FAIL, A), ONE(OP_PIN, B),
 			ONE(OP_PIN_LATE_BUF, B), ONE(OP_FINISH, B), ONE(OP_FAIL, B),
@@ -63,7 +65,8 @@ static const struct family families[] = {
 		},
 	},
 	{
-		"C3 snapshots that come late, or not, while another supervisor acts", .length = 4,
+		"C3 snapshots that come late, or not, while another supervisor acts",
+		.stride = 5, .length = 4,
 		.events = {
 			ONE(OP_RECV, A), ONE(OP_PIN_LATE_BUF, A), ONE(OP_PIN_LATE_REQ, A),
 			ONE(OP_FINISH, A), ONE(OP_FAIL, A), ONE(OP_CP_LATE, B), ONE(OP_FINISH, B),
@@ -72,7 +75,7 @@ static const struct family families[] = {
 		},
 	},
 	{
-		"C4 signals, stops and runs", .length = 4,
+		"C4 signals, stops and runs", .stride = 4, .length = 4,
 		.events = {
 			ONE(OP_RECV, A), ONE(OP_PIN, A), ONE(OP_CP, A), ONE(OP_DENY, A),
 			ONE(OP_SIG_RESTART, A), ONE(OP_SIG_INTR, A), ONE(OP_SIG_STOP, A),
@@ -80,7 +83,8 @@ static const struct family families[] = {
 		},
 	},
 	{
-		"C4 signals where replies are waited for killably", .killable = true, .length = 5,
+		"C4 signals where replies are waited for killably", .stride = 10,
+		.killable = true, .length = 5,
 		.events = {
 			ONE(OP_RECV, A), ONE(OP_RECV_LATE, B), ONE(OP_FAIL, B), ONE(OP_FINISH, B),
 			ONE(OP_PIN, A), ONE(OP_CP, A), ONE(OP_SIG_INTR, A), ONE(OP_SIG_STOP, A),
@@ -96,7 +100,7 @@ static const struct family families[] = {
 		},
 	},
 	{
-		"C3 listeners that close", .length = 5,
+		"C3 listeners that close", .stride = 2, .length = 5,
 		.events = {
 			ONE(OP_RECV, A), ONE(OP_PIN, A), ONE(OP_CP, A), ONE(OP_CLOSE, A), ONE(OP_PIN, C),
 			ONE(OP_CP, C), ONE(OP_CLOSE_C, C), ONE(OP_KILL_C, C), ONE(OP_PIN_LATE_BUF, B),
@@ -121,9 +125,18 @@ static const struct family families[] = {
 };
 
 static const char drawn[] = "C3 walks of all events, drawn";
+static const char at_once[] = "C3 supervisors at once, on all CPUs";
 static const struct family *family;
 static int nr_events;
 static unsigned int nr_walks, wobbles;
+
+static uint64_t random_state;
+
+static uint32_t below(uint32_t limit)
+{
+	random_state = mix(random_state, 1);
+	return (random_state >> 33) % limit;
+}
 
 /* ---- all of a length ---- */
 
@@ -139,8 +152,7 @@ static int pick_next(const struct states *set, int depth, struct event *ev)
 	for (int i = 0; i < nr_events; i++) {
 		struct event candidate = family->events[i];
 
-		if (!is_enabled(set, candidate) || is_chance(set, candidate) ||
-		    !changes(set, candidate))
+		if (!is_enabled(set, candidate) || !changes(set, candidate))
 			continue;
 		if (nr++ == choice[depth])
 			*ev = candidate;
@@ -149,10 +161,13 @@ static int pick_next(const struct states *set, int depth, struct event *ev)
 	return nr > 0;
 }
 
+/* Of the last events some are left out: how many is drawn. */
 static bool advance(int depth)
 {
 	for (int i = depth - 1; i >= 0; i--) {
-		if (++choice[i] < choices[i])
+		choice[i] += i == depth - 1 && !complete && family->stride > 1 ?
+			     1 + below(2 * family->stride - 1) : 1;
+		if (choice[i] < choices[i])
 			return true;
 		choice[i] = 0;
 	}
@@ -161,14 +176,7 @@ static bool advance(int depth)
 
 /* ---- drawn ---- */
 
-static uint64_t random_state;
 static int wanted;
-
-static uint32_t below(uint32_t limit)
-{
-	random_state = mix(random_state, 1);
-	return (random_state >> 33) % limit;
-}
 
 static int pick_any(const struct states *set, int depth, struct event *ev)
 {
@@ -183,8 +191,7 @@ static int pick_any(const struct states *set, int depth, struct event *ev)
 		/* What ends a walk early, or changes nothing, less often. */
 		if ((ev->op == OP_SIG_KILL || ev->op == OP_CLOSE) && below(4))
 			continue;
-		if (is_enabled(set, *ev) && !is_chance(set, *ev) &&
-		    (changes(set, *ev) || !below(4)))
+		if (is_enabled(set, *ev) && (changes(set, *ev) || !below(4)))
 			return 1;
 	}
 	return 0;
@@ -253,6 +260,7 @@ static void run_family(int length, uint64_t seed)
 		longer.length = length;
 	family = &longer;
 	memset(choice, 0, sizeof(choice));
+	random_state = seed;
 	for (int depth = 0; good; ) {
 		struct walk walk = { .killable = family->killable, .data = nr_walks % 2 };
 
@@ -262,7 +270,6 @@ static void run_family(int length, uint64_t seed)
 		if (!advance(depth))
 			break;
 	}
-	(void)seed;
 	say("# %u walks of %d events, %u ms", nr_walks - before, family->length,
 	    (unsigned int)((now_ns() - began) / 1000000));
 	result(good, "%s", family->name);
@@ -287,7 +294,19 @@ static void run_drawn(uint64_t seed, unsigned int walks)
 	result(good, "%s", drawn);
 }
 
-void families_run(uint64_t seed, int length, unsigned int walks)
+static void run_at_once(uint64_t seed, unsigned int rounds)
+{
+	uint64_t began = now_ns();
+	unsigned int ran;
+	bool good = atonce_run(seed, rounds, &ran);
+
+	say("# %u rounds drawn from seed %llu, %u ms", ran, (unsigned long long)seed,
+	    (unsigned int)((now_ns() - began) / 1000000));
+	rec("model rounds=%u", ran);
+	result(good, "%s", at_once);
+}
+
+void families_run(uint64_t seed, int length, unsigned int walks, unsigned int rounds)
 {
 	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
 		if (!is_wanted(families[i].name))
@@ -306,13 +325,19 @@ void families_run(uint64_t seed, int length, unsigned int walks)
 		run_drawn(seed, walks);
 	else
 		skip(drawn, "no PIN_ARGS in this kernel");
+	if (!is_wanted(at_once))
+		;
+	else if (has_pin)
+		run_at_once(seed, rounds);
+	else
+		skip(at_once, "no PIN_ARGS in this kernel");
 	rec("model walks=%u wobbles=%u seed=%llu late=%d", nr_walks, wobbles,
 	    (unsigned long long)seed, can_be_late);
 }
 
 int families_count(void)
 {
-	int nr = is_wanted(drawn);
+	int nr = is_wanted(drawn) + is_wanted(at_once);
 
 	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
 		nr += is_wanted(families[i].name);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * pinmodel [--seed N] [--walks N] [--length N] [--only TEXT] [--verbose 1]
- *          [--walk "path A.recv ..."]
+ * pinmodel [--seed N] [--walks N] [--rounds N] [--length N] [--only TEXT] [--verbose 1]
+ *          [--complete 1] [--walk "path A.recv ..."]
  *
  * Prints KTAP.  A difference is printed with its shortest walk, which --walk
  * takes again.
@@ -17,7 +17,7 @@
 #include "kinds.h"
 #include "model.h"
 
-bool has_pin, verbose;
+bool has_pin, verbose, complete;
 static const char *only = "";
 static int test_nr;
 static bool failed;
@@ -101,7 +101,7 @@ static int take_one(const char *text)
 
 int main(int argc, char **argv)
 {
-	unsigned int walks = 100;
+	unsigned int walks = 60, rounds = 60;
 	const char *walk = NULL;
 	uint64_t seed = 1;
 	int length = 0;
@@ -115,12 +115,16 @@ int main(int argc, char **argv)
 			seed = strtoull(argv[i + 1], NULL, 0);
 		else if (!strcmp(argv[i], "--walks"))
 			walks = strtoul(argv[i + 1], NULL, 0);
+		else if (!strcmp(argv[i], "--rounds"))
+			rounds = strtoul(argv[i + 1], NULL, 0);
 		else if (!strcmp(argv[i], "--length"))
 			length = atoi(argv[i + 1]);
 		else if (!strcmp(argv[i], "--walk"))
 			walk = argv[i + 1];
 		else if (!strcmp(argv[i], "--only"))
 			only = argv[i + 1];
+		else if (!strcmp(argv[i], "--complete"))
+			complete = atoi(argv[i + 1]);
 		else if (!strcmp(argv[i], "--verbose"))
 			verbose = atoi(argv[i + 1]);
 	}
@@ -130,7 +134,7 @@ int main(int argc, char **argv)
 	if (walk)
 		return take_one(walk);
 	say("KTAP version 1\n1..%d", families_count() + kinds_count());
-	families_run(seed, length, walks);
+	families_run(seed, length, walks, rounds);
 	kinds_run();
 	return failed;
 }

@@ -115,12 +115,15 @@ struct walk {
 bool is_enabled(const struct states *set, struct event ev);
 void step_all(const struct states *set, struct event ev, struct states *out);
 bool keep_seen(struct states *set, int obs);
+extern bool states_lost;	/* too many, where that is no error */
+extern bool may_lose_states;
 bool same_states(const struct states *a, const struct states *b);
 void push(struct states *out, const struct state *s, int obs);
 const char *statement_of(const struct states *set, struct event ev);
 
 /* table_run.c: T has the CPU */
 void step_run(const struct state *s, struct states *out);
+void step_install(const struct state *s, struct states *out);
 
 /* words.c */
 const char *op_name(enum op op);
@@ -129,10 +132,29 @@ void walk_text(const struct walk *walk, char *text, size_t size);
 bool walk_parse(const char *text, struct walk *walk);
 void state_text(const struct states *set, char *text, size_t size);
 
+/* Several events of each at once, on all CPUs: linear.c, atonce.c */
+#define MAX_SCRIPT	3
+
+struct script {
+	uint8_t op[MAX_SCRIPT];		/* enum op */
+	uint16_t wait[MAX_SCRIPT];	/* turns of a loop before each */
+	uint8_t nr;
+	int err[MAX_SCRIPT];		/* what came of each, as of an actor */
+	uint32_t began[MAX_SCRIPT], ended[MAX_SCRIPT];	/* of one clock of all */
+};
+
+enum { SIGNALLER = NR_ACTORS, NR_SCRIPTS };	/* the driver's, which signals T */
+
+bool linear_explain(struct states *set, const struct script scripts[NR_SCRIPTS]);
+void linear_runs(struct states *set);
+bool atonce_run(uint64_t seed, unsigned int rounds, unsigned int *ran);
+
 /* actors.c: A, B and C */
 struct actor {
 	_Atomic uint32_t cmd, done;
 	uint8_t op;
+	bool plays;		/* its script, in place of op, when the gun goes off */
+	uint32_t gun;
 	bool data;
 	char letter;		/* that a snapshot has to show */
 	uint64_t id;
@@ -148,6 +170,9 @@ struct shared {
 	_Atomic bool data;
 	int result;		/* of the last one: a letter, or an errno below 0 */
 	_Atomic bool kept;		/* T's registers */
+	_Atomic bool free;		/* everybody may run on all CPUs */
+	_Atomic uint32_t clock, gun;
+	struct script scripts[NR_SCRIPTS];
 };
 
 #define FIFO_TASK	1	/* else the kernel's server of fair tasks runs T now and then */
@@ -166,6 +191,7 @@ bool actor_is_done(enum who who);
 bool actor_is_held(enum who who);
 void actor_let_go(enum who who, bool good, enum op op, uint64_t id);
 bool is_late(enum op op);
+void script_moment(unsigned int turns);
 void on_cpu(int fifo);
 void futex_wake(_Atomic uint32_t *word);
 void futex_wait(_Atomic uint32_t *word, uint32_t value, unsigned int us);
@@ -189,6 +215,11 @@ void stage_do(struct event ev, const struct state *s, struct seen *seen);
 const char *stage_after(bool pinned);
 bool stage_drop(void);
 void stage_keep(unsigned int used);
+void stage_free(bool free);
+bool stage_at_once(bool with_c);
+bool stage_rest(int *result, bool must_end);
+bool stage_receive(void);
+bool stage_clear(void);
 int stage_helper(char **argv);
 void set_source(char letter);
 
@@ -211,14 +242,13 @@ void walk_minimise(struct walk *walk, struct difference *diff);
 typedef int (*pick_fn)(const struct states *set, int depth, struct event *ev);
 bool walk_make(struct walk *walk, pick_fn pick, const struct tail *tail, struct difference *diff);
 bool changes(const struct states *set, struct event ev);
-bool is_chance(const struct states *set, struct event ev);
 
 /* families.c */
 int families_count(void);
-void families_run(uint64_t seed, int length, unsigned int walks);
+void families_run(uint64_t seed, int length, unsigned int walks, unsigned int rounds);
 
 /* main.c */
-extern bool has_pin, verbose;
+extern bool has_pin, verbose, complete;
 bool is_wanted(const char *name);
 __attribute__((format(printf, 2, 3)))
 void result(bool good, const char *fmt, ...);

@@ -87,7 +87,8 @@ static void task(int ready)
 	int fd;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	on_cpu(FIFO_TASK);
+	if (!shared->free)
+		on_cpu(FIFO_TASK);
 	sigaction(SIGUSR1, &restarts, NULL);
 	sigaction(SIGUSR2, &interrupts, NULL);
 	dup2(open(PLACE "/written", O_RDWR | O_CREAT | O_TRUNC, 0600), WRITTEN);
@@ -159,7 +160,7 @@ static bool let_run(void)
 		if (t_is_over())
 			return true;
 		state = state_of(t_pid);
-		if (state == 'D' && t_killable && waits++)
+		if (state == 'D' && t_killable && waits++ > 1)
 			return true;	/* that is how a killable wait shows */
 		if (state == 'S' || state == 'T' || state == 'Z' || state == 'X')
 			return true;
@@ -373,6 +374,11 @@ static void signal_t(enum op op, struct seen *seen)
 	kill(t_pid, op == OP_SIG_KILL ? SIGKILL : op == OP_SIG_INTR ? SIGUSR2 : SIGUSR1);
 }
 
+static bool is_pin(enum op op)
+{
+	return op >= OP_PIN && op <= OP_PIN_LATE_REQ;
+}
+
 static void do_actor(struct event ev, const struct state *s, struct seen *seen)
 {
 	struct actor *actor = &shared->actors[ev.who];
@@ -388,6 +394,15 @@ static void do_actor(struct event ev, const struct state *s, struct seen *seen)
 	} else {
 		actor_tell(ev.who, ev.op, id, s->source, shared->data);
 		settle(ev.who, ev.op, seen);
+	}
+	/*
+	 * Where T takes the snapshot, it is on its way back to sleep now, and would
+	 * meet what is sent to it whenever the CPU is free.
+	 */
+	if (s->n == N_SENT && !seen->stuck &&
+	    is_pin(ev.op == OP_FINISH || ev.op == OP_FAIL ? was : ev.op)) {
+		seen->stuck = !let_run();
+		seen->ran = true;
 	}
 }
 
@@ -483,6 +498,141 @@ bool stage_drop(void)
 	close_here();
 	t_pid = 0;
 	return good;
+}
+
+/* ---- everybody on all CPUs ---- */
+
+static void let_loose(pid_t tid)
+{
+	const struct sched_param none = { 0 };
+	cpu_set_t set;
+
+	memset(&set, 0xff, sizeof(set));
+	sched_setscheduler(tid, SCHED_OTHER, &none);
+	sched_setaffinity(tid, sizeof(set), &set);
+}
+
+static void tie_down(pid_t tid)
+{
+	const struct sched_param param = { .sched_priority = FIFO_ACTOR };
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	sched_setaffinity(tid, sizeof(set), &set);
+	sched_setscheduler(tid, SCHED_FIFO, &param);
+}
+
+/* From the next T on. */
+void stage_free(bool free)
+{
+	if (!stage_drop())
+		bail("T or a supervisor cannot be ended");
+	shared->free = free;
+	for (enum who who = A; who <= B; who++) {
+		if (free)
+			let_loose(shared->actors[who].tid);
+		else
+			tie_down(shared->actors[who].tid);
+	}
+	if (free)
+		let_loose(0);
+	else
+		on_cpu(FIFO_DRIVER);
+}
+
+/* What the scripts have to wait for; its number is the one of the walk. */
+bool stage_receive(void)
+{
+	struct seccomp_notif req;
+
+	if (pr_recv(shared->actors[A].listener, &req, 20000))
+		return false;
+	base_id = req.id;
+	return true;
+}
+
+static void signal_at_once(void)
+{
+	struct script *script = &shared->scripts[SIGNALLER];
+
+	for (int i = 0; i < script->nr; i++) {
+		script_moment(script->wait[i]);
+		script->began[i] = shared->clock++;
+		kill(t_pid, script->op[i] == OP_SIG_INTR ? SIGUSR2 : SIGUSR1);
+		script->ended[i] = shared->clock++;
+		script->err[i] = 0;
+	}
+}
+
+/* Play the scripts; false when somebody does not come back. */
+bool stage_at_once(bool with_c)
+{
+	uint64_t limit = now_ns() + STUCK_NS;
+	uint32_t gun = shared->gun + 1;
+	bool done;
+
+	if (with_c && !c_pid)
+		start_c();
+	shared->clock = 1;
+	for (enum who who = A; who < NR_ACTORS; who++) {
+		shared->actors[who].plays = true;
+		shared->actors[who].gun = gun;
+		if (who != C || with_c)
+			actor_tell(who, OP_VALID, base_id, 'A', shared->data);
+	}
+	usleep(NAP_US);
+	shared->gun = gun;
+	signal_at_once();
+	do {
+		done = true;
+		for (enum who who = A; who < NR_ACTORS; who++)
+			done &= (who == C && !with_c) || actor_is_done(who);
+	} while (!done && now_ns() < limit && !usleep(NAP_US));
+	if (!done)
+		show_all();
+	for (enum who who = A; who < NR_ACTORS; who++)
+		shared->actors[who].plays = false;
+	return done;
+}
+
+/* Whether T's call is over, once T rests; must_end: it is about to be. */
+bool stage_rest(int *result, bool must_end)
+{
+	uint64_t limit = now_ns() + STUCK_NS;
+	int asleep = 0;
+
+	while (!t_is_over() && now_ns() < limit) {
+		char state = state_of(t_pid);
+
+		asleep = state == 'S' || state == 'D' ? asleep + 1 : 0;
+		if (!must_end && asleep == 3)
+			return false;
+		usleep(NAP_US);
+	}
+	*result = shared->result;
+	return t_is_over();
+}
+
+/* End T's call in any way. */
+bool stage_clear(void)
+{
+	uint64_t limit = now_ns() + STUCK_NS;
+	struct seccomp_notif req;
+	uint64_t id = base_id;
+
+	while (!t_is_over() && now_ns() < limit) {
+		/* The second may have been received, too. */
+		pr_deny(shared->actors[A].listener, base_id, EPERM);
+		pr_deny(shared->actors[A].listener, base_id + 1, EPERM);
+		pr_deny(shared->actors[A].listener, id, EPERM);
+		if (!pr_recv(shared->actors[A].listener, &req, 1))
+			id = req.id;
+	}
+	next_id = base_id + 1;
+	if (!t_is_over())
+		show_all();
+	return t_is_over();
 }
 
 static void make_files(void)

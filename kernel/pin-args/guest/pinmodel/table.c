@@ -9,11 +9,17 @@
 
 #include "model.h"
 
+bool states_lost, may_lose_states;
+
 void push(struct states *out, const struct state *s, int obs)
 {
 	for (int i = 0; i < out->nr; i++) {
 		if (out->obs[i] == obs && !memcmp(&out->s[i], s, sizeof(*s)))
 			return;
+	}
+	if (out->nr == MAX_STATES && may_lose_states) {
+		states_lost = true;
+		return;
 	}
 	if (out->nr == MAX_STATES)
 		bail("too many states at once");

@@ -136,6 +136,33 @@ static uint8_t next_addfd(struct state *s)
 	return who;
 }
 
+static void install(struct state *s)
+{
+	struct acting *act = &s->act[next_addfd(s)];
+
+	act->res = -1;		/* a descriptor */
+	if (act->what == 'b') {
+		act->res = EBADF;
+		s->n = N_SENT;
+		s->answer = ANS_NONE;
+	} else if (act->what == 's') {
+		s->pin = P_NONE;
+		s->letter = s->owner = 0;
+	}
+	detach_if_last(s);
+}
+
+/* T has the CPU for the first descriptor that it is to install, and for no more. */
+void step_install(const struct state *was, struct states *out)
+{
+	struct state s = *was;
+
+	if (s.over || s.sig & SIG_KILLS || !s.nr_addfd)
+		return;
+	install(&s);
+	push(out, &s, 0);
+}
+
 void step_run(const struct state *was, struct states *out)
 {
 	struct state s = *was;
@@ -149,18 +176,7 @@ void step_run(const struct state *was, struct states *out)
 		return;
 	}
 	while (s.nr_addfd) {
-		struct acting *act = &s.act[next_addfd(&s)];
-
-		act->res = -1;		/* a descriptor */
-		if (act->what == 'b') {
-			act->res = EBADF;
-			s.n = N_SENT;
-			s.answer = ANS_NONE;
-		} else if (act->what == 's') {
-			s.pin = P_NONE;
-			s.letter = s.owner = 0;
-		}
-		detach_if_last(&s);
+		install(&s);
 		if (s.n == N_ANSWERED)
 			break;
 	}

@@ -52,25 +52,6 @@ bool is_enabled(const struct states *states, struct event ev)
 	return states->nr;
 }
 
-/*
- * Whether an event makes T move while a signal waits for it. Where T takes the
- * snapshot, how far it comes then is chance, and no walk can be repeated.
- */
-bool is_chance(const struct states *states, struct event ev)
-{
-	for (int i = 0; i < states->nr; i++) {
-		const struct state *s = &states->s[i];
-		bool sleeps_on = s->killable && (s->n == N_SENT || s->n == N_COPYING) &&
-				 !(s->sig & SIG_KILLS);
-		bool pins = (ev.op >= OP_PIN && ev.op <= OP_PIN_LATE_REQ) ||
-			    (ev.op == OP_FINISH && s->act[ev.who].doing == D_PIN);
-
-		if (pins && s->sig && !sleeps_on)
-			return true;
-	}
-	return false;
-}
-
 /* Whether an event can lead anywhere else. */
 bool changes(const struct states *states, struct event ev)
 {
@@ -241,20 +222,6 @@ static void next_letter(void)
 		set.s[i].source = letter;
 }
 
-/*
- * Where T takes the snapshot, T is on its way back to sleep when its supervisor
- * goes on, and meets what is sent to it whenever the CPU is free.
- */
-static bool task_is_up;
-
-static void note_task(struct event ev)
-{
-	if (ev.op == OP_RUN)
-		task_is_up = false;
-	else if ((ev.op >= OP_PIN && ev.op <= OP_PIN_LATE_REQ) || ev.op == OP_FINISH)
-		task_is_up = true;
-}
-
 /* One event; false when the kernel did what the model does not know. */
 static bool take_step(struct event ev, struct difference *diff)
 {
@@ -273,9 +240,8 @@ static bool take_step(struct event ev, struct difference *diff)
 		return differs(diff, ev.op == OP_RUN ? "C20" : "C16",
 			       "%s does not come back", op_name(ev.op));
 	step_all(&set, ev, &expected);
-	if (seen.ran || task_is_up)
+	if (seen.ran)
 		step_with_run(ev, &expected);
-	note_task(ev);
 	obs = op_has_actor(ev.op) && ev.op != OP_KILL_C && ev.op != OP_EXEC_C ? seen.obs : 0;
 	set = expected;
 	if (!keep_seen(&set, obs)) {
@@ -338,7 +304,6 @@ static void begin(const struct walk *walk)
 {
 	stage_begin(walk);
 	steps = 0;
-	task_is_up = false;
 	memset(&set, 0, sizeof(set));
 	set.nr = 1;
 	set.s[0] = (struct state){
