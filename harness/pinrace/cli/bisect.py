@@ -19,6 +19,7 @@ from pinrace.paths import cache_dir
 from pinrace.races.race.folder import Race, opened
 from pinrace.races.race.prove import WAYS, Budget
 from pinrace.runs.journal import Run
+from pinrace.series.files import first
 from pinrace.series.load import load
 from pinrace.suites.registry import get_suite
 from pinrace.values import Request, Series
@@ -120,15 +121,8 @@ def _one(
         return _test(args, race, name, None, folder)
     series = load(args.series, say=ui.say)
     count = int(name.split(maxsplit=1)[0]) if name[0].isdigit() else 0
-    part = _first(series, count) if series and count else None
+    part = first(series, count) if series and count else None
     return _test(args, race, args.tree, part, folder)
-
-
-def _first(series: Series, count: int) -> Series:
-    """Return the first patches of a series."""
-    patches = series.patches[:count]
-    digest = store.digest(*(p.read_bytes() for p in patches))
-    return replace(series, name=f"{series.name}-{count}", digest=digest, patches=patches)
 
 
 def _test(

@@ -5,21 +5,29 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pinrace import ui
 from pinrace.cli import options
-from pinrace.errors import Exit, UserError
-from pinrace.kbuild import checks, kernel
+from pinrace.errors import BuildError, Exit, UserError
+from pinrace.kbuild import checks, kernel, warnings
 from pinrace.kbuild.checks import Remark
+from pinrace.kbuild.kernel import Plan
 from pinrace.series.apply import apply
+from pinrace.series.files import first, touched
 from pinrace.trees.git import read_object, repository
 from pinrace.trees.worktree import worktree
+from pinrace.values import PatchedTree, Request, Series, Tree
+
+_NOT_BUILT = ("Documentation/", "samples/", "tools/", "MAINTAINERS")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this action."""
     options.tree_options(parser)
     options.kernel_options(parser)
+    about = "only build the tree with the first patch, the first two, …: none may warn"
+    parser.add_argument("--bisectable", action="store_true", help=about)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -30,12 +38,10 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("there is no series to check", hint="--series FOLDER")
     if asked.kernel:
         raise UserError("the kernel has to be built of the series", hint="leave out --kernel")
+    if args.bisectable:
+        return bisectable(tree, wanted, asked)
     patched = apply(tree, wanted, say=ui.say)
-    plans = [
-        kernel.plan(patched, arch, kernel.BuildOptions(flavor, asked.extra, asked.llvm, asked.jobs))
-        for arch in asked.arches
-        for flavor in asked.flavors
-    ]
+    plans = _plans(patched, asked)
     for plan in plans:
         ui.say(f"building {plan.label}, as sparse needs what make generates")
         kernel.build(plan)
@@ -69,3 +75,40 @@ def report(found: Sequence[Remark], sparse: Sequence[str]) -> int:
     bad = sum(remark.counts for remark in unique)
     ui.say(f"{bad or 'no'} remarks on the kernel's code; sparse on {', '.join(sparse)}")
     return Exit.KERNEL if bad else Exit.OK
+
+
+def bisectable(tree: Tree, series: Series, asked: Request) -> int:
+    """Build the tree with each number of the series' patches; say what is wrong with which."""
+    known: list[str] = []
+    for plan in _plans(apply(tree, None, say=ui.say), asked):
+        known += _warnings(plan)
+    bad = 0
+    for count, patch in enumerate(series.patches, 1):
+        part = first(series, count)
+        if all(file.startswith(_NOT_BUILT) for file in touched(replace(part, patches=(patch,)))):
+            ui.say(f"{patch.name}: nothing of it is built into a kernel")
+            continue
+        for plan in _plans(apply(tree, part, say=ui.say), asked):
+            try:
+                new = warnings.added(_warnings(plan), known)
+            except BuildError as error:
+                new = (str(error),)
+            known += new
+            bad += bool(new)
+            ui.say(f"{patch.name}: {plan.arch.name} {'; '.join(new) or 'builds'}")
+    ui.say(f"{bad or 'no'} builds fail or warn, of {series.count} one after the other")
+    return Exit.KERNEL if bad else Exit.OK
+
+
+def _plans(patched: PatchedTree, asked: Request) -> list[Plan]:
+    """Return a kernel of each arch and flavor."""
+    return [
+        kernel.plan(patched, arch, kernel.BuildOptions(flavor, asked.extra, asked.llvm, asked.jobs))
+        for arch in asked.arches
+        for flavor in asked.flavors
+    ]
+
+
+def _warnings(plan: Plan) -> tuple[str, ...]:
+    """Build it, and return what the compiler warned about."""
+    return tuple(kernel.metadata(kernel.build(plan))["warnings"])
