@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from pinrace.cli import series_check
-from pinrace.errors import Exit, InfrastructureError
+from pinrace.errors import BuildError, Exit, InfrastructureError
 from pinrace.kbuild import checks
 from pinrace.kbuild.checks import Remark
+from pinrace.values import Series
 
 CHECKPATCH = """\
 WARNING: added, moved or deleted file(s), does MAINTAINERS need updating?
@@ -87,3 +89,36 @@ def test_remarks_on_the_selftest_do_not_fail() -> None:
     style = Remark("checkpatch", "0007.patch", "CHECK: x", counts=False)
     assert series_check.report([style], ["x86_64 plain"]) == Exit.OK
     assert series_check.report([style, Remark("sparse", "a.c:1", "y")], []) == Exit.KERNEL
+
+
+def test_a_series_is_built_with_each_number_of_its_patches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second patch does not build alone, the third warns, the first is of no kernel."""
+    files = ("tools/a.c", "kernel/b.c", "kernel/c.c", "kernel/d.c")
+    patches = []
+    for number, file in enumerate(files, 1):
+        patches.append(tmp_path / f"{number:04}-x.patch")
+        patches[-1].write_text(f"+++ b/{file}\n")
+    said = {0: ["old"], 2: BuildError("make", log=None), 3: ["old", "new"], 4: ["old", "new"]}
+
+    def plans(patched: int, asked: object) -> list[SimpleNamespace]:
+        return [SimpleNamespace(count=patched, arch=SimpleNamespace(name="arm64"))]
+
+    def warned(plan: SimpleNamespace) -> list[str]:
+        found = said[plan.count]
+        if isinstance(found, BuildError):
+            raise found
+        return found
+
+    monkeypatch.setattr(
+        series_check, "apply", lambda tree, part, say: len(part.patches) if part else 0
+    )
+    monkeypatch.setattr(series_check, "_plans", plans)
+    monkeypatch.setattr(series_check, "_warnings", warned)
+    series = Series("x", "0", tuple(patches))
+    assert series_check.bisectable(None, series, None) == Exit.KERNEL  # type: ignore[arg-type]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "0001-x.patch: nothing of it is built into a kernel"
+    assert lines[2:4] == ["0003-x.patch: arm64 new", "0004-x.patch: arm64 builds"]
+    assert lines[-1].startswith("2 builds fail or warn")
