@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pinrace import store, ui
 from pinrace.arches import ARCHES, get_abi
+from pinrace.errors import UserError
 from pinrace.host import sandbox
 from pinrace.image.initramfs import FILE_NAME, guest_image
 from pinrace.kbuild import kconfig, sources, warnings
@@ -118,7 +119,8 @@ def _built(
     made = images_of(tree, asked.abis)
     names = {suite: name for suite, (name, _) in soft.items()}
     asks = {suite.name: suite.asks(wishes) for suite in suites}
-    return Built(tree, kernels, made, _loads(tree, asked.abis, suites), names, asks)
+    loads = _loads(tree, asked.abis, suites, wishes)
+    return Built(tree, kernels, made, loads, names, asks)
 
 
 def kernels_of(
@@ -142,12 +144,20 @@ def kernels_of(
 
 
 def _loads(
-    tree: PatchedTree, abis: Iterable[str], suites: Sequence[Suite]
+    tree: PatchedTree, abis: Iterable[str], suites: Sequence[Suite], whole: PatchedTree
 ) -> dict[tuple[str, str], Brought]:
-    """Have what the suites bring to guests of these ABIs."""
+    """Have what the suites bring to guests of these ABIs.
+
+    whole: the tree with its series.  A test that only the series brings is absent without it.
+    """
     made = {}
     for suite, abi in itertools.product(suites, abis):
-        brought = suite.bring(tree, get_abi(abi), source(tree))
+        try:
+            brought = suite.bring(tree, get_abi(abi), source(tree))
+        except UserError as error:
+            if whole == tree:
+                raise
+            brought = Brought(absent={suite.name: f"not in this tree: {error.what}"})
         made[suite.name, abi] = brought
         if suite.many:
             absent = f", {len(brought.absent)} cannot be run" if brought.absent else ""
