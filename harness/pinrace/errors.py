@@ -71,7 +71,7 @@ class InfrastructureError(PinraceError):
 
 
 class NotVerifiedError(InfrastructureError):
-    """Nothing that counts vouches for it: no signature, a bad one, or one of somebody else."""
+    """It has no signature that counts: none, a bad one, or one of somebody else."""
 
 
 def said(error: BaseException) -> str:

@@ -17,14 +17,14 @@ class Tree:
     came from and how far that can be trusted.
     """
 
-    spec: str  # what to ask for to have it again, e.g. "debian:7.3", "v7.3.4" or a path
+    spec: str  # what to ask for to get it again, e.g. "debian:7.3", "v7.3.4" or a path
     version: str  # exact, e.g. "7.3.4-1~bpo13+1", or a folder's `make kernelversion`
     tree_id: str
     commit: str  # a commit in the object store whose tree is tree_id
     origin: str  # for people, e.g. "debian trixie-backports"
     verified: str  # how, e.g. "signature ok"; "" when nothing was checked
     dirty: bool = False  # a local folder with uncommitted changes
-    insecure: bool = False  # came over a network, and nothing vouches for it
+    insecure: bool = False  # came over a network, without a verified signature
 
     @property
     def label(self) -> str:
@@ -48,7 +48,7 @@ class Series:
     patches: tuple[Path, ...]
     origin: str = ""  # where it came from, when its patches were files nowhere: a URL, a mailbox
     attestation: str = ""  # what is known of the signatures on its messages
-    spec: str = ""  # what --series takes to have it again; "" when that is not known
+    spec: str = ""  # what --series takes to get it again; "" when that is not known
 
     @property
     def count(self) -> str:
@@ -250,7 +250,7 @@ class Verdict(StrEnum):
 
     PASS = "PASS"
     FAIL = "FAIL"  # the kernel under test did wrong
-    INCONCLUSIVE = "INCONCLUSIVE"  # it ran, and proves nothing
+    INCONCLUSIVE = "INCONCLUSIVE"  # it ran, and nothing can be said
     MISS = "MISS"  # it could not be run: the harness's or the host's trouble
     SKIP = "SKIP"  # does not apply to this tree, arch or ABI
 

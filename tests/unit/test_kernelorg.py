@@ -141,7 +141,7 @@ def test_a_list_that_nobody_signed(org: KernelOrg) -> None:
 def test_no_signature_of_a_developer(org: KernelOrg) -> None:
     org.release("7.1.3")
     del org.site.files[f"{org.place('7.1.3')}/linux-7.1.3.tar.sign"]
-    refused("7.1.3", "nobody vouches")
+    refused("7.1.3", "cannot be verified")
 
 
 @pytest.mark.parametrize("what", ["sums", "tar"])

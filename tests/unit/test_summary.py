@@ -99,8 +99,8 @@ def test_nothing_to_detail() -> None:
     [
         ([], "no cell ran: nothing was tested"),
         ([V.FAIL, V.PASS], "1 of 2 cells failed"),
-        ([V.FAIL, V.MISS], "1 of 2 cells failed; 1 proves nothing"),
-        ([V.MISS, V.PASS], "1 of 2 cells proves nothing, 1 passed"),
+        ([V.FAIL, V.MISS], "1 of 2 cells failed; 1 inconclusive or not run"),
+        ([V.MISS, V.PASS], "1 of 2 cells inconclusive or not run, 1 passed"),
         ([V.PASS, V.SKIP], "1 of 2 cells passed, 1 skipped"),
         ([V.PASS], "1 of 1 cell passed"),
     ],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command line that has a command's very run again, from what its options came to.
+"""The command line that repeats a command, from what its options came to.
 
 A run keeps it, and prints it where no line repeats one cell.  It says what else would have to be
 remembered: what came from the environment, and from which folder paths were meant.

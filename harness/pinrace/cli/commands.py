@@ -30,7 +30,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "race": "make the folder of a race of your own, check it, pack it",
         "prove": "show that a race is lost without a fix, and kept with it",
         "bisect": "find the commit, release or patch that brought a race or a failing case in",
-        "torture": "race every system call that can be pinned, for as long as you like",
+        "torture": "race every system call that the series protects, for a given time",
         "hunt": "hold CPUs in windows of kernel functions, and see what that breaks",
         "search": "run many seeds until one fails, and make it small",
         "determinism": "check that runs repeat exactly on this host, and print their tokens",

@@ -14,7 +14,10 @@ from pinrace.runs import journal
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument(
-        "run", nargs="?", default=journal.LATEST, help="its id or folder (default: the latest one)"
+        "run",
+        nargs="?",
+        default=journal.LATEST,
+        help="id or folder of the run (default: the latest)",
     )
     parser.add_argument("--cell", default="", help="part of the name of the cell that has the dump")
     parser.add_argument(

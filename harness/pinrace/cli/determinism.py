@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`pinrace determinism`: prove that runs repeat themselves on this host."""
+"""`pinrace determinism`: check that runs repeat exactly on this host."""
 
 from __future__ import annotations
 
@@ -27,11 +27,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     options.fleet_options(parser)
     options.build_options(parser)
-    parser.add_argument("--boots", type=int, default=3, help="of each ABI (default: 3)")
-    parser.add_argument("--job", default="race", help="race, race-pinned, torture-300 or a suite")
-    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--boots", type=int, default=3, help="boots of each ABI (default: 3)")
     parser.add_argument(
-        "--without", choices=INGREDIENTS, default="", help="leave this out, to see what it is for"
+        "--job", default="race", help="race, race-pinned, torture-300 or a suite (default: race)"
+    )
+    parser.add_argument("--seed", type=int, default=7, help="seed of the job (default: 7)")
+    parser.add_argument(
+        "--without",
+        choices=INGREDIENTS,
+        default="",
+        help="leave out one ingredient of determinism, to see what it is for",
     )
     parser.add_argument("--smp", type=int, default=2, help="CPUs of the guest (default: 2)")
     parser.add_argument(

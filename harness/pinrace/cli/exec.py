@@ -40,9 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="LOCAL[:REMOTE]",
-        help="a file that the guest has, in /root unless said otherwise; may be repeated",
+        help="copy a file into the guest, to /root unless a place is named; may be repeated",
     )
-    parser.add_argument("--for", dest="limit", default="60s", help="its time (default: 60s)")
+    parser.add_argument(
+        "--for", dest="limit", default="60s", help="time limit of the command (default: 60s)"
+    )
     parser.add_argument("cmd", nargs="+", metavar="CMD", help="the command, after --")
 
 

@@ -113,7 +113,7 @@ https://host/linux.git#v7.3
               a git repository (https, git, ssh, file) and a tag that a pinned key signed, or a
               whole commit id
 /a/folder     a kernel tree of yours; a git checkout with changes is used as it is, called dirty
-/a/file.tar.xz  a tarball; nothing vouches for it, and results say so
+/a/file.tar.xz  a tarball; it is not verified, and results say so
 Whose signature counts for what is in configs/kernel-org.toml, by fingerprint; so are the servers.
 PINRACE_KERNEL_PUB, _RELEASES and _GIT name mirrors.  The certificates come from kernel.org's Web
 Key Directory, or from a file or folder that PINRACE_KERNEL_KEYS names.

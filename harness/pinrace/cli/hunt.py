@@ -50,36 +50,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " (default: every window of the list)",
     )
     parser.add_argument(
-        "--scenario", help="with --window: what the sides do, of guest/hold/scenarios.c"
+        "--scenario",
+        help="with --window: what the two sides do; `guest/hold` of the series lists them",
     )
     parser.add_argument(
-        "--side", choices=list(spec.SIDES), default="a", help="the one that is held"
+        "--side",
+        choices=list(spec.SIDES),
+        default="a",
+        help="with --window: the side that is held (default: a)",
     )
     parser.add_argument(
-        "--until", default=spec.DONE, help="how far the other one runs (default: done)"
+        "--until",
+        default=spec.DONE,
+        help="with --window: run the other side up to this function (default: to the end)",
     )
     parser.add_argument(
         "--against",
         default="",
         metavar="FUNC",
-        help="with --window: then hold the other side in its own, too, which makes --pairs",
+        help="with --window: also hold the other side in this function; implies --pairs",
     )
-    parser.add_argument("--pairs", action="store_true", help="hold both sides, one in the other")
+    parser.add_argument(
+        "--pairs", action="store_true", help="also try pairs of holds, one on each side"
+    )
     parser.add_argument(
         "--list",
         type=Path,
         metavar="FILE",
         help="windows to sweep (default: those that the series' series.toml names)",
     )
-    parser.add_argument("-k", dest="only", default="", help="windows whose name holds this")
+    parser.add_argument("-k", dest="only", default="", help="only windows whose name contains this")
     parser.add_argument(
-        "--for", dest="duration", help=f"of all: 90, 30s, 25m, 2h (default: {HOURS} h each)"
+        "--for",
+        dest="duration",
+        help=f"time for all windows: 90, 30s, 25m, 2h (default: {HOURS} h each)",
     )
-    parser.add_argument("--icount", action="store_true", help="on a machine that counts time")
     parser.add_argument(
-        "--every", action="store_true", help="also before instructions that nobody can notice"
+        "--icount", action="store_true", help="run deterministically (QEMU -icount)"
     )
-    parser.add_argument("--keep-going", action="store_true", help="also after a violation")
+    parser.add_argument(
+        "--every", action="store_true", help="also stop before register-only instructions"
+    )
+    parser.add_argument("--keep-going", action="store_true", help="go on after a violation")
     single.option(parser)
     tables.option(parser)
 

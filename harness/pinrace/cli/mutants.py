@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "names",
         nargs="*",
         metavar="NAME",
-        help="only these: names, statements such as C4, or 'race' (default: all)",
+        help="only these mutants: names, statements such as C4, or 'race' (default: all)",
     )
     options.build_options(parser)
     tests = parser.add_mutually_exclusive_group()

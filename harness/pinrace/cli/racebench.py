@@ -26,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--way", action="append", choices=ARMS, help="only this one; may be repeated"
     )
-    parser.add_argument("--seeds", type=int, default=10, help="attempts a cell (default: 10)")
+    parser.add_argument(
+        "--seeds", type=int, default=10, help="attempts for each window and method (default: 10)"
+    )
     parser.add_argument(
         "--budget",
         type=float,

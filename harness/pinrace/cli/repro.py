@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`pinrace repro TOKEN`: have the very same run again."""
+"""`pinrace repro TOKEN`: replay a run from its token."""
 
 from __future__ import annotations
 
@@ -41,24 +41,28 @@ _PROMISE = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     options.fleet_options(parser)
-    parser.add_argument("token", help="as a run printed it: pr1:…, ph1:…, pt1:…, pr2:… or ph2:…")
-    parser.add_argument("--times", type=int, default=1, help="replay it that often (default: 1)")
     parser.add_argument(
-        "--shell", action="store_true", help="then run it once more, with a shell at its end"
+        "token", help="a token that a run printed: pr1:…, ph1:…, pt1:…, pr2:… or ph2:…"
+    )
+    parser.add_argument("--times", type=int, default=1, help="number of replays (default: 1)")
+    parser.add_argument(
+        "--shell", action="store_true", help="then replay once more, and open a shell at the end"
     )
     parser.add_argument(
         "--gdb",
         action="store_true",
-        help="then run it once more under gdb, which stops where it failed",
+        help="then replay once more under gdb, stopped at the failure",
     )
     parser.add_argument(
         "--at",
         type=int,
         metavar="ROUND",
-        help="as --gdb, and stop before that round, or trial of a torture, from 0",
+        help="as --gdb, but stop before this round or trial, counted from 0",
     )
-    parser.add_argument("--race", metavar="DIR|TAR", help="of a token pr2: or ph2:, its race")
-    parser.add_argument("--ltp", type=Path, metavar="DIR", help="as the race was built with")
+    parser.add_argument("--race", metavar="DIR|TAR", help="the race of a pr2: or ph2: token")
+    parser.add_argument(
+        "--ltp", type=Path, metavar="DIR", help="the LTP tree that the race was built with"
+    )
     rebuild.add_options(parser, str(options.DEFAULT_SERIES))
 
 
@@ -129,7 +133,7 @@ def _result(cell: Cell, token: Token, ran: list[Once], folder: Path) -> CellResu
 def _debug(
     made: Made, token: Token, where: stops.Place, folder: Path, symbols: tuple[Path, ...]
 ) -> Exit:
-    """Have the run again in gdb, and say whether it is still the same at its end."""
+    """Replay the run in gdb, and say whether it is still the same at its end."""
     with tempfile.TemporaryDirectory(prefix="pinrace-") as place:
         once = stops.in_gdb(made, folder, Path(place) / "gdb", where, programs=symbols, say=ui.say)
     if once is None:
@@ -157,7 +161,7 @@ def _symbols(made: Made, tree_id: str) -> tuple[Path, ...]:
 
 
 def _shell(made: Made, folder: Path) -> Exit:
-    """Have the run again, and a shell at its end."""
+    """Replay the run, with a shell at its end."""
     ui.say("the run once more; then `exit` or Ctrl-] leaves its shell")
 
     def talk(guest: Guest) -> None:

@@ -23,9 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--keep", type=int, metavar="N", help="keep the newest N that passed")
     parser.add_argument(
-        "--keep-failed", type=int, metavar="N", help="and N that did not (default: three times N)"
+        "--keep-failed",
+        type=int,
+        metavar="N",
+        help="with --keep: and N that did not pass (default: three times N)",
     )
-    parser.add_argument("--days", type=float, metavar="D", help="keep none that is older")
+    parser.add_argument(
+        "--days", type=float, metavar="D", help="remove runs that are older than D days"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

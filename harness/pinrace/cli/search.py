@@ -47,8 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="race every system call that the torture program knows, not just one",
     )
     parser.add_argument("--boots", type=int, default=20, help="boots at most (default: 20)")
-    parser.add_argument("--tries", type=int, default=12, help="boots to make a failure smaller")
-    parser.add_argument("--seed", type=int, default=1, help="of the search (default: 1)")
+    parser.add_argument(
+        "--tries",
+        type=int,
+        default=12,
+        help="boots at most to make a failure smaller (default: 12)",
+    )
+    parser.add_argument("--seed", type=int, default=1, help="seed of the search (default: 1)")
     parser.add_argument("--guests", type=int, default=0, help="guests at once")
     parser.add_argument("--smp", type=int, default=2, help="CPUs of the guest (default: 2)")
     single.option(parser)
@@ -127,7 +132,7 @@ def _look(bench: Bench, args: argparse.Namespace, asked: Request, ran: list[Foun
 
 
 def _smallest(bench: Bench, found: Found, tries: int, asked: Request) -> str:
-    """Make a failure smaller and run that once more; return the note that has it again."""
+    """Make a failure smaller and run that once more; return the note that repeats it."""
     least, used = minimise(found, bench.run, tries)
     ui.say(f"        smallest of {used} more: {least.trial}")
     again = where.call(replays.run_once, bench.made(least.trial), bench.folder / "again")

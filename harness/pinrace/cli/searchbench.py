@@ -32,11 +32,18 @@ FOLDER = "searchbench"  # in the folder of runs
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     options.build_options(parser)
-    parser.add_argument("--windows", default="", metavar="A,B", help="only these (default: all)")
     parser.add_argument(
-        "--arms", default="", metavar="A,B", help=f"only these of {', '.join(ARMS)} (default: all)"
+        "--windows", default="", metavar="A,B", help="only these windows (default: all)"
     )
-    parser.add_argument("--seeds", type=int, default=10, help="attempts a cell (default: 10)")
+    parser.add_argument(
+        "--arms",
+        default="",
+        metavar="A,B",
+        help=f"only these methods: {', '.join(ARMS)} (default: all)",
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=10, help="attempts for each window and method (default: 10)"
+    )
     parser.add_argument(
         "--budget",
         type=float,

@@ -24,7 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     about = "write the commits of a work tree back as patches"
     export = actions.add_parser("export", help=about, description=about)
     export.add_argument("folder", type=Path, help="the work tree, as edit printed it")
-    export.add_argument("--into", type=Path, default=DEFAULT_SERIES, help="where to")
+    export.add_argument(
+        "--into",
+        type=Path,
+        default=DEFAULT_SERIES,
+        help="folder for the patches (default: that of the default series)",
+    )
     about = "how each series stands on each tree: applies, moved, merged, conflicts"
     status = actions.add_parser("status", help=about, description=about)
     series_status.add_arguments(status)

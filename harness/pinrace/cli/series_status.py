@@ -22,7 +22,7 @@ from pinrace.trees.fetch import resolve
 from pinrace.values import Cell, Request, Series, Tree
 
 _GRAVEST = (Exit.KERNEL, Exit.BUILD, Exit.INFRA)  # which one counts when rows differ
-_WORDS = {Exit.OK: "pass", Exit.KERNEL: "FAIL", Exit.INFRA: "prove nothing"}
+_WORDS = {Exit.OK: "pass", Exit.KERNEL: "FAIL", Exit.INFRA: "inconclusive"}
 _COLUMNS = ("tree", "series", "applies", "builds", "tests")
 
 

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="REMOTE:LOCAL",
-        help="copy a file out of the guest in the end; may be repeated",
+        help="copy a file out of the guest when the command has ended; may be repeated",
     )
     parser.add_argument(
         "cmd",

@@ -24,14 +24,21 @@ LIMIT = 120.0  # seconds for a command or a service to take a report
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument(
-        "run", nargs="?", default=journal.LATEST, help="its id or folder (default: the latest one)"
+        "run",
+        nargs="?",
+        default=journal.LATEST,
+        help="id or folder of the run (default: the latest)",
     )
     parser.add_argument(
         "--kcidb", action="store_true", required=True, help="as KernelCI's KCIDB 5.3 has it"
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
-        "-o", "--output", default="-", metavar="FILE", help="write it there (default: -, stdout)"
+        "-o",
+        "--output",
+        default="-",
+        metavar="FILE",
+        help="write it to this file (default: -, stdout)",
     )
     where.add_argument("--pipe", metavar="CMD", help="give it to this command's standard input")
     where.add_argument(

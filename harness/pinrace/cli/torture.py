@@ -44,50 +44,69 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.fleet_options(parser)
     options.build_options(parser)
     parser.add_argument("--for", dest="duration", help=f"30s, 10m, 2h (default: {DURATION})")
-    parser.add_argument("--trials", type=int, default=0, help="end after that many of all lanes")
+    parser.add_argument(
+        "--trials",
+        type=int,
+        default=0,
+        help="stop after N trials, counted over all lanes",
+        metavar="N",
+    )
     parser.add_argument(
         "--deterministic",
         action="store_true",
-        help="on machines that repeat themselves, for a number of trials"
-        f" (default: {DETERMINISTIC_TRIALS}): a failure comes with its token",
+        help="run deterministically (QEMU -icount) for a number of trials"
+        f" (default: {DETERMINISTIC_TRIALS}); a failure prints its replay token",
     )
     parser.add_argument(
         "--seed",
         type=int,
-        help=f"of all that is random (default: a new one; with --deterministic {SEED})",
+        help=f"seed of every random choice (default: a new one; with --deterministic {SEED})",
     )
     parser.add_argument(
         "--search-for",
         default="2m",
         metavar="TIME",
-        help="after a failure look that long for a deterministic run that fails (default: 2m)",
+        help="after a failure, search this long for a deterministic run that fails (default: 2m)",
     )
-    parser.add_argument("--no-search", action="store_true", help="do not")
+    parser.add_argument(
+        "--no-search", action="store_true", help="skip the replay search after a failure"
+    )
     parser.add_argument(
         "--families", default="", metavar="A,B", help="system calls to race (default: all)"
     )
     parser.add_argument(
-        "--mutators", default="", metavar="A,B", help="who changes the arguments (default: all)"
+        "--mutators",
+        default="",
+        metavar="A,B",
+        help="ways to change the arguments meanwhile (default: all)",
     )
-    parser.add_argument("--repeat", type=int, default=1, help="the same again, this many times")
+    parser.add_argument(
+        "--repeat", type=int, default=1, help="run each cell this many times (default: 1)"
+    )
     torture_shapes.add_arguments(parser)
-    parser.add_argument("--lanes", type=int, default=0, help="races at once (default: two a CPU)")
-    parser.add_argument("--no-chaos", action="store_true", help="races alone, nothing beside them")
+    parser.add_argument(
+        "--lanes", type=int, default=0, help="races at once in a guest (default: two a CPU)"
+    )
+    parser.add_argument(
+        "--no-chaos",
+        action="store_true",
+        help="no signals, freezes, CPU hotplug or memory pressure",
+    )
     parser.add_argument(
         "--bench",
         action="store_true",
-        help="how soon a broken kernel is found (or --break plain), against the naive loop",
+        help="measure how soon a broken kernel is found, against the naive loop",
     )
     torture_bench.add_arguments(parser)
     parser.add_argument(
-        "--stop-at-first", action="store_true", help="end a guest at its first violation"
+        "--stop-at-first", action="store_true", help="end each guest at its first violation"
     )
     parser.add_argument(
         "--break",
         dest="broken",
         choices=BREAKAGES,
         default="",
-        help="break it on purpose: the torture has to FAIL",
+        help="inject a fault; the run must FAIL (checks the checker)",
     )
     single.option(parser)
 
@@ -342,7 +361,7 @@ def _judged(task: pool.Task, future: Future[TortureResult], shared: _Work) -> To
 
 
 def _where(task: pool.Task, result: TortureResult, shared: _Work) -> list[str]:
-    """Return where to look, and how to have it again."""
+    """Return where to look, and how to run it again."""
     lines = [f"console  {result.folder / 'console.log'}"]
     lines += [f"reports  {result.folder / 'splats.txt'}"] if result.splats else []
     lines += [f"seed     {shared.ask.plan.seed}"]

@@ -32,13 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=",".join(versus.FIVE),
         metavar="A,B",
-        help="with --bench: on these mutants, --repeat times each (default: five races)",
+        help="with --bench: compare on these mutants, --repeat times each (default: five races)",
     )
     parser.add_argument(
         "--write",
         type=tables.file,
         metavar="FILE",
-        help="with --bench --mutants: keep the table there",
+        help="with --bench --mutants: write the table to this file",
     )
 
 

@@ -50,15 +50,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     options.build_options(parser)
     options.machine_options(parser)
-    parser.add_argument("--no-baseline", action="store_true", help="on the patched tree alone")
-    parser.add_argument("--for", dest="limit", default="60s", help="its time (default: 60s)")
+    parser.add_argument("--no-baseline", action="store_true", help="run on the patched tree only")
     parser.add_argument(
-        "--cflags", default="", metavar="WORDS", help="more for the compiler, e.g. -lcap"
+        "--for", dest="limit", default="60s", help="time limit of the command (default: 60s)"
+    )
+    parser.add_argument(
+        "--cflags", default="", metavar="WORDS", help="more options for the compiler, e.g. -lcap"
     )
     parser.add_argument(
         "program", type=Path, help="a C source, which is linked static, a binary or a script"
     )
-    parser.add_argument("--args", default="", metavar="LINE", help="its arguments, as in a shell")
+    parser.add_argument(
+        "--args", default="", metavar="LINE", help="arguments of the program, quoted as in a shell"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -141,7 +141,7 @@ def _clean(row: SeriesRow, column: Column, test: str) -> str:
         return f"**breaks {', '.join(broken)}**"
     trials = sum(one.trials for one in done)
     if test == "torture" and not trials:
-        return "proves nothing"
+        return "inconclusive"
     count = f"{trials:,} trials" if trials else f"{len(done[0].passed)} cases, {len(done)} runs"
     return f"clean ({count})"
 

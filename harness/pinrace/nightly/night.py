@@ -56,8 +56,8 @@ def run(
     """Run the matrix and compare it with the nights before.
 
     What passed on the very same tree, series and programs is not run again, unless `again` asks
-    for it; `insecure` takes trees that nothing vouches for.  Raises UserError for a matrix that is
-    none.
+    for it; `insecure` accepts trees without a verified signature.  Raises UserError for a matrix
+    that is none.
     """
     began = datetime.now().astimezone().isoformat(timespec="seconds")
 

@@ -114,7 +114,7 @@ def look(
     runs: int | None = None,
     width: int = 0,
 ) -> Looked:
-    """Look for a deterministic run that fails, and say how to have it again."""
+    """Look for a deterministic run that fails, and say how to run it again."""
     began = time.monotonic()
     done = searches.search(
         task.cell,

@@ -22,15 +22,26 @@ def add_options(parser: argparse.ArgumentParser, series: str) -> None:
     """Add what a token does not hold; series: the one that goes without saying."""
     parser.add_argument("--tree", help="where the tree is now, if it was a folder or a tarball")
     parser.add_argument(
-        "--insecure", action="store_true", help="take that tree though nothing vouches for it"
+        "--insecure", action="store_true", help="accept downloads without a verified signature"
     )
-    parser.add_argument("--series", default=series, help="the series it ran on")
+    parser.add_argument("--series", default=series, help="the series that the run was on")
     parser.add_argument(
-        "--config", action="append", default=[], metavar="X=y", help="as its kernel was built with"
+        "--config",
+        action="append",
+        default=[],
+        metavar="X=y",
+        help="a kernel option of the run; may be repeated",
     )
-    parser.add_argument("--kernel", type=Path, help="as it was given, if it was")
     parser.add_argument(
-        "--llvm", nargs="?", const="1", default="", metavar="SUFFIX", help="if clang built it"
+        "--kernel", type=Path, help="the built kernel that the run used, if one was given"
+    )
+    parser.add_argument(
+        "--llvm",
+        nargs="?",
+        const="1",
+        default="",
+        metavar="SUFFIX",
+        help="build with clang, if the run did",
     )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A run as a mail that a maintainer reads on a list: a paragraph, a table, how to have it again.
+"""A run as a mail that a maintainer reads on a list: a paragraph, a table, how to run it again.
 
 Plain text of at most 75 columns, but for commands and a kernel's own lines, which stay whole.
 """
@@ -144,7 +144,7 @@ def _table(results: Sequence[CellResult]) -> list[str]:
 
 
 def _failures(results: Sequence[CellResult], manifest: Mapping[str, Any]) -> list[str]:
-    """Tell of each cell that failed: what, its first report, and how to have it again."""
+    """Tell of each cell that failed: what, its first report, and how to run it again."""
     how = commands.shown(manifest)
     bad = [result for result in results if result.verdict is Verdict.FAIL]
     found = []
@@ -161,7 +161,7 @@ def _failures(results: Sequence[CellResult], manifest: Mapping[str, Any]) -> lis
             lines += [f"  [{len(text) - LINES} more lines]"] if len(text) > LINES else []
         lines.append("")
         if how:
-            lines += ["To have it again:", f"  {commands.rerun(cell, how, only=new)}"]
+            lines += ["To run it again:", f"  {commands.rerun(cell, how, only=new)}"]
         for note in result.notes:
             if note.startswith(commands.REPLAY):
                 lines += ["To replay it, instruction by instruction:"]

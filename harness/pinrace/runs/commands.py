@@ -19,7 +19,7 @@ from pinrace.suites.suite import pattern
 from pinrace.trees.fetch import is_published
 from pinrace.values import CaseResult, Cell, Mark, PatchedTree, Request, Series, Tree
 
-REPLAY = "replay: "  # begins the note of a cell that holds how to have its very run again
+REPLAY = "replay: "  # begins the note of a cell that holds how to replay it
 PLAIN = "plain"  # the flavor that goes without saying
 TORTURE = "torture"  # suites that have a command of their own
 BOOT = "boot"

@@ -32,7 +32,7 @@ _RIGHT = frozenset({"new", "pass", "fail", "skip", "time"})
 
 
 def exit_code(results: Sequence[CellResult]) -> Exit:
-    """Return 1 when a kernel failed, 4 when a cell proves nothing or none ran, else 0."""
+    """Return 1 when a kernel failed, 4 when a cell is inconclusive or none ran, else 0."""
     verdicts = {result.verdict for result in results}
     if Verdict.FAIL in verdicts:
         return Exit.KERNEL
@@ -111,11 +111,10 @@ def sentence(results: Sequence[CellResult]) -> str:
     whole = f"of {len(results)} {'cell' if len(results) == 1 else 'cells'}"
     if failed := count[Verdict.FAIL]:
         more = count[Verdict.MISS] + count[Verdict.INCONCLUSIVE]
-        proves = f"; {more} {'proves' if more == 1 else 'prove'} nothing" if more else ""
-        return f"{failed} {whole} failed{proves}"
+        open_ones = f"; {more} inconclusive or not run" if more else ""
+        return f"{failed} {whole} failed{open_ones}"
     if missed := count[Verdict.MISS] + count[Verdict.INCONCLUSIVE]:
-        verb = "proves" if missed == 1 else "prove"
-        return f"{missed} {whole} {verb} nothing, {count[Verdict.PASS]} passed"
+        return f"{missed} {whole} inconclusive or not run, {count[Verdict.PASS]} passed"
     skipped = f", {count[Verdict.SKIP]} skipped" if count[Verdict.SKIP] else ""
     return f"{count[Verdict.PASS]} {whole} passed{skipped}"
 

@@ -12,7 +12,7 @@ from pinrace.values import Series, Tree
 
 def option(parser: argparse.ArgumentParser) -> None:
     """--write."""
-    parser.add_argument("--write", type=file, metavar="FILE", help="keep the table there")
+    parser.add_argument("--write", type=file, metavar="FILE", help="write the table to this file")
 
 
 def file(text: str) -> Path:

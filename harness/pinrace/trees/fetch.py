@@ -34,7 +34,7 @@ def resolve(spec: str, *, say: Say, insecure: bool = False) -> Tree:
     name or version (kernelorg.SPECS), URL#REF of a git repository, a path to a kernel's folder, a
     path to a tarball.  `say` gets a line for each step that takes time.  What is pinned and in the
     store needs no network.
-    `insecure` takes over the network what nothing vouches for.  Raises UserError for a spec that
+    `insecure` accepts downloads without a verified signature.  Raises UserError for a spec that
     stands for nothing, NotVerifiedError, and InfrastructureError when the archive cannot be used.
     """
     match = _DEBIAN.fullmatch(spec)

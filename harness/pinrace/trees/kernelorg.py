@@ -64,7 +64,8 @@ def resolve(spec: str, *, say: Say, insecure: bool) -> Tree:
 
     A name is looked up each time, and the result has the exact version.  A version that was
     verified once needs no network.  Raises UserError for what kernel.org does not have,
-    NotVerifiedError for what nothing vouches for, unless `insecure`, and InfrastructureError.
+    NotVerifiedError for a download without a verified signature, unless `insecure`, and
+    InfrastructureError.
     """
     match = _VERSIONS.fullmatch(spec)
     version = (match[1] or match[2] or match[3]) if match else _today(spec, say)
@@ -261,7 +262,7 @@ def _signed_tar(folder: str, place: Path) -> Signer:
         signature = net.document(url)
     except net.NotThereError as exc:
         raise NotVerifiedError(
-            f"{exc.what}, so nobody vouches for {place.name}",
+            f"{exc.what}, so {place.name} cannot be verified",
             hint="name a complete mirror; --insecure goes without, and every result says so",
         ) from exc
     return keys.verify_unpacked(place, signature, url, *RELEASES)

@@ -63,7 +63,7 @@ class Found:
     boots: int = 0
     tries: int = 0
     lost: str = ""  # why it had to be given up
-    made: Made | None = None  # with a fingerprint: a run that can be had again
+    made: Made | None = None  # with a fingerprint: a run that replays
     fingerprint: str = ""
     hold: str = ""  # and a hold, with its verdict
     verdict: str = ""

@@ -121,7 +121,7 @@ def attempt(lab: Lab, window: Window, trial: Trial, budget: float) -> Result:
 
 
 def token_of(lab: Lab, bench: Bench, found: Found) -> str:
-    """Return what has the hit again, "" for a hit that cannot be had again for certain."""
+    """Return the token that replays the hit, "" for one that does not replay for certain."""
     if not found.hit:
         return ""
     facts = {"tree": lab.tree.spec, "patched": bench.kernel.tree_id}

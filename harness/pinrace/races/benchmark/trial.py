@@ -119,7 +119,7 @@ class Result:
     tries: int
     budget: float
     how: str = ""  # what was seen
-    token: str = ""  # `pinrace repro` has the hit again
+    token: str = ""  # `pinrace repro` replays the hit
     lost: str = ""
     at_once: int = 1
 

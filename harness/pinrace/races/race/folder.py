@@ -125,7 +125,7 @@ class Race(_Strict):
     waits: Seconds = 0.0
     sides: int = Field(default=2, ge=2, le=3)
     cpus: int = Field(default=0, ge=0, le=8)
-    rounds: int = Field(default=1000, ge=1)  # of one boot that can be had again
+    rounds: int = Field(default=1000, ge=1)  # of one boot that replays
     hold: tuple[HoldIn, ...] = ()
     lost: Lost = Lost()
     folder: Path = Path()

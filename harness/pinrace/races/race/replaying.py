@@ -135,7 +135,7 @@ def _holds(cell: Cell, bench: Bench, token: RaceHoldToken, times: int) -> CellRe
 
 
 def _debug(bench: Bench, token: RaceToken, at: int | None) -> None:
-    """Have the run again in gdb, stopped before the round that was lost."""
+    """Replay the run in gdb, stopped before the round that was lost."""
     made = ways.made_of(bench, token.job, token.replay.seed, token.replay.shift)
     once = replays.run_once(made, bench.place("before"))
     where = stops.place(once, at)

@@ -28,7 +28,7 @@ def option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--race",
         metavar="DIR",
-        help="a race of your own: a folder, a name in kernel/races or a .tar.  Its kernel is the"
+        help="a race of your own: a folder, a name in kernel/races or a .tar; the kernel is the"
         " tree with the race's plant, or with --series",
     )
     parser.add_argument("--ltp", type=Path, metavar="DIR", help="a tree of the LTP, for such races")

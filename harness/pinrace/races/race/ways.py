@@ -56,7 +56,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Seed:
-    """A run that can be had again: a job's name, a seed, and what it came to."""
+    """A run that replays: a job's name, a seed, and what it came to."""
 
     job: str
     seed: int

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The token of a deterministic run: all that it takes to have that very run again.
+"""The token of a deterministic run: all that it takes to replay that run.
 
 pr1:ABI:JOB:TREE:PATCHED:FLAVOR:SEED:QEMU:KERNEL:IMAGE:MACHINE:FINGERPRINT, written as
 races/replay/words.py says, where PATCHED is the id of the tree with the series applied.  The

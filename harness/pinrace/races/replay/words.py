@@ -90,8 +90,8 @@ def refuse(wanted: Words, have: Words, names: Mapping[str, str]) -> None:
     if found := differences(wanted, have, names):
         listed = "".join(f"\n  {line}" for line in found)
         raise InfrastructureError(
-            f"this is not what the token was made of:{listed}",
-            hint="take the QEMU, compiler, guest programs and --config that it was made with",
+            f"the token does not match this build:{listed}",
+            hint="use the QEMU, compiler, guest programs and --config of the run that printed it",
         )
 
 

@@ -28,15 +28,17 @@ def bound(trials: int) -> float:
 
 
 def inconclusive(told: Told) -> dict[str, str]:
-    """Return the families that prove nothing, and why."""
+    """Return the families that are inconclusive, and why."""
     found: dict[str, str] = {}
     for name in told.families:
         proven = told.proven(name).values()
         count = told.by_family(name)
         if not proven:
-            found[name] = f"its control never lost, in {count.control} trials"
+            found[name] = f"the unprotected control never lost the race, in {count.control} trials"
         elif not any(one.exposed for one in proven):
-            found[name] = f"no trial of {count.pinned} was exposed to what its control lost to"
+            found[name] = (
+                f"none of {count.pinned} trials was exposed to a change that the control lost to"
+            )
     return found
 
 
@@ -147,7 +149,7 @@ def _violated(told: Told) -> str:
 def _unproven(unproven: dict[str, str]) -> str:
     named = [f"{name}: {why}" for name, why in list(unproven.items())[:SHOWN]]
     more = f", and {len(unproven) - SHOWN} more" if len(unproven) > SHOWN else ""
-    return f"proves nothing for {'; '.join(named) or 'any family'}{more}"
+    return f"inconclusive for {'; '.join(named) or 'any family'}{more}"
 
 
 def _lost(told: Told, evidence: Evidence, reading: Reading) -> tuple[Verdict, str] | None:
