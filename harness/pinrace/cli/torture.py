@@ -15,7 +15,7 @@ from threading import Event, Lock
 from pinrace import ui
 from pinrace.arches import get_abi, get_arch
 from pinrace.cli import again, options, torture_bench, torture_shapes
-from pinrace.cli.torture_plan import DURATION, make_plan, refuse
+from pinrace.cli.torture_plan import DURATION, add_arguments, make_plan, refuse
 from pinrace.engine import build, pool
 from pinrace.engine import executor as where
 from pinrace.errors import Exit, InfrastructureError
@@ -30,6 +30,8 @@ from pinrace.races.trials.records import Told
 from pinrace.runs import commands, summary
 from pinrace.runs.journal import Run, tree_facts
 from pinrace.values import Cell, CellResult, Verdict
+
+__all__ = ["add_arguments", "make_plan", "run"]
 
 
 def _race(args: argparse.Namespace) -> int:
