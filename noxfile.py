@@ -138,6 +138,15 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def fleet(session: nox.Session) -> None:
+    """Four hosts in network namespaces under faults, as root; arguments go to tests/fleet/prove.py.
+    With `-- simulate`: the page of docs/fleet.md, made anew.
+    """
+    what = "simulate" if session.posargs[:1] == ["simulate"] else "prove"
+    run(session, "python", f"tests/fleet/{what}.py", *session.posargs[what == "simulate" :])
+
+
+@nox.session(default=False)
 def sbom(session: nox.Session) -> None:
     """What the wheel is made of and needs, as CycloneDX: dist/pinrace.cdx.json."""
     run(session, "python", "tests/sbom.py", "dist/pinrace.cdx.json")

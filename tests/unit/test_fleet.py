@@ -7,6 +7,7 @@ import contextlib
 import io
 import os
 import pickle
+import ssl
 import subprocess
 import sys
 import tarfile
@@ -25,7 +26,7 @@ from distributed import LocalCluster
 from pinrace import store
 from pinrace.engine import executor
 from pinrace.errors import InfrastructureError, UserError
-from pinrace.fleet import client, needs, wire, work
+from pinrace.fleet import certs, client, hosts, needs, wire, work
 from pinrace.fleet.blobs import Blobs, digest_of
 from pinrace.fleet.client import Fleet
 from pinrace.fleet.durations import Durations
@@ -33,6 +34,7 @@ from pinrace.fleet.trial import trial
 from pinrace.guest.machine import Machine, Replay
 from pinrace.host.accel import Accelerator
 from pinrace.host.qemu import Qemu
+from pinrace.paths import CONFIGS
 from pinrace.values import NATIVE, Cell, CellResult, Image, Kernel, Verdict
 
 CELL = Cell("x86_64", "i386", "plain", "trial")
@@ -403,3 +405,73 @@ def test_a_host_without_room_gives_a_call_back(
     monkeypatch.setattr(work, "room", lambda _: rooms.pop() if rooms else 1 << 40)
     assert fleet.call(trial, CELL, 0.0, tmp_path).cell == CELL
     assert fleet.again == 1
+
+
+HOSTS = """
+address = "192.0.2.1"
+[[host]]
+name = "a"
+address = "192.0.2.2"
+host_key = "ssh-ed25519 AAAA"
+"""
+
+
+def test_a_file_of_hosts_is_checked(tmp_path: Path) -> None:
+    path = tmp_path / "hosts.toml"
+    path.write_text(HOSTS)
+    (host,) = hosts.load(path).host
+    assert (host.port, host.folder, host.slots) == (22, ".pinrace-fleet", 0)
+    for more, why in (
+        ('folder = "/"', "folder"),
+        ('folder = "x/../pinrace"', "leads out"),
+        ('folder = "a;pinrace"', "folder"),
+        ("auto_add = true", "auto_add"),
+        (HOSTS.partition("\n[[host]]")[1] + HOSTS.partition("[[host]]")[2], "two hosts"),
+    ):
+        path.write_text(HOSTS + more)
+        with pytest.raises(UserError, match=why):
+            hosts.load(path)
+    path.write_text(HOSTS.replace("host_key", "key"))
+    with pytest.raises(UserError, match="host_key"):
+        hosts.load(path)
+
+
+def test_the_example_of_hosts_is_one() -> None:
+    assert {host.name for host in hosts.load(CONFIGS / "fleet/hosts.toml").host} == {"amd", "altra"}
+
+
+def test_certificates_of_another_cluster_are_refused(tmp_path: Path) -> None:
+    mine = certs.Authority("mine")
+    server = mine.member("scheduler").write(tmp_path / "server")
+    for name, who, good in (("friend", mine, True), ("stranger", certs.Authority("other"), False)):
+        member = who.member(name).write(tmp_path / name)
+        assert (member / certs.KEY).stat().st_mode & 0o777 == 0o600
+        assert _shake(server, member) is good
+
+
+def _shake(server: Path, client: Path) -> bool:
+    """Whether a client and a server take each other's certificates, as dask has it."""
+    kinds = certs.security(server), certs.security(client)
+    there = kinds[0].get_listen_args("scheduler")["ssl_context"]
+    here = kinds[1].get_connection_args("client")["ssl_context"]
+    a_in, a_out, b_in, b_out = (ssl.MemoryBIO() for _ in range(4))
+    ends = [
+        here.wrap_bio(a_in, a_out, server_side=False),
+        there.wrap_bio(b_in, b_out, server_side=True),
+    ]
+    for _ in range(6):
+        for end in ends:
+            try:
+                end.do_handshake()
+            except ssl.SSLWantReadError:
+                pass
+            except ssl.SSLError:
+                return False
+            b_in.write(a_out.read())
+            a_in.write(b_out.read())
+    return True
+
+
+def test_certificates_that_are_not_there_are_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no certificates"):
+        certs.security(tmp_path)

@@ -50,6 +50,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "host": {
         "doctor": "check the host: tools, QEMU, accelerators, disk; say what is missing",
         "cache": "show what the cache holds, or prune it",
+        "hosts": "list, check and clean the hosts of a fleet, or log into one",
         "help": "explain a topic: exits, glossary, guests, issues, trees, verdicts",
     },
 }
@@ -161,5 +162,9 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "doctor": (("pinrace doctor --install", "install what is missing"),),
     "cache": (("pinrace cache --prune", "drop what was not used for long"),),
+    "hosts": (
+        ("pinrace hosts check hosts.toml", "log into each and say what it has"),
+        ("pinrace hosts clean hosts.toml", "remove all that pinrace left there"),
+    ),
     "help": (("pinrace help verdicts", "one topic"),),
 }

@@ -23,15 +23,26 @@ def needed() -> None:
 
 
 @contextmanager
-def chosen(address: str, tls: Path | None) -> Iterator[None]:
+def chosen(hosts: Path | None, scheduler: str | None, tls: Path | None) -> Iterator[None]:
     """Run the calls of a command on hosts while the context lasts.
 
-    address: a cluster that runs already, with the certificates in `tls`.
+    hosts: a file of hosts, which are brought up and down; scheduler: a cluster that runs already,
+    with the certificates in `tls`.  Raises UserError for both at once.
     """
+    if hosts and scheduler:
+        raise UserError("--hosts brings a cluster up, --scheduler joins one: take one")
     needed()
     from pinrace.fleet.certs import security
     from pinrace.fleet.client import Fleet
 
+    if hosts:
+        from pinrace.fleet.cluster import up
+        from pinrace.fleet.hosts import load
+
+        with up(load(hosts)) as fleet, executor.use(fleet):
+            yield
+        return
+    address = scheduler or ""
     if address.startswith("tls://") != bool(tls):
         raise UserError(
             f"{address}: a cluster with TLS takes --tls, and --tls a tls:// address",

@@ -159,11 +159,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _hosts(args: argparse.Namespace) -> contextlib.AbstractContextManager[object]:
     """Have the fleet that was asked for, while the command lasts."""
-    if not getattr(args, "scheduler", None):
+    if not (getattr(args, "hosts", None) or getattr(args, "scheduler", None)):
         return contextlib.nullcontext()
     from pinrace.cli.fleet import chosen
 
-    return chosen(args.scheduler, args.tls)
+    return chosen(args.hosts, args.scheduler, args.tls)
 
 
 def _run(args: argparse.Namespace) -> int:

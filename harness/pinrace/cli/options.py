@@ -160,8 +160,11 @@ def cell_options(parser: argparse.ArgumentParser) -> None:
 
 
 def fleet_options(parser: argparse.ArgumentParser) -> None:
-    """--scheduler, --tls: where guests run; without them here, and nothing is imported."""
+    """--hosts, --scheduler, --tls: where guests run; without them here, and nothing is imported."""
     group = parser.add_argument_group("hosts")
+    group.add_argument(
+        "--hosts", type=Path, metavar="FILE", help="bring a fleet of these hosts up and down again"
+    )
     group.add_argument(
         "--scheduler", metavar="ADDRESS", help="join a running dask cluster: tls://10.0.0.1:8786"
     )
@@ -323,8 +326,8 @@ def cells(asked: Request, args: argparse.Namespace) -> tuple[Cell, ...]:
     wanted = args.suite or registry.defaults(_folder(args.series))
     suites = [get_suite(name) for name in registry.names(wanted)]
     places = tuple(dict.fromkeys(args.on or [""]))
-    if args.on and not args.scheduler:
-        raise UserError("--on chooses among hosts of a fleet", hint="add --scheduler")
+    if args.on and not (args.hosts or args.scheduler):
+        raise UserError("--on chooses among hosts of a fleet", hint="add --hosts or --scheduler")
     return tuple(
         Cell(get_abi(abi).arch, abi, flavor, suite.name, repeat, on)
         for flavor in asked.flavors

@@ -74,6 +74,7 @@ class Fleet:
         self._lock = threading.Lock()
         self._seen: tuple[float, dict[str, dict[str, float]]] = (0.0, {})
         self.again = 0  # times that a call had to be sent once more
+        self.cluster: object = None  # what was brought up for it, if anything was
 
     def __enter__(self) -> Fleet:
         return self
