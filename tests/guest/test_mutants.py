@@ -40,7 +40,9 @@ def test_a_mutant_is_killed_by_what_it_breaks(tmp_path: Path) -> None:
     tree, series = resolve(DEFAULT_TREE, say=print), load_series(DEFAULT_SERIES)
     column = Column("x86_64", "x86_64", "plain")
     asked = Request(("x86_64",), ("x86_64",))
-    work = Work(asked, tree, series, (column,), runs=1, torture=0, resume=False, guests=1)
+    work = Work(
+        asked, tree, series, "pin_args", (column,), runs=1, torture=0, resume=False, guests=1
+    )
     its = runner(work, {"x86_64": get_machine(get_arch("x86_64"))}, tmp_path)
     clean = its.series("own", its.built)
     assert clean.alarms == []

@@ -18,14 +18,25 @@ Say = Callable[[str], None]
 
 
 def build(
-    asked: Request, tree: Tree, series: Series, mutant: Mutant, clean: Kernel, *, say: Say
+    asked: Request,
+    tree: Tree,
+    series: Series,
+    mutant: Mutant,
+    clean: Kernel,
+    *,
+    say: Say,
+    soft: tuple[str, tuple[str, ...]] = ("", ()),
 ) -> Kernel:
     """Return the kernel of a mutant, as `clean`, the series' own, was asked for.
+
+    soft: the name and the lines of what a suite asks for on top of a flavor, as Suite.soft().
 
     Raises ApplyError when the mutant does not apply on top of the series, and as have().
     """
     patched = apply(tree, on_top(series, mutant), say=lambda line: None, leave_conflict=False)
-    options = kbuild.BuildOptions(clean.flavor, asked.extra, asked.llvm, asked.jobs)
+    name, lines = soft
+    flavor = clean.flavor.removesuffix(f"+{name}") if name else clean.flavor
+    options = kbuild.BuildOptions(flavor, asked.extra, asked.llvm, asked.jobs, lines, name)
     return have(kbuild.plan(patched, clean.arch, options), clean, say=say)
 
 

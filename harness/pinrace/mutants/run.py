@@ -24,6 +24,7 @@ from pinrace.mutants.finding import PRICE, Finding, Kind, Reference, Sign
 from pinrace.mutants.tries import Breach, Try
 from pinrace.series.files import touched
 from pinrace.series.manifest import feature_of
+from pinrace.suites.registry import get_suite
 from pinrace.values import Cell, Kernel, Request, Series, Tree
 
 # A selftest that takes longer on a mutant than this many times what it took on the series, and
@@ -114,9 +115,10 @@ class Runner:
         """Run every test on a series, where it is built, as often as on an unseen mutant."""
         all_tries = {}
         for column in self.work.columns:
-            if (column.arch, column.flavor) not in built.kernels:
+            kernel = self._own(built, column)
+            if kernel is None:
                 continue
-            spot = self._spot(built.kernels[column.arch, column.flavor], column, built, name)
+            spot = self._spot(kernel, column, built, name)
             steps = [*self._selftests(spot), *self._races(spot)]
             all_tries[column] = tuple(step() for step in steps)
             ui.say(f"  {name} on {column.name}: {_said(all_tries[column])}")
@@ -150,8 +152,21 @@ class Runner:
         return MutantRow(mutant, findings, failed)
 
     def _kernel(self, mutant: Mutant, arch: str, flavor: str) -> Kernel:
-        work, clean = self.work, self.built.kernels[arch, flavor]
-        return kernels.build(work.asked, work.tree, work.series, mutant, clean, say=ui.say)
+        work = self.work
+        column = next(c for c in work.columns if (c.arch, c.flavor) == (arch, flavor))
+        clean = self._own(self.built, column)
+        assert clean is not None  # noqa: S101 (the series was built for each column)
+        soft = get_suite(work.suite).soft(self.built.tree)
+        return kernels.build(
+            work.asked, work.tree, work.series, mutant, clean, say=ui.say, soft=soft
+        )
+
+    def _own(self, built: Built, column: Column) -> Kernel | None:
+        """Return the kernel that the selftest wants of what was built; None where there is none."""
+        try:
+            return built.kernel(Cell(column.arch, column.abi, column.flavor, self.work.suite))
+        except KeyError:
+            return None
 
     def _spot(self, kernel: Kernel, column: Column, built: Built, name: str) -> Spot:
         machine = self.machines[column.arch]
@@ -191,7 +206,8 @@ class Runner:
     ) -> Iterator[Callable[[], Try]]:
         """Yield the runs of the selftest: these cases first, and then all, as often as asked."""
         whole = [""] * self.work.runs
-        runs = [only, *whole] if only and whole else whole
+        picks = get_suite(self.work.suite).picks  # another program runs all of its cases
+        runs = [only, *whole] if only and whole and picks else whole
         for number, cases in enumerate(runs):
             yield partial(self._selftest, spot, cases, number, within)
 
@@ -218,10 +234,11 @@ class Runner:
         A host may have become too slow for them since they passed there.
         """
         column = spot.column
-        own = self.built.kernels[column.arch, column.flavor]
+        own = self._own(self.built, column)
+        assert own is not None  # noqa: S101 (the series was built for each column)
         clean = replace(spot, bench=replace(spot.bench, kernel=own), place=spot.place / "again")
         names = sorted({name.rsplit(".", 1)[-1] for name in cases})
-        only = "\\|".join(names)
+        only = "\\|".join(names) if get_suite(self.work.suite).picks else ""
         key = kept.key(spot.bench, "again", own.digest, only)
         return tries.attempt(
             key, lambda: self._run_selftest(clean, only, 0, within), resume=self.work.resume
@@ -274,7 +291,8 @@ class Runner:
 
 def runner(work: Work, machines: dict[str, Machine], folder: Path) -> Runner:
     """Have the kernels and images of the series, which all mutants share."""
-    lab = build.prepare(work.asked, work.tree, work.series, with_base=False)
+    suites = [get_suite(work.suite)]
+    lab = build.prepare(work.asked, work.tree, work.series, with_base=False, suites=suites)
     return Runner(work, lab.patched, machines, folder)
 
 
