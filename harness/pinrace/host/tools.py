@@ -14,6 +14,10 @@ from pinrace import procs
 from pinrace.arches import ABIS, ARCHES, Arch
 
 
+# What makes a `configure` for sources that come without one.
+AUTOTOOLS = ("autoconf", "automake", "m4", "pkgconf")
+
+
 @dataclass(frozen=True)
 class Tool:
     """Something that the harness runs or links."""
@@ -84,7 +88,8 @@ def optional() -> tuple[Tool, ...]:
     """Return what single commands need: its absence stops nothing else."""
     checker = _command("sparse", "sparse", "pinrace series check")
     sandbox = _command("bwrap", "bubblewrap", "a sandbox around builds")
-    return (*(_debugger(arch) for arch in ARCHES.values()), checker, sandbox)
+    ltp = [_command(name, name, "LTP's sources that are no release") for name in AUTOTOOLS]
+    return (*(_debugger(arch) for arch in ARCHES.values()), checker, sandbox, *ltp)
 
 
 def _debugger(arch: Arch) -> Tool:

@@ -19,7 +19,7 @@ from pathlib import Path
 from pinrace import procs, store
 from pinrace.arches import Abi
 from pinrace.errors import InfrastructureError, UserError
-from pinrace.host import sandbox
+from pinrace.host import sandbox, tools
 from pinrace.image.cpio import Entry
 from pinrace.kbuild import userspace
 from pinrace.kbuild.elf import is_elf
@@ -184,7 +184,7 @@ def _built(root: Path, abi: Abi, programs: set[str]) -> Path:
         raise UserError(
             f"LTP's sources in {root} cannot be built: {argv[0]} failed",
             log=log,
-            hint="apt-get install autoconf automake m4 pkgconf, or name an installed LTP",
+            hint=f"apt-get install {' '.join(tools.AUTOTOOLS)}, or name an installed LTP",
         )
 
     def fill(draft: Path) -> None:
