@@ -13,7 +13,6 @@ from pathlib import Path
 from pinrace import procs
 from pinrace.arches import ABIS, ARCHES, Arch
 
-
 # What makes a `configure` for sources that come without one.
 AUTOTOOLS = ("autoconf", "automake", "m4", "pkgconf")
 
