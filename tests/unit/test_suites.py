@@ -260,6 +260,26 @@ def test_sections_of_maintainers() -> None:
     ]
 
 
+def test_calls_of_a_source() -> None:
+    """A collection may be named like what the file defines."""
+    text = "SYSCALL_DEFINE2(clone3, struct clone_args __user *, uargs, size_t, size)\n"
+    text += "COMPAT_SYSCALL_DEFINE4(openat2, int, dfd)\n * SYSCALL_DEFINE1(no)\n"
+    assert auto.syscalls(text) == {"clone3", "openat2"}
+
+
+def test_namesakes_of_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name, the last word of it, or a folder that it lies in."""
+    monkeypatch.setattr(auto, "_sources", lambda _: ("tools/testing/selftests/net/tls.c",))
+    known = ("timers", "net", "ipc")
+    for file, names in {
+        "kernel/time/posix-cpu-timers.c": ["timers"],
+        "ipc/sem.c": ["ipc"],
+        "drivers/x/tls.c": ["net"],
+        "mm/filemap.c": [],
+    }.items():
+        assert auto._namesakes(file, "commit", known) == names
+
+
 def test_kunit_names() -> None:
     """A glob is one word, and the machine gets it on its command line."""
     assert kunit.suite("kunit:list_sort").native

@@ -2,7 +2,8 @@
 """Which of the tree's selftests are about what a series touches: `kselftest:auto`.
 
 Those in whose folders the series changes files, and those that MAINTAINERS lists in a section with
-a file that the series changes.  Where it lists none, those that bear the file's name.
+a file that the series changes.  Where it lists none, those that bear the file's name.  And those
+that bear the name of a system call that such a file defines.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pinrace.kbuild.collections import SELFTESTS
 from pinrace.series.files import touched
 from pinrace.suites import own
 from pinrace.suites.kselftest import PREFIX, targets
-from pinrace.trees.git import in_store, show_file
+from pinrace.trees.git import in_store, lookup, show_file
 from pinrace.values import Cell, PatchedTree
 
 NAME = f"{PREFIX}auto"
@@ -87,13 +88,27 @@ def _by_file(tree: PatchedTree) -> dict[str, set[str]]:
         mine = (section for section in sections if section.has(file))
         listed = {n for one in mine for pattern in one.files for n in _tests(pattern, known)}
         found[file] = listed or set(_namesakes(file, tree.commit, known))
+        found[file] |= set(_of_calls(file, tree, known))
     return found
+
+
+def _of_calls(file: str, tree: PatchedTree, known: Sequence[str]) -> list[str]:
+    """Return the collections named like a system call that a source defines."""
+    commits = (tree.commit, tree.base.commit)  # a series may remove it
+    there = [commit for commit in commits if file.endswith(".c") and lookup(f"{commit}:{file}")]
+    calls = {call for commit in there for call in syscalls(show_file(commit, file))}
+    return [name for name in known if _word(name.rsplit("/", 1)[-1]) in calls]
+
+
+def syscalls(text: str) -> set[str]:
+    """Return the names of the system calls that a source defines."""
+    return set(re.findall(r"^(?:COMPAT_)?SYSCALL(?:32|64)?_DEFINE\d\((\w+)", text, re.MULTILINE))
 
 
 def _namesakes(file: str, commit: str, known: Sequence[str]) -> list[str]:
     """Return the collections named like a source or its folder, or with a test that is."""
     stem = _word(Path(file).stem)
-    names = {stem, *(_word(parent.name) for parent in Path(file).parents)}
+    names = {stem, stem.split("_")[-1], *(_word(parent.name) for parent in Path(file).parents)}
     found = [name for name in known if _word(name.rsplit("/", 1)[-1]) in names]
     for test in _sources(commit):
         if _word(Path(test).stem) in (stem, f"{stem}_test", f"test_{stem}"):
