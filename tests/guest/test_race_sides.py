@@ -10,13 +10,15 @@ import pytest
 from pinrace.races.race import folder, lab, ways
 from pinrace.races.race.lab import Wanted
 
-SIDES = Path(__file__).parent / "races/sides"
+RACES = Path(__file__).parent / "races"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("abi", ["x86_64", "arm"])
-def test_sides_are_held_wherever_they_are(abi: str, tmp_path: Path) -> None:
-    race = folder.load(SIDES)
+@pytest.mark.parametrize(
+    ("name", "abi"), [("sides", "x86_64"), ("sides", "arm"), ("calls", "i386"), ("calls", "arm64")]
+)
+def test_sides_are_held_wherever_they_are(name: str, abi: str, tmp_path: Path) -> None:
+    race = folder.load(RACES / name)
     bench = lab.prepare(race, Wanted(abis=(abi,))).bench(abi, tmp_path)
     tried = ways.holds(bench, ways.lab_of(bench), 300.0)
     assert not tried.lost
@@ -24,4 +26,4 @@ def test_sides_are_held_wherever_they_are(abi: str, tmp_path: Path) -> None:
     assert len(tried.hunts) == len(race.hold)
     for hunt in tried.hunts:
         assert hunt.tried > 0, hunt.window.window
-        assert not hunt.given_up, hunt.window.window
+        assert hunt.given_up.total() < hunt.tried, hunt.given_up

@@ -84,7 +84,7 @@ def test_one_and_two_preemptions() -> None:
     assert str(spec.single("b", "f", 3)) == "b.f+3,a.done,b.done"
     assert str(spec.single("t", "f", 0)) == "t.f,a.done,b.done"
     assert str(spec.single("a", "f", 3, settle=True)) == "a.f+3,b.done,t.done,a.done"
-    assert str(spec.single("a", "f", 3, "g")) == "a.f+3,b.g,a.done,b.done"
+    assert str(spec.single("a", "f", 3, "g")) == "a.f+3,b.g,a.done"
     assert str(spec.pair(Move("a", "f", 3), Move("b", "g"))) == "a.f+3,b.g,a.done,b.done"
 
 

@@ -89,8 +89,8 @@ def single(
     """Return the hold with one preemption: the others run in it, and then this one ends.
 
     settle: what the other side has woken runs in it, too.  runners: who runs, one after the other,
-    the first of them until `until`; "" for the other of two sides.  before: moves that lead to
-    where the sweep begins.
+    the first of them until `until`, where it stays until all run freely; "" for the other of two
+    sides.  before: moves that lead to where the sweep begins.
     """
     first, *others = list(runners or other(side))
     holder = "b" if side == "t" else side
@@ -99,8 +99,6 @@ def single(
     if settle:
         moves.append(Move("t", DONE))
     moves.append(Move(holder, DONE))
-    if until != DONE:
-        moves.append(Move(first, DONE))
     return Hold((*before, *moves), len(before))
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from pinrace.arches import Arch
 from pinrace.errors import InfrastructureError
+from pinrace.races.preempt import calls
 from pinrace.races.preempt.irqstacks import IrqStacks
 from pinrace.races.preempt.played import MAGIC, LostError, Mark, Played, decode
 from pinrace.races.preempt.spec import DONE, SIDES, Hold, Move
@@ -35,6 +36,7 @@ BLOCKERS = (
 )
 
 ALONE_SECONDS = 6.0  # host seconds for one vCPU alone; what no blocker shows ends here
+SLICE = 0.3  # of it, after which one looks where it is
 ROUND_SECONDS = 60.0  # for everything else of a round
 MOST_STEPS = 20_000  # instructions of one window
 MOST_STOPS = 1000  # of others on the way to one point
@@ -284,11 +286,17 @@ class Stage:
         added = self._insert(wanted)
         began = time.monotonic()
         until = began + ALONE_SECONDS + self._waits
+        asked = 0  # how often the CPUs that are held had to answer
         try:
             for _ in range(MOST_STOPS):
-                stop = self._go([thread, *self._free], until - time.monotonic())
+                stop = self._go([thread, *self._free], min(SLICE, until - time.monotonic()))
                 if stop is None:
-                    raise _CutError(f"no end after {time.monotonic() - began:.0f} s")
+                    asked = self._answer_calls(thread, asked)
+                    if time.monotonic() < until:
+                        continue
+                    where = self._symbols.name_at(self._pc(thread)) or "user space"
+                    raise _CutError(f"no end after {time.monotonic() - began:.0f} s, in {where}")
+                asked = 0
                 if stop != thread:
                     continue
                 if self._there(side, wanted, sp, until_done=until_done):
@@ -301,6 +309,18 @@ class Stage:
             raise _CutError("too many stops on the way")
         finally:
             self._remove(added)
+
+    def _answer_calls(self, thread: int, asked: int) -> int:
+        """Have CPUs that are held answer one that waits for them; return how often they had to."""
+        where = self._symbols.name_at(self._pc(thread))
+        if where not in calls.WAITERS:
+            return 0
+        if asked == calls.MOST_ASKED:
+            raise _CutError(f"blocked in {where}")
+        for other in self._threads:
+            if other != thread and other not in self._free:
+                calls.answer(self._stub, self._arch, other, self._inserted)
+        return asked + 1
 
     def _there(self, side: str, wanted: set[int], sp: int | None, *, until_done: bool) -> bool:
         """Whether a side that stopped is where it was to go; cut the hold when it gets nowhere."""

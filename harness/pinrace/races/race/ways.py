@@ -16,6 +16,7 @@ from pinrace.guest.setup import Setup
 from pinrace.host.meter import Meter
 from pinrace.judge import splats
 from pinrace.races.preempt import hunt as hunts
+from pinrace.races.preempt.calls import WAITERS
 from pinrace.races.preempt.hunt import Found, Hunt
 from pinrace.races.preempt.session import Lab, get_lab
 from pinrace.races.preempt.stage import BLOCKERS, IDLE
@@ -28,7 +29,7 @@ from pinrace.races.replay import run as replays
 from pinrace.races.replay.run import Made
 from pinrace.values import Image, Kernel
 
-_KEPT_OUT = frozenset(f"blocked in {name}" for name in BLOCKERS if name != IDLE)
+_KEPT_OUT = frozenset(f"blocked in {name}" for name in (*BLOCKERS, *WAITERS) if name != IDLE)
 MEMORY = 512  # MiB of a guest
 
 
