@@ -19,6 +19,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "contract": "which statements of the contract a series keeps, on every ABI",
         "mutants": "break each promise of the series, and see which test sees it",
         "price": "instructions a system call, with the series and without",
+        "board": "write suites and races as a job of LAVA, for a real board",
         "exec": "run one command in a guest with the series, and exit as it did",
         "try": "run a program with the series and without, on every ABI",
         "shell": "an interactive guest with the series in this terminal",
@@ -84,6 +85,9 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "contract": (("pinrace contract --abi x86_64", "the statements, on one ABI"),),
     "mutants": (("pinrace mutants --abi x86_64", "every mutant, on one ABI"),),
     "price": (("pinrace price --arch x86_64", "one arch"),),
+    "board": (
+        ("pinrace board --arch arm64 --suite smoke --device-type rk3399", "a folder to serve"),
+    ),
     "exec": (
         ("pinrace exec -- uname -a", "one command"),
         ("pinrace exec --put a.out --for 5m -- /root/a.out", "a program of yours"),
