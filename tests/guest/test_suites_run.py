@@ -49,7 +49,7 @@ def judged(runs: Path) -> dict[str, CellResult]:
 
 
 def test_a_command_keeps_its_status_and_has_its_machine(runs: Path) -> None:
-    line = "cat /proc/sys/vm/swappiness; grep -o aword /proc/cmdline; free -m | grep Mem; exit 7"
+    line = "cat /proc/sys/vm/swappiness\ngrep -o aword /proc/cmdline; free -m | grep Mem; exit 7"
     machine = ("--mem", "300", "--append", "aword", "--sysctl", "vm.swappiness=11")
     done = pinrace(runs, "exec", *BARE, "--abi", "x86_64", *machine, "--", "sh", "-c", line)
     assert done.returncode == 7, done.stderr

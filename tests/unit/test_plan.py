@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import ast
+import subprocess
+import sys
+from dataclasses import replace
+
 import pytest
 
 from pinrace.arches import get_arch
 from pinrace.errors import UserError
-from pinrace.guest.plan import guest_timeout, jobs_plan, shell_plan
+from pinrace.guest.plan import guest_timeout, jobs_plan, one_line, shell_plan
 from pinrace.values import Job
 
 X86 = get_arch("x86_64")
@@ -47,3 +52,17 @@ def test_timeouts_are_whole_seconds_and_never_none(native: float, scale: float, 
 def test_what_the_format_cannot_hold(jobs: list[Job]) -> None:
     with pytest.raises(UserError):
         jobs_plan(X86, jobs, 1.0)
+
+
+def test_a_line_break_in_a_word_arrives() -> None:
+    """A shell puts the words together again, whatever else is in them."""
+    words = ("two\nlines\n", "100% \\n $x 'q' \"p\" *", "", "-n", "\\\\\n")
+    argv = one_line((sys.executable, "-c", "import sys; print(sys.argv[1:])", *words))
+    assert not any("\n" in word for word in argv)
+    said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    assert ast.literal_eval(said) == list(words)
+    assert one_line(("a", "b")) == ("a", "b")
+    job = Job("j", ("/bin/sh", "-c", "a\nb"), 1, direct=False)
+    assert b"arg a\\nb\n" in jobs_plan(X86, [job], 1.0)
+    with pytest.raises(UserError, match="line break"):
+        jobs_plan(X86, [replace(job, direct=True)], 1.0)

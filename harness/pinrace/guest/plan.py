@@ -18,18 +18,31 @@ def guest_timeout(job: Job, scale: float) -> int:
     return max(1, math.ceil(job.timeout * scale))
 
 
+# Puts words together again that came without line breaks, and runs them.
+_DECODE = 'for w do shift; w=$(printf "%b." "$w"); set -- "$@" "${w%.}"; done; exec "$@"'
+
+
+def one_line(argv: Sequence[str]) -> tuple[str, ...]:
+    """Return words without line breaks that come to the same program and words in a guest."""
+    if not any("\n" in word for word in argv):
+        return tuple(argv)
+    coded = (word.replace("\\", "\\\\").replace("\n", "\\n") for word in argv)
+    return ("/bin/sh", "-c", _DECODE, "sh", *coded)
+
+
 def jobs_plan(arch: Arch, jobs: Sequence[Job], scale: float, *, remain: bool = False) -> bytes:
     """Return the plan that runs these jobs one after the other.
 
     remain: then gives a shell on the console.  Such a plan is as long as one without, and init
     sees no difference before the jobs are done: until then, both runs are the same.
-    Raises UserError for what the format cannot say: line breaks, NULs, no program, two jobs of
-    one name.
+    A shell stands between init and a program with a line break in its words.  Raises UserError for
+    what the format cannot say: other line breaks, NULs, no program, two jobs of one name.
     """
     lines = _places(arch)
     seen = set()
     for job in jobs:
-        words = (job.name, job.cwd, *job.argv, *(word for pair in job.env for word in pair))
+        argv = job.argv if job.direct else one_line(job.argv)
+        words = (job.name, job.cwd, *argv, *(word for pair in job.env for word in pair))
         if any(c in word for word in words for c in "\n\0"):
             raise UserError(f"job '{job.name}' has a line break or a NUL in its words")
         if not job.name or not job.argv or job.name in seen:
@@ -41,7 +54,7 @@ def jobs_plan(arch: Arch, jobs: Sequence[Job], scale: float, *, remain: bool = F
         lines += [f"cwd {job.cwd}"] if job.cwd else []
         lines += [] if job.records else ["quiet"]
         lines += [f"env {key}={value}" for key, value in job.env]
-        lines += [f"arg {word}" for word in job.argv]
+        lines += [f"arg {word}" for word in argv]
         lines.append("end")
     lines.append(f"then {'remain' if remain else 'reboot'}")
     return "".join(f"{line}\n" for line in lines).encode()
