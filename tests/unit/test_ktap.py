@@ -93,6 +93,31 @@ not ok 1 main_test
     assert by_name["main_test/example_test_3/test_2"].lines == ("    # test_2: FAIL",)
 
 
+def test_what_a_case_of_the_harness_prints_as_a_result_is_a_remark() -> None:
+    """A case that calls a function of kselftest.h has two results; the harness's is its own."""
+    text = """TAP version 13
+1..3
+#  RUN           f.first ...
+ok 1 # SKIP nothing to look at
+#            OK  f.first
+ok 1 f.first
+#  RUN           f.second ...
+ok 2 # SKIP no such call
+not ok 3 in the midst
+#          FAIL  f.second
+not ok 2 f.second
+#  RUN           f.third ...
+#            OK  f.third
+ok 3 f.third
+"""
+    found = statuses(text)
+    assert (found["f.first"], found["f.second"]) == (S.PASS, S.FAIL)
+    assert found["in the midst"].bad  # a failure is believed wherever it is
+    assert len(found) == 4
+    one = next(case for case in parse(text).flatten() if case.name == "f.first")
+    assert "ok 1 # SKIP nothing to look at" in one.lines
+
+
 KSELFTEST = """TAP version 13
 1..3
 # timeout set to 45

@@ -20,12 +20,16 @@ from pinrace.values import CaseResult, CaseStatus, Mark
 __all__ = ["MAX_DEPTH", "MAX_MISSING", "Ktap", "Result", "fault", "parse", "says_nothing"]
 
 MAX_GLUED = 16  # results on one line, where a program forgets the ends of its lines
+MAX_REMARKS = 1000  # lines that are looked through for the case that they are about
 MAX_DEPTH = 16  # levels; a guest that prints more of them is not believed
 
 # What kselftest_harness.h prints around each case, of which the result line says as much
 _CEREMONY = re.compile(r"(?:# )*# *(?:(?:RUN|OK|FAIL) +\S.*|\S+: Test (?:failed|passed))")
 # "ok 1 - first { # note": the subtest comes below
 _BRACE = re.compile(r"(?:^|[ \t])\{(?P<note>[ \t]+#.*)?$")
+# Where kselftest_harness.h begins a case, and where it says how the case ended
+_RUN = re.compile(r"(?:# )*# +RUN +\S")
+_ENDED = re.compile(r"(?:# )*# +(?:OK|FAIL) +\S")
 _TIMED_OUT = re.compile(r"(?:# )*# (?P<name>\S+): Test terminated by timeout")
 
 
@@ -327,6 +331,8 @@ class _Reader:
         stray = line.number is None and line.good and not line.text.startswith("- ")
         if stray and level.last and level.counted:
             return False  # words that begin with "ok" among results that are numbered
+        if line.good and self._within_case():
+            return False
         inside = len(self.open) > at + 1
         children, head = self._children(at) if inside else ((), [])
         text = line.text
@@ -340,6 +346,19 @@ class _Reader:
         level.inner, level.runs = None, False
         level.add(replace(result, children=children), line.number)
         return True
+
+    def _within_case(self) -> bool:
+        """Whether a case of kselftest_harness.h has begun and not ended.
+
+        What it prints as a result meanwhile, by a function of kselftest.h, is a remark: the harness
+        numbers its own results, and says how the case ended.
+        """
+        for raw in reversed(self.pending[-MAX_REMARKS:]):
+            if _ENDED.match(raw):
+                return False
+            if _RUN.match(raw):
+                return True
+        return False
 
     def _children(self, at: int) -> tuple[tuple[Result, ...], list[str]]:
         """Close what is inside of a level; return its results and the lines before it."""
