@@ -16,7 +16,7 @@ from pinrace import ui
 from pinrace.arches import get_abi, get_arch
 from pinrace.cli import again, options, torture_bench, torture_shapes
 from pinrace.cli.torture_plan import DURATION, add_arguments, make_plan, refuse
-from pinrace.engine import build, pool
+from pinrace.engine import batch, build, pool
 from pinrace.engine import executor as where
 from pinrace.errors import Exit, InfrastructureError
 from pinrace.guest.machine import Machine, Replay, get_machine
@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
     with Run.create(
         ["pinrace", *args.words],
         tree=tree_facts(lab.patched.tree),
-        machines={name: _facts(machine) for name, machine in machines.items()},
+        machines={name: batch.machine_facts(machine) for name, machine in machines.items()},
         cells=tuple(cells),
         seed=plan.seed,
         again=how,
@@ -136,17 +136,6 @@ def run(args: argparse.Namespace) -> int:
         _show_repeats(cells, done)
         ui.say(f"exit {int(code)}: see pinrace help exits · results in {record.folder}")
         return code
-
-
-def _facts(machine: Machine) -> dict[str, object]:
-    """Return what a manifest says of a machine."""
-    accel = machine.accel.name
-    return {
-        "qemu": machine.qemu.version,
-        "cpu": machine.cpu,
-        "smp": machine.smp,
-        "accelerator": accel,
-    }
 
 
 def _bench(work: Sequence[pool.Task], record: Run, plan: TorturePlan, times: int) -> Exit:

@@ -109,7 +109,7 @@ def _begin(batch: Batch, lab: build.Lab, machines: dict[str, Machine], argv: Seq
     record = Run.create(
         argv,
         tree=tree_facts(lab.patched.tree),
-        machines={name: _facts(machine) for name, machine in machines.items()},
+        machines={name: machine_facts(machine) for name, machine in machines.items()},
         compared=lab.base is not None,
         built=build.how_built(lab),
         cells=batch.cells,
@@ -229,7 +229,7 @@ def _sizes(lab: build.Lab) -> dict[str, int]:
     return {f"{arch} {flavor}": one.boot.stat().st_size for (arch, flavor), one in kernels}
 
 
-def _facts(machine: Machine) -> dict[str, object]:
+def machine_facts(machine: Machine) -> dict[str, object]:
     """What a manifest says of a machine."""
     return {
         "qemu": machine.qemu.version,

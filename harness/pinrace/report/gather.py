@@ -74,7 +74,7 @@ def gather(folder: Path) -> Page:
         exit_code=end.get("exit_code") if end else None,
         facts=facts.facts(manifest),
         command=text.fit(shlex.join(map(str, manifest.get("argv") or ())), COMMAND),
-        compared=bool(manifest.get("compared", "--no-baseline" not in manifest.get("argv", ()))),
+        compared=bool(manifest.get("compared", _compares(manifest.get("argv") or ()))),
         project=text.fit(str(manifest.get("project", "unknown")), NAME),
         findings=overview.findings(tuple(sections.values())),
         matrix=overview.matrix(asked),
@@ -93,6 +93,11 @@ def _manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict):
         raise InfrastructureError("the manifest is no table", log=path)
     return manifest
+
+
+def _compares(argv: Sequence[object]) -> bool:
+    """Whether a command line of an older manifest is one that runs the unpatched tree, too."""
+    return "test" in argv[:2] and "--no-baseline" not in argv
 
 
 def _planned(manifest: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> list[Cell]:
