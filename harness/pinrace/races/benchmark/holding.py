@@ -14,10 +14,10 @@ from pinrace.judge import splats
 from pinrace.races.benchmark.arms import MOST_LOST, WALL, Bench, Found
 from pinrace.races.preempt.disasm import noticeable
 from pinrace.races.preempt.hunt import CRASHED, died
-from pinrace.races.preempt.played import LostError, Played
+from pinrace.races.preempt.played import BLOCKERS, LostError, Played
 from pinrace.races.preempt.session import Lab, get_lab, run_script
 from pinrace.races.preempt.spec import Hold, single
-from pinrace.races.preempt.stage import BLOCKERS, Stage
+from pinrace.races.preempt.stage import Stage
 from pinrace.races.preempt.stub import StubGoneError
 
 SIDE = "a"  # the one that is held

@@ -11,6 +11,18 @@ from pinrace.races.preempt.spec import Hold
 
 MAGIC = 0x5A000000  # rootfs/lib/race/race.c
 
+# Where a vCPU that runs alone goes when it can go no further: it has nothing to run, or waits
+# for what a stopped one holds.
+IDLE = "arch_cpu_idle"
+BLOCKERS = (
+    IDLE,
+    "queued_spin_lock_slowpath",
+    "native_queued_spin_lock_slowpath",
+    "mutex_spin_on_owner",
+    "rwsem_spin_on_owner",
+    "osq_lock",
+)
+
 
 class Mark(IntEnum):
     """Where the guest program is; the same numbers as in rootfs/lib/race/race.c."""
@@ -53,6 +65,14 @@ class Played:
     stopped: str = ""
     over: bool = False
     at: int | None = None
+
+
+class CutError(Exception):
+    """The moves go no further; everything is let go."""
+
+    def __init__(self, why: str, *, over: bool = False) -> None:
+        super().__init__(why)
+        self.why, self.over = why, over
 
 
 class LostError(InfrastructureError):

@@ -15,25 +15,22 @@ from pinrace.arches import Arch
 from pinrace.errors import InfrastructureError
 from pinrace.races.preempt import calls
 from pinrace.races.preempt.irqstacks import IrqStacks
-from pinrace.races.preempt.played import MAGIC, LostError, Mark, Played, decode
+from pinrace.races.preempt.played import (
+    BLOCKERS,
+    IDLE,
+    MAGIC,
+    CutError,
+    LostError,
+    Mark,
+    Played,
+    decode,
+)
 from pinrace.races.preempt.spec import DONE, SIDES, Hold, Move
 from pinrace.races.preempt.stub import SIGINT, Stub
 from pinrace.races.preempt.symbols import Function, Symbols
 
 MARKER = "find_task_by_vpid"  # its first argument tells where the guest program is
 INIT_PID = 1  # a process that there always is
-
-# Where a vCPU that runs alone goes when it can go no further: it has nothing to run, or waits
-# for what a stopped one holds.
-IDLE = "arch_cpu_idle"
-BLOCKERS = (
-    IDLE,
-    "queued_spin_lock_slowpath",
-    "native_queued_spin_lock_slowpath",
-    "mutex_spin_on_owner",
-    "rwsem_spin_on_owner",
-    "osq_lock",
-)
 
 ALONE_SECONDS = 6.0  # host seconds for one vCPU alone; what no blocker shows ends here
 SLICE = 0.3  # of it, after which one looks where it is
@@ -48,14 +45,6 @@ LONGEST = 16  # bytes, of an instruction: what a call returns to is no further
 _MARKS = frozenset(int(mark) for mark in Mark)
 _READY = {"a": Mark.READY_A, "b": Mark.READY_B, "c": Mark.READY_C}
 _DONE = frozenset({Mark.DONE_A, Mark.DONE_B, Mark.DONE_C})
-
-
-class _CutError(Exception):
-    """The moves go no further; everything is let go."""
-
-    def __init__(self, why: str, *, over: bool = False) -> None:
-        super().__init__(why)
-        self.why, self.over = why, over
 
 
 class Stage:
@@ -152,7 +141,7 @@ class Stage:
                 count = self._make(move, slide)
                 at = self._pc(SIDES[move.side]) if move.function != DONE else None
                 hold = hold.at_count(count)
-        except _CutError as cut:
+        except CutError as cut:
             stopped, over = cut.why, cut.over
         self._remove(added)
         verdict = decode(self._until_mark(Mark.END, ROUND_SECONDS))
@@ -226,7 +215,7 @@ class Stage:
                     return made
                 made += 1
             self._step(side, function, pc)
-        raise _CutError(f"{function.name} took more than {MOST_STEPS} steps")
+        raise CutError(f"{function.name} took more than {MOST_STEPS} steps")
 
     def _run_along(self, side: str, way: list[tuple[int, int]], count: int, top: int) -> int:
         """Run along a known way as far as it is known and wanted; return how far that is."""
@@ -240,11 +229,11 @@ class Stage:
         try:
             for _ in range(way[1 : last + 1].count(way[last])):
                 self._alone(side, (pc,), sp=top - down)
-        except _CutError as cut:
+        except CutError as cut:
             if not cut.over:
                 raise
             way.clear()
-            raise _CutError(ANOTHER_WAY) from cut
+            raise CutError(ANOTHER_WAY) from cut
         return last
 
     def _step(self, side: str, function: Function, before: int) -> None:
@@ -260,7 +249,7 @@ class Stage:
             return
         back = self._return_address(thread)
         if not before < back <= before + LONGEST:
-            raise _CutError(f"{function.name} was left before that", over=True)
+            raise CutError(f"{function.name} was left before that", over=True)
         sp = self._register(thread, self._debug.sp) + self._debug.pushed
         self._alone(side, (back,), sp=sp)
 
@@ -295,7 +284,7 @@ class Stage:
                     if time.monotonic() < until:
                         continue
                     where = self._symbols.name_at(self._pc(thread)) or "user space"
-                    raise _CutError(f"no end after {time.monotonic() - began:.0f} s, in {where}")
+                    raise CutError(f"no end after {time.monotonic() - began:.0f} s, in {where}")
                 asked = 0
                 if stop != thread:
                     continue
@@ -305,8 +294,8 @@ class Stage:
                     # It waits for somebody who is held, or for a time that comes.
                     until = min(until, time.monotonic() + self._waits)
                     if time.monotonic() >= until:
-                        raise _CutError(f"blocked in {IDLE}")
-            raise _CutError("too many stops on the way")
+                        raise CutError(f"blocked in {IDLE}")
+            raise CutError("too many stops on the way")
         finally:
             self._remove(added)
 
@@ -316,7 +305,7 @@ class Stage:
         if where not in calls.WAITERS:
             return 0
         if asked == calls.MOST_ASKED:
-            raise _CutError(f"blocked in {where}")
+            raise CutError(f"blocked in {where}")
         for other in self._threads:
             if other != thread and other not in self._free:
                 calls.answer(self._stub, self._arch, other, self._inserted)
@@ -332,11 +321,11 @@ class Stage:
             name = self._symbols.name_at(pc)
             self._strange[name] = self._strange.get(name, 0) + 1
         if pc in self._blockers and pc not in wanted and pc != self._idle:
-            raise _CutError(f"blocked in {self._blockers[pc]}")
+            raise CutError(f"blocked in {self._blockers[pc]}")
         mark = self._mark(thread)
         if mark and mark[0] in _DONE:
             if not until_done:
-                raise _CutError("its operation ended before that", over=True)
+                raise CutError("its operation ended before that", over=True)
             return not wanted
         return False
 

@@ -18,8 +18,8 @@ from pinrace.judge import splats
 from pinrace.races.preempt import hunt as hunts
 from pinrace.races.preempt.calls import WAITERS
 from pinrace.races.preempt.hunt import Found, Hunt
+from pinrace.races.preempt.played import BLOCKERS, IDLE
 from pinrace.races.preempt.session import Lab, get_lab
-from pinrace.races.preempt.stage import BLOCKERS, IDLE
 from pinrace.races.preempt.windows import Window
 from pinrace.races.race import loss
 from pinrace.races.race.folder import Race
