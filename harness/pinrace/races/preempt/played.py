@@ -38,6 +38,11 @@ class Mark(IntEnum):
     DONE_C = 9
 
 
+MARKS = frozenset(int(mark) for mark in Mark)
+READY = {"a": Mark.READY_A, "b": Mark.READY_B, "c": Mark.READY_C}
+ENDS = frozenset({Mark.DONE_A, Mark.DONE_B, Mark.DONE_C})
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What the guest program says of a round."""

@@ -13,18 +13,9 @@ from collections.abc import Iterable, Sequence
 
 from pinrace.arches import Arch
 from pinrace.errors import InfrastructureError
-from pinrace.races.preempt import calls
+from pinrace.races.preempt import calls, played
 from pinrace.races.preempt.irqstacks import IrqStacks
-from pinrace.races.preempt.played import (
-    BLOCKERS,
-    IDLE,
-    MAGIC,
-    CutError,
-    LostError,
-    Mark,
-    Played,
-    decode,
-)
+from pinrace.races.preempt.played import LostError, Mark, Played
 from pinrace.races.preempt.spec import DONE, SIDES, Hold, Move
 from pinrace.races.preempt.stub import SIGINT, Stub
 from pinrace.races.preempt.symbols import Function, Symbols
@@ -40,11 +31,6 @@ MOST_STOPS = 1000  # of others on the way to one point
 ANOTHER_WAY = "it went another way than in the round before"  # to be played again
 NEAR = 8192  # bytes: half of the smallest kernel stack of a task
 LONGEST = 16  # bytes, of an instruction: what a call returns to is no further
-
-
-_MARKS = frozenset(int(mark) for mark in Mark)
-_READY = {"a": Mark.READY_A, "b": Mark.READY_B, "c": Mark.READY_C}
-_DONE = frozenset({Mark.DONE_A, Mark.DONE_B, Mark.DONE_C})
 
 
 class Stage:
@@ -81,8 +67,10 @@ class Stage:
         if marker is None:
             raise InfrastructureError(f"this kernel has no {MARKER}")
         self._marker = marker
-        self._idle = symbols.find(IDLE).entries[0]
-        self._blockers = {a: name for name in BLOCKERS if (a := symbols.address(name)) is not None}
+        self._idle = symbols.find(played.IDLE).entries[0]
+        self._blockers = {
+            a: name for name in played.BLOCKERS if (a := symbols.address(name)) is not None
+        }
         self.rounds = 0  # that have begun
         self._threads = stub.threads()
         #  Who runs beside a side that runs alone: CPUs that have no side.
@@ -125,8 +113,8 @@ class Stage:
         slide: have the sweep's move go on to one of these instructions, which it then ends before.
         Raises LostError when a round does not end, and StubGoneError when QEMU does.
         """
-        played = self._play(hold, slide)
-        return self._play(hold, slide) if played.stopped == ANOTHER_WAY else played
+        came = self._play(hold, slide)
+        return self._play(hold, slide) if came.stopped == ANOTHER_WAY else came
 
     def _play(self, hold: Hold, slide: frozenset[int] | None) -> Played:
         self.next_round()
@@ -141,10 +129,10 @@ class Stage:
                 count = self._make(move, slide)
                 at = self._pc(SIDES[move.side]) if move.function != DONE else None
                 hold = hold.at_count(count)
-        except CutError as cut:
+        except played.CutError as cut:
             stopped, over = cut.why, cut.over
         self._remove(added)
-        verdict = decode(self._until_mark(Mark.END, ROUND_SECONDS))
+        verdict = played.decode(self._until_mark(Mark.END, ROUND_SECONDS))
         return Played(hold, verdict, stopped, over, at)
 
     def functions(self, side: str) -> tuple[str, ...]:
@@ -161,7 +149,7 @@ class Stage:
             self._stub.step(thread)
             seen[self._symbols.name_at(self._pc(thread))] = None
             mark = self._mark(thread)
-            if self._pc(thread) == self._idle or (mark and mark[0] in _DONE):
+            if self._pc(thread) == self._idle or (mark and mark[0] in played.ENDS):
                 break
         self._until_mark(Mark.END, ROUND_SECONDS)
         return tuple(name for name in seen if name)
@@ -170,7 +158,7 @@ class Stage:
 
     def _ready(self) -> None:
         """Bring all sides to where their operations begin."""
-        waiting = {_READY[side]: SIDES[side] for side in self._sides}
+        waiting = {played.READY[side]: SIDES[side] for side in self._sides}
         threads = list(self._threads)
         until = time.monotonic() + ROUND_SECONDS
         while waiting:
@@ -215,7 +203,7 @@ class Stage:
                     return made
                 made += 1
             self._step(side, function, pc)
-        raise CutError(f"{function.name} took more than {MOST_STEPS} steps")
+        raise played.CutError(f"{function.name} took more than {MOST_STEPS} steps")
 
     def _run_along(self, side: str, way: list[tuple[int, int]], count: int, top: int) -> int:
         """Run along a known way as far as it is known and wanted; return how far that is."""
@@ -229,11 +217,11 @@ class Stage:
         try:
             for _ in range(way[1 : last + 1].count(way[last])):
                 self._alone(side, (pc,), sp=top - down)
-        except CutError as cut:
+        except played.CutError as cut:
             if not cut.over:
                 raise
             way.clear()
-            raise CutError(ANOTHER_WAY) from cut
+            raise played.CutError(ANOTHER_WAY) from cut
         return last
 
     def _step(self, side: str, function: Function, before: int) -> None:
@@ -249,7 +237,7 @@ class Stage:
             return
         back = self._return_address(thread)
         if not before < back <= before + LONGEST:
-            raise CutError(f"{function.name} was left before that", over=True)
+            raise played.CutError(f"{function.name} was left before that", over=True)
         sp = self._register(thread, self._debug.sp) + self._debug.pushed
         self._alone(side, (back,), sp=sp)
 
@@ -284,7 +272,9 @@ class Stage:
                     if time.monotonic() < until:
                         continue
                     where = self._symbols.name_at(self._pc(thread)) or "user space"
-                    raise CutError(f"no end after {time.monotonic() - began:.0f} s, in {where}")
+                    raise played.CutError(
+                        f"no end after {time.monotonic() - began:.0f} s, in {where}"
+                    )
                 asked = 0
                 if stop != thread:
                     continue
@@ -294,8 +284,8 @@ class Stage:
                     # It waits for somebody who is held, or for a time that comes.
                     until = min(until, time.monotonic() + self._waits)
                     if time.monotonic() >= until:
-                        raise CutError(f"blocked in {IDLE}")
-            raise CutError("too many stops on the way")
+                        raise played.CutError(f"blocked in {played.IDLE}")
+            raise played.CutError("too many stops on the way")
         finally:
             self._remove(added)
 
@@ -305,7 +295,7 @@ class Stage:
         if where not in calls.WAITERS:
             return 0
         if asked == calls.MOST_ASKED:
-            raise CutError(f"blocked in {where}")
+            raise played.CutError(f"blocked in {where}")
         for other in self._threads:
             if other != thread and other not in self._free:
                 calls.answer(self._stub, self._arch, other, self._inserted)
@@ -321,11 +311,11 @@ class Stage:
             name = self._symbols.name_at(pc)
             self._strange[name] = self._strange.get(name, 0) + 1
         if pc in self._blockers and pc not in wanted and pc != self._idle:
-            raise CutError(f"blocked in {self._blockers[pc]}")
+            raise played.CutError(f"blocked in {self._blockers[pc]}")
         mark = self._mark(thread)
-        if mark and mark[0] in _DONE:
+        if mark and mark[0] in played.ENDS:
             if not until_done:
-                raise CutError("its operation ended before that", over=True)
+                raise played.CutError("its operation ended before that", over=True)
             return not wanted
         return False
 
@@ -383,7 +373,7 @@ class Stage:
             return None
         number = self._register(thread, self._debug.first) & 0xFFFFFFFF
         kind = number >> 20 & 0xF
-        if number & 0xFF000000 != MAGIC or kind not in _MARKS:
+        if number & 0xFF000000 != played.MAGIC or kind not in played.MARKS:
             return None
         return Mark(kind), number & 0xFFFFF
 
