@@ -263,7 +263,7 @@ def refuse(args: argparse.Namespace, why: str, *names: str) -> None:
 
     why: completes the sentence, e.g. "without --window".
     """
-    for word in args.words:
+    for word in getattr(args, "words", ()):  # none where no command line was parsed
         name = word.partition("=")[0]
         if name in names:
             raise UserError(f"{name} has no effect {why}", hint=f"leave out {name}")
