@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+DISK = 400 << 20  # bytes of a host's own disk
 NET = "10.213.7"  # of a bridge that nothing else is on
 OPERATOR = f"{NET}.1"
 _SSHD = """
@@ -54,10 +55,13 @@ class Site:
     def wire(self, name: str) -> str:
         return f"{self.bridge}{self.names.index(name)}"
 
-    def slow(self, name: str, milliseconds: int) -> None:
-        """Delay every packet to a host."""
-        run("tc", "qdisc", "replace", "dev", self.wire(name), "root", "netem", "delay",
-            f"{milliseconds}ms")  # fmt: skip
+    def fill(self, name: str, *, full: bool) -> None:
+        """Fill the disk of a host that has one of its own, or make room again."""
+        ballast = self.folder / name / "pinrace-home/ballast"
+        if full:
+            ballast.write_bytes(bytes(DISK - (100 << 20)))
+        else:
+            ballast.unlink()
 
     def processes(self, name: str) -> list[psutil.Process]:
         """Return what runs on a host, without its sshd."""
@@ -113,7 +117,8 @@ def _add(made: Site, name: str) -> None:
     run("ip", "-n", space, "link", "set", "eth0", "up")
     run("ip", "-n", space, "link", "set", "lo", "up")
     home = made.folder / name
-    home.mkdir()
+    (home / "pinrace-home").mkdir(parents=True)
+    run("mount", "-t", "tmpfs", "-o", f"size={DISK}", "fleet", str(home / "pinrace-home"))
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / "host_key"))
     (home / "authorized_keys").write_text((made.folder / "user_key.pub").read_text())
     config = home / "sshd_config"
@@ -133,6 +138,8 @@ def _remove(made: Site) -> None:
             made.daemons[name].wait()
         with contextlib.suppress(RuntimeError):
             run("ip", "netns", "del", made.space(name))
+        with contextlib.suppress(RuntimeError):
+            run("umount", str(made.folder / name / "pinrace-home"))
     with contextlib.suppress(RuntimeError):
         run("ip", "link", "del", made.bridge)
 

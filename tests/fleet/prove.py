@@ -2,9 +2,9 @@
 """`nox -s fleet`: cells on four hosts while everything that can go wrong does.
 
 A cell is a process that sleeps (pinrace.fleet.trial), really started by a worker: what is looked
-at here is the fleet.  Faults: a worker killed, a host cut off and back, a slow one, the scheduler
-killed, a second operator, and a stop as of Ctrl-C.  Prints a line for each thing that holds, and
-ends with status 1 for the first that does not.
+at here is the fleet.  Faults: a worker killed, a host cut off and back, one that stands still, a
+full disk, a wrong clock, the scheduler killed, a second operator, and a stop as of Ctrl-C.  Prints
+a line for each thing that holds, and ends with status 1 for the first that does not.
 """
 
 from __future__ import annotations
@@ -84,16 +84,24 @@ def faults(made: namespaces.Site, up: clusters.Cluster, ended: threading.Event) 
         if up.scheduler:
             up.scheduler.kill()
 
+    stopped: list[psutil.Process] = []
+
+    def stand_still() -> None:
+        stopped.extend(made.workers("c"))
+        stopped[0].suspend()
+
     steps = [
         ("worker of a killed", kill_worker),
         ("b cut off", lambda: made.link("b", "down")),
         ("b back", lambda: made.link("b", "up")),
-        ("c slow: 200 ms a packet", lambda: made.slow("c", 200)),
+        ("c stands still", stand_still),
+        ("c goes on", lambda: [one.resume() for one in stopped]),
+        ("disk of c full", lambda: made.fill("c", full=True)),
+        ("room on the disk of c", lambda: made.fill("c", full=False)),
         ("scheduler killed", kill_scheduler),
-        ("c fast again", lambda: made.slow("c", 0)),
     ]
     for name, step in steps:
-        if pause(6):
+        if pause(5):
             break
         step()
         done.append(name)
@@ -113,6 +121,7 @@ def main() -> None:
         os.environ["PINRACE_CACHE"] = str(place / "cache")
         with namespaces.site(place / "hosts", NAMES) as made:
             python = dict.fromkeys(NAMES[:-1] if args.send else NAMES, sys.executable)
+            python["b"] = wrong_clock(place)
             text = namespaces.hosts_toml(made, python, args.slots, {"d": ["native-x86_64"]})
             (place / "hosts.toml").write_text(text)
             hosts = load(place / "hosts.toml")
@@ -121,6 +130,19 @@ def main() -> None:
             look("nothing runs on any host", not any(made.processes(n) for n in NAMES))
             left = [p for n in NAMES for p in (made.folder / n / "pinrace-home").glob("run-*")]
             look("no certificate and no scratch file is left", not left)
+
+
+def wrong_clock(place: Path) -> str:
+    """Return a Python whose time.time() is three days ahead; OpenSSL's clock stays."""
+    script = place / "python-with-a-wrong-clock"
+    code = (
+        "import runpy, sys, time; real = time.time; time.time = lambda: real() + 259200; "
+        'sys.argv = sys.argv[2:]; runpy.run_module(sys.argv[0], run_name="__main__")'
+    )
+    script.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{code}' \"$@\"\n")
+    script.chmod(0o755)
+    print("    the clock of b is three days ahead", flush=True)
+    return str(script)
 
 
 def wrong_key(hosts: clusters.Hosts) -> None:

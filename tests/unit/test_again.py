@@ -106,7 +106,7 @@ EVERYTHING = (
 # How many at once, where results go and what is said change nothing that a cell tells.
 NOT_OF_A_CELL = {"guests", "jobs", "repeat", "runs_folder", "verbose"}
 # What EVERYTHING leaves out: what is no option of a run, keeps more of it, or has it elsewhere.
-UNSAID = {"command", "completion", "dump", "on", "scheduler", "tls"}
+UNSAID = {"command", "completion", "dump", "on", "hosts", "scheduler", "tls"}
 LINES = [line for examples in EXAMPLES.values() for line, _ in examples]
 LINES += [
     EVERYTHING,

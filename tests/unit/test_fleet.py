@@ -21,7 +21,7 @@ import pytest
 
 pytest.importorskip("distributed")
 
-from distributed import LocalCluster
+from distributed import LocalCluster, get_worker
 
 from pinrace import store
 from pinrace.engine import executor
@@ -403,8 +403,26 @@ def test_a_host_without_room_gives_a_call_back(
     rooms = [0]
     monkeypatch.setattr(work, "_SLOW", 0.0)
     monkeypatch.setattr(work, "room", lambda _: rooms.pop() if rooms else 1 << 40)
-    assert fleet.call(trial, CELL, 0.0, tmp_path).cell == CELL
+    result = fleet.call(trial, CELL, 0.0, tmp_path)
+    assert result.cell == CELL
     assert fleet.again == 1
+
+
+@pytest.mark.xdist_group("fleet")
+def test_a_host_that_cannot_even_start_things_is_avoided(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = wire.unpack
+
+    def broken(*args: Any) -> Any:
+        if str(get_worker().name) == "0":
+            raise OSError("this host has no processes left")
+        return real(*args)
+
+    monkeypatch.setattr(wire, "unpack", broken)
+    monkeypatch.setattr(work, "_SLOW", 0.0)
+    for _ in range(3):
+        assert fleet.call(trial, CELL, 0.0, tmp_path).notes[-1].startswith("ran on 1")
 
 
 HOSTS = """

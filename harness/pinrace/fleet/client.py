@@ -44,7 +44,11 @@ _ASK = 5.0  # seconds between two looks at which hosts there are
 
 
 class _LostError(Exception):
-    """A call was lost with what ran it."""
+    """A call was lost with what ran it; host: the one that gave it back, if one did."""
+
+    def __init__(self, why: str, host: str = "") -> None:
+        super().__init__(why)
+        self.host = host
 
 
 class Fleet:
@@ -131,14 +135,15 @@ class Fleet:
             raise InfrastructureError(why, hint="pinrace hosts list says what each host has")
         key = f"{function.__name__}-{secrets.token_hex(8)}"
         began, why = time.monotonic(), ""
-        priority = self.expected(function, *args)
+        priority, avoid = self.expected(function, *args), {""}
         for attempt in range(TRIES):
             self.again += attempt > 0
             try:
-                digest, asked = self._send(call, key, attempt, priority)
+                digest, asked = self._send(call, key, attempt, priority, avoid)
                 value, host = self._collect(call, key, digest, asked)
             except _LostError as lost:
                 why = str(lost)
+                avoid.add(lost.host)
                 ui.warn(f"  {key} was lost and is sent again: {why}")
                 self._reconnected()
                 continue
@@ -146,7 +151,18 @@ class Fleet:
             return self._marked(value, host, args)  # type: ignore[return-value]
         raise InfrastructureError(f"the call was lost {TRIES} times, the last time: {why}")
 
-    def _send(self, call: wire.Call, key: str, attempt: int, priority: float) -> tuple[str, str]:
+    def _others(self, call: wire.Call, avoid: set[str]) -> list[str] | None:
+        """Return where a call has not been given back; None for all, and where none is left."""
+        if avoid == {""}:
+            return None
+        rest = {name: has for name, has in self.hosts().items() if name not in avoid}
+        if needs.lacking(call.needs, rest):
+            return None
+        return [at for name, at in self._far.addresses().items() if name in rest] or None
+
+    def _send(
+        self, call: wire.Call, key: str, attempt: int, priority: float, avoid: set[str]
+    ) -> tuple[str, str]:
         """Send it once; return the digests of its result and of what was asked."""
         task = f"{key}-{attempt}"
         try:
@@ -161,6 +177,7 @@ class Fleet:
                 key=task,
                 resources=call.needs.resources,
                 priority=priority,
+                workers=self._others(call, avoid),
                 retries=0,
                 pure=False,
             )
@@ -214,7 +231,9 @@ class Fleet:
         """Return what a task returned; what another host could do is lost, and not wrong."""
         try:
             return str(future.result(timeout=self._patience))
-        except (KilledWorker, CancelledError, work.HostError, TimeoutError, *_CUT) as error:
+        except work.HostError as error:
+            raise _LostError(str(error), error.host) from error
+        except (KilledWorker, CancelledError, TimeoutError, *_CUT) as error:
             raise _LostError(said(error).splitlines()[0]) from error
 
     def _collect(self, call: wire.Call, key: str, digest: str, asked: str) -> tuple[object, str]:

@@ -98,6 +98,10 @@ class Far:
         """Return what each worker has, by name."""
         return dict(self._ask("pinrace_hosts"))
 
+    def addresses(self) -> dict[str, str]:
+        """Return where each worker is, by name."""
+        return dict(self._ask("pinrace_addresses"))
+
     def _pieces(self, digest: str) -> Iterator[bytes]:
         offset = 0
         while piece := self._value("pinrace_read", digest=digest, offset=offset):

@@ -41,7 +41,8 @@ class Store(SchedulerPlugin):
         self.bytes_in = self.bytes_out = 0
         for name in ("missing", "read", "write", "commit", "publish", "published", "drop"):
             scheduler.handlers[f"pinrace_{name}"] = getattr(self, name)
-        scheduler.handlers |= {"pinrace_stop": self.stop, "pinrace_hosts": self.hosts}
+        for name in ("stop", "hosts", "addresses"):
+            scheduler.handlers[f"pinrace_{name}"] = getattr(self, name)
 
     async def missing(self, digests: Sequence[str]) -> list[str]:
         """Return those that are not here."""
@@ -87,6 +88,10 @@ class Store(SchedulerPlugin):
         """Return what each worker has, by its name."""
         workers = self._scheduler.workers.values()
         return {str(worker.name): dict(worker.resources) for worker in workers}
+
+    async def addresses(self) -> dict[str, str]:
+        """Return where each worker is, by its name."""
+        return {str(one.name): one.address for one in self._scheduler.workers.values()}
 
 
 async def _told(function: Callable[..., Any], *args: Any) -> dict[str, Any]:

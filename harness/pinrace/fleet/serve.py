@@ -29,7 +29,10 @@ SETTINGS = {
     "distributed.comm.timeouts.connect": "10s",
     "distributed.worker.profile.enabled": False,
     "distributed.admin.system-monitor.disk": False,
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
 }
+_NOBODY = "127.0.0.1:0"  # of dask's web server, which cannot be left out and shows nothing
 _AGAIN = 1.0  # seconds before a worker looks for its scheduler again
 _LEAVE = 5.0  # seconds to leave in, before the process just ends
 
@@ -75,6 +78,7 @@ async def _scheduler(args: argparse.Namespace, leaving: asyncio.Event) -> None:
         protocol=scheme,
         security=security(args.tls) if args.tls else None,
         dashboard=False,
+        dashboard_address=_NOBODY,
         plugins=(store := Store(),),
     ) as scheduler:
         await store.start(scheduler)
@@ -97,6 +101,7 @@ async def _worker(args: argparse.Namespace, leaving: asyncio.Event) -> None:
                 security=security(args.tls) if args.tls else None,
                 memory_limit=0,
                 dashboard=False,
+                dashboard_address=_NOBODY,
                 death_timeout=10,
             ) as worker:
                 _say(worker.address)

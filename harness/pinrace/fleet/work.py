@@ -7,7 +7,6 @@ the scheduler.  Whatever it started ends with it.
 
 from __future__ import annotations
 
-import errno
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from distributed import Worker, WorkerPlugin, get_worker
 from distributed.core import Status
 from distributed.utils import sync
 
-from pinrace.errors import InfrastructureError
+from pinrace.errors import InfrastructureError, said
 from pinrace.fleet import wire
 from pinrace.fleet.blobs import room
 from pinrace.fleet.far import Far
@@ -30,13 +29,19 @@ RESULT = "result"  # in the archive of what came of a call
 LEAST_ROOM = 256 << 20  # bytes of disk without which a host takes no call
 _LOOK = 0.5  # seconds between two looks at whether anybody waits
 _SLOW = 5.0  # seconds that a host without room keeps a call, so that it does not eat all of them
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _stops: dict[tuple[int, str], threading.Event] = {}
 
 
 class HostError(Exception):
-    """This host cannot run calls now, and another one may."""
+    """A host cannot run calls now, and another one may."""
+
+    def __init__(self, host: str, why: str) -> None:
+        super().__init__(host, why)
+        self.host = host
+
+    def __str__(self) -> str:
+        return f"host {self.host}: {self.args[1]}"
 
 
 class Stops(WorkerPlugin):
@@ -78,7 +83,7 @@ def run(key: str, asked: str, task: str) -> str:
     far = Far(lambda name, **words: _ask(worker, name, words))
     if done := far.published(key):
         return done
-    _look_at_room()
+    _look_at_room(str(worker.name))
     with _stoppable(worker, key, task) as stop, TemporaryDirectory(prefix="pinrace-call-") as place:
         digest = _run(far, asked, Path(place), stop, str(worker.name))
         return far.publish(key, digest)
@@ -101,9 +106,8 @@ def _run(far: Far, asked: str, place: Path, stop: threading.Event, host: str) ->
         error = InfrastructureError("it was stopped")
     except Exception as raised:
         error = raised
-        full = isinstance(raised, OSError) and raised.errno in _FULL
-        if full or room(cache_dir()) < LEAST_ROOM:
-            raise HostError(f"its disk is full ({raised})") from raised
+        if isinstance(raised, OSError) or room(cache_dir()) < LEAST_ROOM:
+            raise HostError(host, said(raised)) from raised
     (place / RESULT).write_bytes(wire.pack_result(value, error, folder, host))
     archive = place.with_suffix(".tar")
     try:
@@ -113,11 +117,11 @@ def _run(far: Far, asked: str, place: Path, stop: threading.Event, host: str) ->
         archive.unlink(missing_ok=True)
 
 
-def _look_at_room() -> None:
+def _look_at_room(host: str) -> None:
     free = room(cache_dir())
     if free < LEAST_ROOM:
         threading.Event().wait(_SLOW)
-        raise HostError(f"{free >> 20} MiB are free on its disk")
+        raise HostError(host, f"{free >> 20} MiB are free on its disk")
 
 
 @contextmanager
