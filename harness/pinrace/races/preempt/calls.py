@@ -17,7 +17,7 @@ from pinrace.races.preempt.stub import SIGINT, Stub
 
 # Where a CPU waits for the answers.
 WAITERS = frozenset({"smp_call_function_many_cond", "smp_call_function_single"})
-MOST_ASKED = 3  # times in one wait that CPUs are let answer: who has interrupts off, does not
+MOST_ASKED = 10  # times in one wait that CPUs are let answer: who has interrupts off, does not
 SECONDS = 5.0  # for one interrupt
 
 

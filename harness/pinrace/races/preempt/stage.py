@@ -24,7 +24,7 @@ MARKER = "find_task_by_vpid"  # its first argument tells where the guest program
 INIT_PID = 1  # a process that there always is
 
 ALONE_SECONDS = 6.0  # host seconds for one vCPU alone; what no blocker shows ends here
-SLICE = 0.3  # of it, after which one looks where it is
+SLICE = 0.1  # of it, after which one looks where it is
 ROUND_SECONDS = 60.0  # for everything else of a round
 MOST_STEPS = 20_000  # instructions of one window
 MOST_STOPS = 1000  # of others on the way to one point
