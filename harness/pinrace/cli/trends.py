@@ -35,7 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what a line is of (default: suite)",
     )
     parser.add_argument(
-        "--nights", type=int, default=trends.NIGHTS, help="the latest N (default: %(default)d)"
+        "--nights",
+        type=int,
+        metavar="N",
+        help=f"the latest N (default: {trends.LATEST}, and {trends.NIGHTS} for a site)",
     )
     parser.add_argument(
         "--site", type=Path, metavar="FOLDER", help="write a static site there, for a web server"
@@ -46,7 +49,9 @@ def run(args: argparse.Namespace) -> int:
     """Print a line each, or write the site; no verdict counts here."""
     path = runs_dir() / history.FILE
     names = trends.matrices(path) if path.exists() else []
-    if args.nights < 1:
+    most = trends.NIGHTS if args.site else trends.LATEST
+    most = most if args.nights is None else args.nights
+    if most < 1:
         raise UserError("--nights takes 1 or more")
     if not names or (args.matrix and args.matrix not in names):
         what = f"no nights of '{args.matrix}'" if args.matrix else "no nights"
@@ -55,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     if len(names) > 1 and not args.matrix:
         raise UserError(f"there are several: {', '.join(names)}", hint="pinrace trends NAME")
     with history.opened(path) as connection:
-        found = trends.read(connection, args.matrix or names[0], args.nights)
+        found = trends.read(connection, args.matrix or names[0], most, curves=bool(args.site))
     if args.site:
         ui.say(str(site.write(args.site, found)))
         return Exit.OK

@@ -18,6 +18,7 @@ from pinrace.paths import PROJECT
 from pinrace.values import Verdict
 
 NIGHTS = 1000  # that a site shows
+LATEST = 100  # that a text is about
 COMMITS = 20  # between two versions of pinrace
 _Z = 1.959964  # of a normal distribution, for 95 %
 
@@ -104,11 +105,13 @@ class Trends:
     steps: tuple[Step, ...]  # the newest first
 
 
-def read(connection: sqlite3.Connection, matrix: str, limit: int = NIGHTS) -> Trends:
-    """Return the trends of a matrix over its latest nights."""
+def read(
+    connection: sqlite3.Connection, matrix: str, limit: int = NIGHTS, *, curves: bool = True
+) -> Trends:
+    """Return the trends of a matrix over its latest nights, with its numbers if asked for."""
     nights = tuple(reversed(history.nights(connection, matrix, limit)))
     past = history.past(connection, matrix, limit)
-    numbers = measures.numbers(connection, matrix, limit)
+    numbers = measures.numbers(connection, matrix, limit) if curves else {}
     order = [number for number, _ in nights]
     return Trends(
         matrix,
