@@ -9,13 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from pinrace.access import crash
 from pinrace.arches import ARCHES, get_arch
+from pinrace.cli.options import DEFAULT_TREE
 from pinrace.deadline import Deadline
+from pinrace.engine import build
 from pinrace.guest.boot import Ending, run_guest
 from pinrace.guest.machine import Machine, get_machine
 from pinrace.guest.outcome import GuestRun
 from pinrace.judge import splats
-from pinrace.values import Image, Job
+from pinrace.trees.fetch import resolve
+from pinrace.values import Image, Job, Request
 
 EVERY_ARCH = pytest.mark.parametrize("arch", ARCHES)
 
@@ -84,3 +88,25 @@ def test_a_guest_that_ends_well_is_not_dumped(boot: Callable[..., GuestRun]) -> 
     run = boot("x86_64", "exit", "0", dump=256)
     assert run.ending is Ending.DONE
     assert run.dump is None
+
+
+@pytest.mark.slow
+def test_a_dump_tells_its_tasks_and_its_ring_buffer(tmp_path: Path) -> None:
+    """On a kernel of its own, with whole types; `pinrace test --dump` asks for the same."""
+    asked = Request(("x86_64",), ("x86_64",), ("plain",), None, crash.CONFIG)
+    lab = build.prepare(asked, resolve(DEFAULT_TREE, say=print), None, with_base=False)
+    kernel = lab.patched.kernels["x86_64", "plain"]
+    run = run_guest(
+        kernel.boot,
+        lab.patched.images["x86_64"],
+        [Job("it", ("/pinrace/bin/misbehave", "panic"), 60)],
+        replace(get_machine(get_arch("x86_64"), mem_mb=256), dump=256),
+        tmp_path,
+        deadline=Deadline.after(120),
+    )
+    assert run.dump is not None
+    notes = crash.look_into(run.dump, tmp_path, kernel)
+    said = (tmp_path / crash.TEXT).read_text() if (tmp_path / crash.TEXT).exists() else ""
+    assert " misbehave on CPU " in said, notes
+    assert "sysrq_handle_crash" in said
+    assert "sysrq: Trigger a crash" in said.split("# Ring buffer")[1]
