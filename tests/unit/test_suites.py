@@ -427,7 +427,8 @@ def test_the_table_of_collections(tmp_path: Path) -> None:
     assert len(found) == 2 * len(ABIS)
     lines = table.table(found)
     assert "| kselftest:futex | i386 | 3 | 1 | 0 | 2 | 0 | t: a \\| b |" in lines
-    assert "| kselftest:ipc | arm | not run | | | | | |" in lines
+    assert "| kselftest:ipc | x86_64, i386, arm64, arm | not run | | | | | |" in lines
+    assert "| kselftest:futex | x86_64, arm64, arm | not run | | | | | |" in lines
     page = tmp_path / "page.md"
     page.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
     table.insert(page, table.page(found))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -77,13 +78,17 @@ def table(found: Sequence[Row]) -> list[str]:
         "| suite | ABI | cases | pass | skip | fail | seconds | what fails, and why |",
         "|-|-|-:|-:|-:|-:|-:|-|",
     ]
-    for row in found:
-        if row.result is None:
-            lines.append(f"| {row.suite} | {row.abi} | not run | | | | | |")
-            continue
-        cases, good, bad, skipped = row.counts
-        numbers = f"{cases} | {good} | {skipped} | {bad} | {row.result.seconds:.0f}"
-        lines.append(f"| {row.suite} | {row.abi} | {numbers} | {'; '.join(reasons(row))} |")
+    for suite, group in itertools.groupby(found, key=lambda row: row.suite):
+        rest = []
+        for row in group:
+            if row.result is None:
+                rest.append(row.abi)
+                continue
+            cases, good, bad, skipped = row.counts
+            numbers = f"{cases} | {good} | {skipped} | {bad} | {row.result.seconds:.0f}"
+            lines.append(f"| {suite} | {row.abi} | {numbers} | {'; '.join(reasons(row))} |")
+        if rest:
+            lines.append(f"| {suite} | {', '.join(rest)} | not run | | | | | |")
     return lines
 
 
