@@ -140,10 +140,11 @@ def faults(session: nox.Session) -> None:
 @nox.session(default=False)
 def fleet(session: nox.Session) -> None:
     """Four hosts in network namespaces under faults, as root; arguments go to tests/fleet/prove.py.
-    With `-- simulate`: the page of docs/fleet.md, made anew.
+    `-- simulate` makes docs/fleet-scale.md anew, `-- guest` has real cells run there and here.
     """
-    what = "simulate" if session.posargs[:1] == ["simulate"] else "prove"
-    run(session, "python", f"tests/fleet/{what}.py", *session.posargs[what == "simulate" :])
+    first = session.posargs[0] if session.posargs else ""
+    what = first if first in ("simulate", "guest") else "prove"
+    run(session, "python", f"tests/fleet/{what}.py", *session.posargs[what == first :])
 
 
 @nox.session(default=False)

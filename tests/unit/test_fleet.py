@@ -14,6 +14,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ from pinrace.guest.machine import Machine, Replay
 from pinrace.host.accel import Accelerator
 from pinrace.host.qemu import Qemu
 from pinrace.paths import CONFIGS
-from pinrace.values import NATIVE, Cell, CellResult, Image, Kernel, Verdict
+from pinrace.runs import summary
+from pinrace.values import EMULATED, NATIVE, Cell, CellResult, Image, Kernel, Verdict
 
 CELL = Cell("x86_64", "i386", "plain", "trial")
 FAILS = next(n for n in range(1, 100) if int(store.digest(f"{CELL.name}-r{n}"), 16) % 7 == 0)
@@ -260,6 +262,19 @@ def test_what_no_host_can_serve_has_a_reason() -> None:
 def test_cells_of_native_hosts_have_a_name_of_their_own() -> None:
     assert CELL.name == "x86_64-i386-plain-trial"
     assert Cell("arm64", "arm64", "plain", "x", 2, NATIVE).name == "arm64-arm64-plain-x-native-r2"
+
+
+def test_native_and_emulated_results_stand_apart() -> None:
+    results = [
+        CellResult(Cell("arm64", "arm64", "plain", "x", on=on), verdict, "why")
+        for on, verdict in ((NATIVE, Verdict.FAIL), (EMULATED, Verdict.PASS))
+    ]
+    head, native, emulated = summary.table(results)
+    assert "  on " in head
+    assert native.split()[:5] == ["arm64", "arm64", "native", "x", "FAIL"]
+    assert emulated.split()[:5] == ["arm64", "arm64", "emulated", "x", "PASS"]
+    one = replace(results[0], cell=replace(results[0].cell, on=""))
+    assert " on " not in summary.table([one])[0]
 
 
 def test_durations_are_kept_without_repetitions(tmp_path: Path) -> None:

@@ -35,6 +35,12 @@ suite         a program, or several, whose cases are judged together
 token         a line that names all that a run was made of, so that it can be replayed
 trial         one race: prepare, both sides, check
 window        the instructions of a function between which the other side is let in""",
+    "hosts": """\
+--hosts FILE           start workers on the hosts of FILE over SSH, run there, stop them again
+--scheduler ADDRESS    join a running dask cluster, with its certificates in --tls FOLDER
+--on native|emulated   cells for hosts with KVM for the arch, or without; both: a column each
+pinrace hosts check    what each host has; configs/fleet/hosts.toml is an example
+needs                  pip install 'pinrace[fleet]'; docs/fleet.md says the rest""",
     "guests": """\
 pinrace shell          a guest's console in this terminal; the kernel's messages run through it
 pinrace ssh            a guest on the network, by keys of this one run; its console is a file

@@ -77,7 +77,7 @@ def _known(result: CellResult, title: str) -> str:
 def matrix(sections: Sequence[Section]) -> Matrix:
     """Return the cells by row and column, in the order in which they were asked for."""
     columns = tuple(dict.fromkeys(section.cell.suite for section in sections))
-    places = [(s.cell.arch, s.cell.abi, s.cell.flavor) for s in sections]
+    places = [(s.cell.arch, f"{s.cell.abi} {s.cell.on}".strip(), s.cell.flavor) for s in sections]
     flavors = any(place[2] != commands.PLAIN for place in places)
     squares: dict[tuple[tuple[str, ...], str], list[Section]] = {}
     for place, section in zip(places, sections, strict=True):

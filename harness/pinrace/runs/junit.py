@@ -40,6 +40,7 @@ def suite(result: CellResult, properties: Mapping[str, object]) -> TestSuite:
         "flavor": cell.flavor,
         "suite": cell.suite,
         "repeat": cell.repeat,
+        **({"on": cell.on} if cell.on else {}),
         "verdict": result.verdict.value,
         "reason": result.reason,
         **{f"note-{number}": note for number, note in enumerate(result.notes, 1)},

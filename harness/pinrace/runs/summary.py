@@ -74,11 +74,12 @@ def table(results: Sequence[CellResult]) -> list[str]:
 
 
 def columns(results: Sequence[CellResult]) -> tuple[str, ...]:
-    """Return the columns; flavor and repeat only where they tell cells apart."""
+    """Return the columns; flavor, hosts and repeat only where they tell cells apart."""
     flavor = ("flavor",) if {r.cell.flavor for r in results} - {commands.PLAIN} else ()
     repeat = ("run",) if any(r.cell.repeat > 1 for r in results) else ()
+    hosts = ("on",) if any(r.cell.on for r in results) else ()
     fixed = ("verdict", "new", "pass", "fail", "skip", "time", "notes")
-    return ("arch", "abi", *flavor, "suite", *repeat, *fixed)
+    return ("arch", "abi", *flavor, *hosts, "suite", *repeat, *fixed)
 
 
 def details(results: Sequence[CellResult], how: commands.Again | None = None) -> list[str]:
@@ -141,6 +142,7 @@ def _row(result: CellResult) -> dict[str, str]:
     return {
         "arch": result.cell.arch,
         "abi": result.cell.abi,
+        "on": result.cell.on,
         "flavor": result.cell.flavor,
         "suite": result.cell.suite,
         "run": str(result.cell.repeat),
