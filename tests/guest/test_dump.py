@@ -36,7 +36,7 @@ def boot(
             [Job("it", ("/pinrace/bin/misbehave", *words), limit)],
             machine,
             tmp_path / "guest",
-            deadline=Deadline.after(60 if words[0] == "panic" else 12),
+            deadline=Deadline.after(60 if words[0] == "hang" and limit > 1 else 120),
         )
 
     return run
@@ -52,6 +52,7 @@ def test_a_panic_leaves_its_memory(boot: Callable[..., GuestRun], arch: str) -> 
     assert run.dump.path.stat().st_size < 192 << 20
 
 
+@pytest.mark.slow
 @EVERY_ARCH
 def test_a_hang_says_what_its_tasks_do(boot: Callable[..., GuestRun], arch: str) -> None:
     run = boot(arch, "hang", dump=256)
