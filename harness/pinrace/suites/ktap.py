@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from pinrace.suites import ktap_lines
 from pinrace.suites.ktap_document import MAX_MISSING, Budget, Level, Result, fault
-from pinrace.suites.ktap_lines import Kind, Line
+from pinrace.suites.ktap_lines import Kind, Line, says_nothing
 from pinrace.values import CaseResult, CaseStatus, Mark
 
 __all__ = ["MAX_DEPTH", "MAX_MISSING", "Ktap", "Result", "fault", "parse", "says_nothing"]
@@ -23,8 +23,6 @@ MAX_GLUED = 16  # results on one line, where a program forgets the ends of its l
 MAX_REMARKS = 1000  # lines that are looked through for the case that they are about
 MAX_DEPTH = 16  # levels; a guest that prints more of them is not believed
 
-# What kselftest_harness.h prints around each case, of which the result line says as much
-_CEREMONY = re.compile(r"(?:# )*# *(?:(?:RUN|OK|FAIL) +\S.*|\S+: Test (?:failed|passed))")
 # "ok 1 - first { # note": the subtest comes below
 _BRACE = re.compile(r"(?:^|[ \t])\{(?P<note>[ \t]+#.*)?$")
 # Where kselftest_harness.h begins a case, and where it says how the case ended
@@ -60,11 +58,6 @@ def parse(text: str, *, ended: bool = True) -> Ktap:
     for line, whole in ktap_lines.split(text):
         reader.feed(line, whole=whole or (ended and not line.endswith("\ufffd")))
     return reader.finish()
-
-
-def says_nothing(line: str) -> bool:
-    """Whether a line of diagnostics says no more than the result that it belongs to."""
-    return not line.strip("# \t") or _CEREMONY.fullmatch(line) is not None
 
 
 class _Reader:
@@ -398,13 +391,8 @@ def _made(line: Line, text: str, place: int, lines: tuple[str, ...], whole: bool
     status, reason = said.status, said.reason
     name = said.name or f"#{place}"
     timeouts = [t["name"] for each in lines if (t := _TIMED_OUT.match(each))]
-    if status is CaseStatus.FAIL and any(_same(name, t) for t in timeouts):
+    if status is CaseStatus.FAIL and any(ktap_lines.same(name, t) for t in timeouts):
         status, reason = CaseStatus.TIMEOUT, reason or "ended by its own time limit"
     if not whole:
         status, reason = CaseStatus.ERROR, "the output ends within this line"
     return Result(line.number, name, status, reason, lines, mark=said.mark)
-
-
-def _same(full: str, short: str) -> bool:
-    """Whether kselftest_harness's short test name is that of `fixture.variant.test`."""
-    return full == short or full.endswith(f".{short}")

@@ -38,6 +38,8 @@ _HASH = re.compile(r"(?P<escape>\\*)#")
 _WORD = re.compile(r"[ \t]*(?P<word>[A-Za-z]+)(?P<next>[\w=])?")
 _DIRECTIVES = frozenset({"SKIP", "TODO", "XFAIL", "XPASS", "TIMEOUT", "ERROR"})
 _SKIPPED = re.compile(r"[ \t]*skipped(?![\w=])(?![ \t]+[0-9])", re.I)
+# What kselftest_harness.h prints around each case, of which the result line says as much
+_CEREMONY = re.compile(r"(?:# )*# *(?:(?:RUN|OK|FAIL) +\S.*|\S+: Test (?:failed|passed))")
 
 
 class Kind(Enum):
@@ -83,6 +85,16 @@ def split(text: str) -> Iterator[tuple[str, bool]]:
     yield from ((line, True) for line in lines)
     if cut:
         yield cut, False
+
+
+def says_nothing(line: str) -> bool:
+    """Whether a line of diagnostics says no more than the result that it belongs to."""
+    return not line.strip("# \t") or _CEREMONY.fullmatch(line) is not None
+
+
+def same(full: str, short: str) -> bool:
+    """Whether kselftest_harness's short test name is that of `fixture.variant.test`."""
+    return full == short or full.endswith(f".{short}")
 
 
 def read(line: str) -> Line:
