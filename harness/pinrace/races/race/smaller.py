@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,14 @@ from pinrace.arches import Arch
 from pinrace.deadline import Deadline
 from pinrace.races.preempt import hunt as hunts
 from pinrace.races.preempt.hunt import CRASHED, Found
-from pinrace.races.preempt.session import Lab
+from pinrace.races.preempt.played import LostError
+from pinrace.races.preempt.session import Lab, run_script
+from pinrace.races.preempt.stage import Stage
+from pinrace.races.preempt.stub import StubGoneError
 from pinrace.races.race.ways import Bench, Seed, Tried, run_seed
 
 SECONDS = 120.0  # for addr2line, which reads the debug information of one unit
+ONE_GUEST = 600.0  # host seconds
 WIDEST = 4096  # instructions of an interval
 
 
@@ -86,7 +91,8 @@ def interval(bench: Bench, lab: Lab, tried: Tried, arch: Arch) -> Interval | Non
         at[count] = address
         return verdict == found.verdict
 
-    last, ends = last_of(first, loses)
+    shared = _in_one_guest(lab, found, folder / "all", at)
+    last, ends = shared or last_of(first, loses)
     move = found.hold.swept
     return Interval(
         move.function,
@@ -96,6 +102,32 @@ def interval(bench: Bench, lab: Lab, tried: Tried, arch: Arch) -> Interval | Non
         _line(lab, arch, at.get(last)),
         ends,
     )
+
+
+def _in_one_guest(
+    lab: Lab, found: Found, folder: Path, at: dict[int, int | None]
+) -> tuple[int, bool] | None:
+    """Look for the end of the interval in the rounds of one guest, and note where each was held.
+
+    None where a lost round spoils its guest, or the guest is lost on the way.
+    """
+    if lab.program is None or lab.program.spoils:
+        return None
+    came: list[tuple[int, bool]] = []
+
+    def script(stage: Stage) -> None:
+        def loses(count: int) -> bool:
+            played = stage.play(found.hold.at_count(count))
+            at[count] = played.at
+            return not played.stopped and str(played.verdict) == found.verdict
+
+        came.append(last_of(found.hold.swept.count, loses))
+        stage.next_round()
+        stage.leave()
+
+    with contextlib.suppress(StubGoneError, LostError):
+        run_script(lab, "race", script, folder, seconds=ONE_GUEST)
+    return came[0] if came else None
 
 
 def last_of(first: int, loses: Callable[[int], bool]) -> tuple[int, bool]:
