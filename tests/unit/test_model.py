@@ -57,5 +57,5 @@ def test_a_run_on_a_broken_kernel_says_which_statement_and_which_walk() -> None:
 
 
 def test_its_machine_has_keys_and_tags() -> None:
-    assert [suite.name for suite in SUITES.values() if suite.rich] == ["model"]
+    assert [suite.name for suite in SUITES.values() if suite.rich] == ["model", "pin_args"]
     assert ARCHES["arm64"].rich_args == ("mte=on",)
