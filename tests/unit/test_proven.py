@@ -40,7 +40,13 @@ def test_a_way_that_is_gone_again_replaces_its_cell_alone(tmp_path: Path) -> Non
 def test_what_is_lost_with_the_fix_is_not_written_as_kept(tmp_path: Path) -> None:
     bad = Row("fixed", "same hold", "lost", False, lost=True)
     proven.add(tmp_path / "page.md", "mine", [Proof("arm", [HELD, bad, KEPT])])
-    assert "not kept with the fix" in line(tmp_path / "page.md", "arm")[5]
+    assert "**lost with the fix**" in line(tmp_path / "page.md", "arm")[5]
+
+
+def test_a_sweep_that_did_not_end_is_not_written_as_whole(tmp_path: Path) -> None:
+    part = Row("fixed", "holds", "not swept to its end", False, miss=True, tries=52)
+    proven.add(tmp_path / "page.md", "mine", [Proof("arm", [HELD, part])])
+    assert line(tmp_path / "page.md", "arm")[5].endswith("kept in 52, but not all was tried")
 
 
 def test_what_could_not_be_run_says_so(tmp_path: Path) -> None:

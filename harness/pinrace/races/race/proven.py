@@ -87,9 +87,11 @@ def _kept(way: str, proof: Proof) -> list[str]:
     rows = [row for row in proof.rows if row.kernel == "fixed" and row.way in names]
     if not rows:
         return []
-    if not all(row.ok for row in rows):
-        return ["**not kept with the fix**"]
+    if any(row.lost for row in rows):
+        return ["**lost with the fix**"]
     tries = rows[-1].tries
+    if not all(row.ok for row in rows):
+        return [f"fixed: kept in {tries}, but not all was tried"]
     if way == FREE:
         return [f"fixed: below {bound(tries):.1g} a round"]
     return [f"fixed: kept in {tries}"]
