@@ -132,6 +132,7 @@ class Cluster:
             words = ["env", f"PINRACE_CACHE={folder}/cache", f"TMPDIR={home}/scratch", python]
             words += ["-m", "pinrace.fleet.serve", "worker", self.address, "--tls", f"{home}/tls"]
             words += ["--name", host.name, "--host", host.address, "--slots", str(host.slots)]
+            words += ["--own", home]
             channel = login.start([*words, *(w for tag in host.tags for w in ("--tag", tag))])
             self._follow(channel, host, ready)
             channel.shutdown_write()

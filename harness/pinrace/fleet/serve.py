@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -47,9 +48,19 @@ def main() -> None:
     parser.add_argument("--host", default=None, help="address at which others reach this worker")
     parser.add_argument("--slots", type=int, default=0)
     parser.add_argument("--tag", action="append", default=[])
+    parser.add_argument("--own", type=Path, help="a folder that is removed at the end")
     args = parser.parse_args()
-    with dask.config.set(SETTINGS):
-        asyncio.run(_serve(args))
+    try:
+        with dask.config.set(SETTINGS):
+            asyncio.run(_serve(args))
+    finally:
+        _sweep(args)
+
+
+def _sweep(args: argparse.Namespace) -> None:
+    """Remove what is this process's alone: who started it may be gone."""
+    if args.own:
+        shutil.rmtree(args.own, ignore_errors=True)
 
 
 async def _serve(args: argparse.Namespace) -> None:
@@ -62,6 +73,7 @@ async def _serve(args: argparse.Namespace) -> None:
         work.stop_all()
         loop.call_soon_threadsafe(leaving.set)
         threading.Event().wait(_LEAVE)
+        _sweep(args)
         os._exit(0)
 
     threading.Thread(target=read, daemon=True).start()
