@@ -6,6 +6,7 @@ All of it is sent: a host needs python3 with venv, QEMU and util-linux, and no n
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -16,7 +17,6 @@ from pinrace.kbuild.userspace import digest_folder
 from pinrace.paths import CONFIGS, INSTALLED, KERNEL, PROJECT, ROOTFS
 
 LOCK = CONFIGS / "fleet/requirements.txt"
-_PLATFORMS = ("manylinux_2_36", "manylinux_2_34", "manylinux_2_28", "manylinux2014")
 _PIP = (sys.executable, "-m", "pip")
 
 
@@ -45,11 +45,12 @@ def environment(login: Login, facts: Facts) -> str:
     login.run(["sh", "-c", f"rm -rf {place} && mkdir -p -m 700 {place}/wheels"])
     for path in (*wheels, wheel):
         login.put(path, f"{place}/wheels/{path.name}")
-    login.put(LOCK, f"{place}/requirements.txt")
     login.run(["python3", "-m", "venv", place])
     pip = [python, "-m", "pip", "install", "-q", "--no-deps", "--no-index"]
     found = ["--find-links", f"{place}/wheels"]
-    login.run([*pip, "--require-hashes", *found, "-r", f"{place}/requirements.txt"])
+    wanted = "".join(f"{line}\n" for line in _names(LOCK))
+    login.put(wanted.encode(), f"{place}/requirements.txt")
+    login.run([*pip, *found, "-r", f"{place}/requirements.txt"])
     login.run([*pip, f"{place}/wheels/{wheel.name}"])
     login.run(["sh", "-c", f"rm -rf {place}/wheels && touch {place}/ready"])
     return python
@@ -73,14 +74,26 @@ def _wheel() -> Path:
     return next(store.make("fleet-wheel", key, fill).glob("*.whl"))
 
 
+def _names(lock: Path) -> list[str]:
+    """Return the versions that a lock names, without digests: wheels made here have others."""
+    lines = lock.read_text().splitlines()
+    return [line.rstrip("\\ ") for line in lines if line[:1].isalnum()]
+
+
 def _dependencies(facts: Facts) -> list[Path]:
-    """Return the locked dependencies as wheels for a host, downloaded once."""
+    """Return the locked dependencies as wheels, made once: some of them come as sources alone.
+
+    Their digests are checked here, where they are downloaded.  Raises UserError for another arch.
+    """
+    if facts.machine != os.uname().machine:
+        raise UserError(
+            f"wheels for {facts.machine} cannot be made on {os.uname().machine}",
+            hint="install pinrace[fleet] on that host: python = … in hosts.toml",
+        )
     key = store.digest(facts.machine, facts.python, store.digest_file(LOCK))
-    platforms = [word for name in _PLATFORMS for word in ("--platform", f"{name}_{facts.machine}")]
 
     def fill(draft: Path) -> None:
-        argv = [*_PIP, "download", "-q", "--no-deps", "--require-hashes", "--only-binary=:all:"]
-        argv += [*platforms, "--python-version", facts.python, "-r", str(LOCK), "-d", str(draft)]
-        procs.run(argv, what="downloading what a worker needs")
+        argv = [*_PIP, "wheel", "-q", "--no-deps", "--require-hashes", "-r", str(LOCK)]
+        procs.run([*argv, "-w", str(draft)], what="having the wheels of what a worker needs")
 
     return sorted(store.make("fleet-wheels", key, fill).glob("*.whl"))
