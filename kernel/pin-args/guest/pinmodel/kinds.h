@@ -18,7 +18,7 @@
 
 #define EXIT_SKIP	4
 #define SEEN		64		/* bytes of a result that are kept */
-#define GONE_MS		4000		/* guest time in which what was killed is gone */
+#define GONE_MS		20000		/* guest time in which what was killed is gone */
 #define WAIT_MS		20000		/* for what nothing hinders */
 
 /* What T and its supervisor share. */

@@ -22,7 +22,7 @@
 #include "slowfs.h"
 
 #define SLOW_AT		0x20000000ul	/* in T, a page of the slow file */
-#define SOON_MS		5000
+#define SOON_MS		20000
 #define REST_MS		300
 
 enum step { BEFORE_PIN, BEFORE_REPLY, IN_THE_CALL };

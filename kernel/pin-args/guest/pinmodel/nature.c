@@ -28,7 +28,8 @@
 #define MADV_GUARD_INSTALL	102
 #endif
 
-#define SOON_MS		1000	/* for what only the host's load delays */
+#define SOON_MS		20000	/* for what only the host's load delays */
+#define FAULT_MS	2000	/* for a fault, where there may be none */
 #define REST_MS		400	/* for a request that waits to have come to rest */
 #define TEXT		"/tmp/pinmodel/A"
 
@@ -232,7 +233,7 @@ static bool judge(struct play *play, pid_t v, enum nature nature)
 	int error;
 
 	if (nature != SLOW_FROM_THE_START) {
-		await_int(&play->words[W_FAULTED], 1, SOON_MS);
+		await_int(&play->words[W_FAULTED], 1, FAULT_MS);
 		if (play->words[W_FAULTED] && !await_int(&play->words[W_SWAPPED], 1, SOON_MS)) {
 			note("C16: while the request waits for a page, T's memory is locked");
 			return false;
