@@ -145,7 +145,7 @@ def draw(table: list[Row], path: Path) -> None:
         figure.tight_layout()
         figure.savefig(path, metadata={"Date": None})
     text = re.sub(r"[ \t]+$", "", path.read_text(), flags=re.MULTILINE)
-    license_line = "<!-- SPDX-License-Identifier: GPL-2.0-or-later -->"
+    license_line = f"<!-- {'SPDX'}-License-Identifier: GPL-2.0-or-later -->"
     head, _, rest = text.partition("\n")
     path.write_text(f"{head}\n{license_line}\n{rest}")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pinrace.cli import repro
+from pinrace.cli import repro, torture_plan
 from pinrace.cli import torture as command
 from pinrace.errors import UserError
 from pinrace.races.replay import run as replays
@@ -156,7 +156,7 @@ def test_deterministic_options() -> None:
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     plan = command.make_plan(parser.parse_args(["--deterministic"]))
-    assert (plan.seed, plan.trials) == (command.SEED, command.DETERMINISTIC_TRIALS)
+    assert (plan.seed, plan.trials) == (torture_plan.SEED, torture_plan.DETERMINISTIC_TRIALS)
     for words in (["--mutants"], ["--write", "x.md"], ["--bench", "--write", "x.md"]):
         with pytest.raises(UserError, match="the comparison with the naive loop"):
             command.make_plan(parser.parse_args(words))

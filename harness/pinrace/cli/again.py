@@ -58,7 +58,9 @@ def _of(parser: argparse.ArgumentParser, args: argparse.Namespace) -> tuple[list
 
 def _words(action: argparse.Action, value: Any) -> Iterator[str]:
     """Return the words of one option or argument."""
-    if value is None or (value == action.default and action.dest not in _OF_THE_ENVIRONMENT):
+    here = isinstance(value, Path) and not value.is_absolute()
+    said = action.dest in _OF_THE_ENVIRONMENT or here
+    if value is None or (value == action.default and not said):
         return
     name = max(action.option_strings, key=len, default="")
     if isinstance(action, argparse._CountAction):

@@ -26,7 +26,7 @@ MAX_DEPTH = 16  # levels; a guest that prints more of them is not believed
 # "ok 1 - first { # note": the subtest comes below
 _BRACE = re.compile(r"(?:^|[ \t])\{(?P<note>[ \t]+#.*)?$")
 # Where kselftest_harness.h begins a case, and where it says how the case ended
-_RUN = re.compile(r"(?:# )*# +RUN +\S")
+_RUN = re.compile(r"(?:# )*# +RUN +(?P<case>\S+)")
 _ENDED = re.compile(r"(?:# )*# +(?:OK|FAIL) +\S")
 _TIMED_OUT = re.compile(r"(?:# )*# (?P<name>\S+): Test terminated by timeout")
 
@@ -324,7 +324,7 @@ class _Reader:
         stray = line.number is None and line.good and not line.text.startswith("- ")
         if stray and level.last and level.counted:
             return False  # words that begin with "ok" among results that are numbered
-        if line.good and self._within_case():
+        if line.good and self._within_case(line.text):
             return False
         inside = len(self.open) > at + 1
         children, head = self._children(at) if inside else ((), [])
@@ -340,8 +340,8 @@ class _Reader:
         level.add(replace(result, children=children), line.number)
         return True
 
-    def _within_case(self) -> bool:
-        """Whether a case of kselftest_harness.h has begun and not ended.
+    def _within_case(self, text: str) -> bool:
+        """Whether another case of kselftest_harness.h than text names has begun and not ended.
 
         What it prints as a result meanwhile, by a function of kselftest.h, is a remark: the harness
         numbers its own results, and says how the case ended.
@@ -349,8 +349,8 @@ class _Reader:
         for raw in reversed(self.pending[-MAX_REMARKS:]):
             if _ENDED.match(raw):
                 return False
-            if _RUN.match(raw):
-                return True
+            if begun := _RUN.match(raw):
+                return text.split(maxsplit=1)[:1] != [begun["case"]]
         return False
 
     def _children(self, at: int) -> tuple[tuple[Result, ...], list[str]]:
