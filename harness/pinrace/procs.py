@@ -10,6 +10,7 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,9 @@ log = logging.getLogger("pinrace.exec")
 
 # Die when the thread that started us dies, SIGKILL of the harness included.
 PDEATHSIG = ("setpriv", "--pdeathsig", "KILL", "--")
+
+# This Python, which takes no module from the current folder: that may be a stranger's series.
+PYTHON = (sys.executable, "-P")
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def look_into(kept: Kept, folder: Path, kernel: Kernel) -> tuple[str, ...]:
         return (kept.note, f"dump: nothing read it: {_INSTALL}")
     try:
         said = procs.run(
-            [sys.executable, "-m", "pinrace.access.inspect", *_core(folder), str(kernel.vmlinux)],
+            [*procs.PYTHON, "-m", "pinrace.access.inspect", *_core(folder), str(kernel.vmlinux)],
             deadline=Deadline.after(SECONDS),
             what="reading the dump",
         )

@@ -12,7 +12,6 @@ import os
 import secrets
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -85,7 +84,7 @@ class Cluster:
 
     def _keep_scheduler(self) -> None:
         env = {**os.environ, FOLDER: str(self.place / "store")}
-        argv = [*procs.PDEATHSIG, sys.executable, "-m", "pinrace.fleet.serve", "scheduler"]
+        argv = [*procs.PDEATHSIG, *procs.PYTHON, "-m", "pinrace.fleet.serve", "scheduler"]
         argv += [self.address, "--tls", str(self.tls)]
         while not self._leaving.is_set():
             with (self.place / "scheduler.log").open("ab") as log:
@@ -130,7 +129,8 @@ class Cluster:
                 login.put(data, f"{home}/tls/{name}")
             python = deploy.environment(login, facts)
             words = ["env", f"PINRACE_CACHE={folder}/cache", f"TMPDIR={home}/scratch", python]
-            words += ["-m", "pinrace.fleet.serve", "worker", self.address, "--tls", f"{home}/tls"]
+            words += ["-P", "-m", "pinrace.fleet.serve", "worker", self.address]
+            words += ["--tls", f"{home}/tls"]
             words += ["--name", host.name, "--host", host.address, "--slots", str(host.slots)]
             words += ["--own", home]
             channel = login.start([*words, *(w for tag in host.tags for w in ("--tag", tag))])

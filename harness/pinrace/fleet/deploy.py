@@ -17,7 +17,7 @@ from pinrace.kbuild.userspace import digest_folder
 from pinrace.paths import CONFIGS, INSTALLED, KERNEL, PROJECT, ROOTFS
 
 LOCK = CONFIGS / "fleet/requirements.txt"
-_PIP = (sys.executable, "-m", "pip")
+_PIP = (*procs.PYTHON, "-m", "pip")
 
 
 def environment(login: Login, facts: Facts) -> str:
@@ -46,7 +46,7 @@ def environment(login: Login, facts: Facts) -> str:
     for path in (*wheels, wheel):
         login.put(path, f"{place}/wheels/{path.name}")
     login.run(["python3", "-m", "venv", place])
-    pip = [python, "-m", "pip", "install", "-q", "--no-deps", "--no-index"]
+    pip = [python, "-P", "-m", "pip", "install", "-q", "--no-deps", "--no-index"]
     found = ["--find-links", f"{place}/wheels"]
     wanted = "".join(f"{line}\n" for line in _names(LOCK))
     login.put(wanted.encode(), f"{place}/requirements.txt")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from urllib.parse import quote, unquote, urlsplit
 from pinrace import net, store
 from pinrace.errors import InfrastructureError, UserError
 from pinrace.paths import cache_dir
-from pinrace.procs import Completed, run
+from pinrace.procs import PYTHON, Completed, run
 from pinrace.series import box
 from pinrace.series.pick import Picked
 from pinrace.trees.git import LOCAL_VARIABLES, git
@@ -184,7 +183,7 @@ def _b4(cwd: Path, *argv: str, offline: bool) -> Completed:
     (data / "patatt").symlink_to(given / "patatt")  # the keys that the user trusts
     return run(
         [
-            *("env", *unset, sys.executable, "-m", "b4.command", *flags),
+            *("env", *unset, *PYTHON, "-m", "b4.command", *flags),
             *(word for setting in settings for word in ("-c", setting)),
             *argv,
         ],
