@@ -103,7 +103,7 @@ def _shell(hosts: tuple[Host, ...]) -> int:
         argv += ["-o", f"GlobalKnownHostsFile={os.devnull}"]
         if host.key:
             argv += ["-i", str(host.key.expanduser()), "-o", "IdentitiesOnly=yes"]
-        argv.append(f"{host.user}@{host.address}")
+        argv += ["--", f"{host.user}@{host.address}"]
         procs.log.info("%s", shlex.join(argv))
         done = subprocess.run(argv, check=False)
     return Exit.OK if done.returncode == 0 else Exit.INFRA

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pinrace.errors import UserError
 
 TAG = r"^[a-z0-9][a-z0-9._-]*$"
+ADDRESS = r"^[A-Za-z0-9:\[][A-Za-z0-9._:%\[\]-]*$"  # ssh takes a leading dash for an option
 
 
 class Host(BaseModel):
@@ -19,10 +20,12 @@ class Host(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=TAG)
-    address: str = Field(min_length=1, description="of its sshd, which all other hosts reach too")
+    address: str = Field(
+        pattern=ADDRESS, description="of its sshd, which all other hosts reach too"
+    )
     host_key: str = Field(pattern=r"^(ssh|ecdsa)-\S+ \S+", description="a line of its *_key.pub")
     port: int = Field(default=22, ge=1, le=65535)
-    user: str = "root"
+    user: str = Field(default="root", pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\$?$")
     key: Path | None = Field(default=None, description="private key; without: those of the agent")
     folder: str = Field(
         default=".pinrace-fleet",

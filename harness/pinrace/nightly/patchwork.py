@@ -89,7 +89,7 @@ class Server:
             Found(
                 one.id,
                 one.name or f"series {one.id}",
-                encrypted(one.mbox),
+                one.mbox,
                 (one.cover_letter or one.patches[0]).msgid.strip("<>"),
                 tuple(patch.id for patch in one.patches),
             )

@@ -58,9 +58,10 @@ class Incoming:
     def materialize(self, folder: Path) -> Path:
         """Return its mailbox in the folder, written anew: more of it may have come.
 
-        Raises InfrastructureError when the mails cannot be had.
+        Raises InfrastructureError when the mails cannot be had, and UserError when the way to them
+        is not encrypted: one such series ends no round.
         """
-        content = self.thread or box.unpack(net.document(self.spec), self.title)
+        content = self.thread or box.unpack(net.document(encrypted(self.spec)), self.title)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{store.digest(self.key)[:16]}.mbox"
         draft = path.with_suffix(".part")
@@ -118,11 +119,12 @@ def _thread(root: Letter, mails: Iterable[Letter]) -> list[Letter]:
 
 def _of_feed(content: bytes, url: str) -> list[Incoming]:
     """Return the series that a feed names; its links lead to the messages."""
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-        raise InfrastructureError(f"{url} is no Atom feed: it declares entities")
     try:
-        feed = ElementTree.fromstring(content)  # noqa: S314 (it declares no entities)
-    except ElementTree.ParseError as exc:
+        text = content.decode("utf-8-sig")  # in another encoding, what is looked for would hide
+        if "<!DOCTYPE" in text or "<!ENTITY" in text:
+            raise InfrastructureError(f"{url} is no Atom feed: it declares entities")
+        feed = ElementTree.fromstring(text)  # noqa: S314 (it declares no entities)
+    except (UnicodeDecodeError, ElementTree.ParseError) as exc:
         raise InfrastructureError(f"{url} is no Atom feed: {exc}") from exc
     if feed.tag != f"{_ATOM}feed":
         raise InfrastructureError(f"{url} is no Atom feed: it begins with {feed.tag}")
@@ -135,5 +137,5 @@ def _of_feed(content: bytes, url: str) -> list[Incoming]:
         answers = entry.find(f"{_THREAD}in-reply-to") is not None
         if "@" in message and begins(subject, answers=answers):
             thread = f"{target.rstrip('/')}/t.mbox.gz"
-            found.append(Incoming(message, subject, message, encrypted(thread)))
+            found.append(Incoming(message, subject, message, thread))
     return found[::-1]

@@ -24,7 +24,6 @@ from pinrace.errors import (
     ApplyError,
     BuildError,
     Exit,
-    InfrastructureError,
     PinraceError,
     UserError,
     said,
@@ -232,7 +231,7 @@ def _go_on(watch: WatchFile, step: Step, folder: Path) -> Step:
             continue
         try:
             _post(watch, step, what)
-        except InfrastructureError as error:
+        except PinraceError as error:
             ui.complain(error)
             return step
         step = _keep(folder, replace(step, posted=(*step.posted, what)))

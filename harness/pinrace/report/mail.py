@@ -23,7 +23,8 @@ from pinrace.visible import one_line, visible
 WIDTH = 75
 LINES = 25  # of a report of a kernel
 FAILURES = 5  # cells that are told at length
-_MESSAGE_ID = re.compile(r"<?([^<>\s/]+@[^<>\s/]+)>?$")
+# RFC 5322 has only ASCII in one, and no control; what else stands there would be a header's
+_MESSAGE_ID = re.compile(r"<?([!-.0-;=?-~]+@[!-.0-;=?-~]+)>?\Z")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Letter:
         mail["Date"] = formatdate(localtime=True)
         mail["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2].rstrip("> ") or None)
         mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no vacation notice answers it
-        if self.reply_to:
+        if _MESSAGE_ID.fullmatch(self.reply_to):  # a stranger chose it
             mail["In-Reply-To"] = mail["References"] = f"<{self.reply_to}>"
         mail.set_content(self.text(sender), cte="8bit")
         return mail
@@ -161,7 +162,7 @@ def _failures(results: Sequence[CellResult], manifest: Mapping[str, Any]) -> lis
             lines += [f"  [{len(text) - LINES} more lines]"] if len(text) > LINES else []
         lines.append("")
         if how:
-            lines += ["To run it again:", f"  {commands.rerun(cell, how, only=new)}"]
+            lines += ["To run it again:", f"  {one_line(commands.rerun(cell, how, only=new))}"]
         for note in result.notes:
             if note.startswith(commands.REPLAY):
                 lines += ["To replay it, instruction by instruction:"]
