@@ -14,7 +14,7 @@ from pathlib import Path
 
 import platformdirs
 
-from pinrace.errors import InfrastructureError
+from pinrace.errors import InfrastructureError, UserError
 
 _PACKAGE = Path(__file__).resolve().parent
 _CHECKOUT = _PACKAGE.parents[1]
@@ -81,6 +81,18 @@ def own_folder(folder: Path, what: str, variable: str) -> Path:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InfrastructureError(f"the {what} {folder} cannot be written", hint=hint)
     return folder
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Return a file that a description names, which has to be in the description's own folder.
+
+    A stranger's suite or race goes to a guest, and what the guest prints may be published.  Raises
+    UserError for a path or a link that leads elsewhere.
+    """
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"'{name}' leads out of {folder}", hint=f"copy the file into {folder}")
+    return path
 
 
 def _user(uid: int) -> str:

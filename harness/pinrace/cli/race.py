@@ -15,7 +15,6 @@ from pinrace.races.race import scaffold
 from pinrace.races.race.folder import Race, opened, pack
 from pinrace.races.race.lab import RaceLab
 from pinrace.series.load import apply
-from pinrace.trees.fetch import resolve
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +74,7 @@ def _check(race: Race, args: argparse.Namespace) -> int:
         for abi in asked.abis:
             _find(lab, abi)
     else:
-        tree = resolve(wanted.tree or race.tree, say=ui.say, insecure=wanted.insecure)
+        tree = labs.tree_of(race, wanted)
         labs.programs_of(race, tree, asked.abis, wanted.ltp)
         apply(tree, labs.plant_of(race), say=ui.say, leave_conflict=False)
     need = ", ".join(race.need) or "as every guest"

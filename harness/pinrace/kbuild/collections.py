@@ -225,7 +225,8 @@ _NO = "does not build"
 def strip(folder: Path, abi: Abi) -> None:
     """Take the debug information out of programs, which a guest has no room for; symbols stay."""
     paths = [p for p in folder.rglob("*") if p.is_file() and not p.is_symlink() and is_elf(p)]
-    for path in paths:
-        if path.stat().st_mode & 0o100:
-            argv: list[str | Path] = [f"{abi.cross}strip", "--strip-debug", path]
-            procs.run(argv, check=False, what=str(argv[0]))
+    programs = [path for path in paths if path.stat().st_mode & 0o100]
+    for first in range(0, len(programs), 100):
+        argv: list[str | Path] = [f"{abi.cross}strip", "--strip-debug"]
+        argv += programs[first : first + 100]
+        sandbox.run(argv, binds=sandbox.writes(folder), check=False, what=str(argv[0]))

@@ -282,7 +282,7 @@ def _entries(folder: Path) -> list[Entry]:
             found.append(Entry(place, 0o777, target=str(path.readlink())))
         elif path.is_dir():
             found.append(Entry(place, mode))
-        else:
+        elif path.is_file():  # a makefile may leave a FIFO, whose reading would not end
             found.append(Entry(place, mode, data=path))
     return found
 

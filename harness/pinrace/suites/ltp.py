@@ -16,12 +16,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pinrace import procs, store
+from pinrace import store
 from pinrace.arches import Abi
 from pinrace.errors import InfrastructureError, UserError
 from pinrace.host import sandbox, tools
 from pinrace.image.cpio import Entry
-from pinrace.kbuild import userspace
+from pinrace.kbuild import collections, userspace
 from pinrace.kbuild.elf import is_elf
 from pinrace.kbuild.libraries import Libraries, linked
 from pinrace.kbuild.sysroot import libraries
@@ -29,6 +29,7 @@ from pinrace.suites.brought import Brought
 from pinrace.suites.formats import Format
 from pinrace.suites.kselftest import pick
 from pinrace.suites.suite import Suite
+from pinrace.trees import checkout
 from pinrace.values import Job, PatchedTree
 
 PREFIX = "ltp:"
@@ -207,8 +208,7 @@ def _built(root: Path, abi: Abi, programs: set[str]) -> Path:
             for path in (place / name).iterdir():
                 if path.is_file() and path.stat().st_mode & 0o100 and is_elf(path):
                     shutil.copy(path, out / path.name)
-                    strip = [f"{abi.cross}strip", "--strip-debug", str(out / path.name)]
-                    procs.run(strip, check=False, what=strip[0])
+        collections.strip(out, abi)
         for path in (place / "testcases/lib").glob("*.sh"):
             shutil.copy(path, out / path.name)
         shutil.rmtree(place)
@@ -223,10 +223,7 @@ _LIBS = ("libs", "testcases/lib")
 
 def _version(root: Path) -> str:
     """Return what tells one state of the sources from another."""
-    done = procs.run(
-        ["git", "-C", root, "describe", "--always", "--dirty"], check=False, what="git"
-    )
-    if done.status == 0:
-        return done.output.strip()
+    if known := checkout.version(root):
+        return known
     newest = max(path.stat().st_mtime for path in root.rglob("*") if path.is_file())
     return str(newest)

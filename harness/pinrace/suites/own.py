@@ -24,7 +24,7 @@ from pinrace.kbuild.elf import is_elf
 from pinrace.kbuild.libraries import Libraries, linked
 from pinrace.kbuild.sysroot import libraries
 from pinrace.kbuild.userspace import Source
-from pinrace.paths import CONFIGS
+from pinrace.paths import CONFIGS, inside
 from pinrace.series import manifest
 from pinrace.series.manifest import FILE
 from pinrace.suites.brought import Brought
@@ -39,6 +39,11 @@ SERIES = "series"  # the name that stands for the suites beside a series
 
 # Boot parameters after which a log without reports means nothing
 _MUTES = ("loglevel=", "console=", "console_msg_format=", "printk.time=", "printk.console_suspend=")
+
+
+def _parts(word: str) -> list[str]:
+    """Return what the kernel reads in a boot parameter: blanks end one, and - and _ are one."""
+    return [one.strip('"').replace("-", "_") for one in word.split()]
 
 
 class _Strict(BaseModel):
@@ -87,14 +92,14 @@ class OwnSuite(_Strict):
     @classmethod
     def _is_heard(cls, words: tuple[str, ...]) -> tuple[str, ...]:
         for word in words:
-            if word == "quiet" or word.startswith(_MUTES):
+            if any(one == "quiet" or one.startswith(_MUTES) for one in _parts(word)):
                 raise ValueError(f"{word} takes reports of the kernel off its console")
         return words
 
     @field_validator("sysctl")
     @classmethod
     def _stays_heard(cls, values: dict[str, str]) -> dict[str, str]:
-        if "kernel.printk" in values:
+        if any(name.replace("/", ".").strip(".") == "kernel.printk" for name in values):
             raise ValueError("kernel.printk takes reports of the kernel off its console")
         return values
 
@@ -126,7 +131,7 @@ class Own(Suite):
         files = {f"{place}/{name}": path for name, path in self._files()}
         direct, words = False, [*self.spec.arguments]
         if self.spec.program:
-            path = compiling.program(self.folder / self.spec.program, abi, self.spec.cflags)
+            path = compiling.program(inside(self.folder, self.spec.program), abi, self.spec.cflags)
             entry = f"{place}/{path.name}"
             files[entry] = path
             words = [f"./{path.name}", *words]
@@ -180,10 +185,13 @@ class Own(Suite):
     def _files(self) -> Iterable[tuple[str, Path]]:
         """Return the files beside the program, by their path in the folder."""
         for pattern in self.spec.files:
+            if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+                inside(self.folder, pattern)
             found = sorted(path for path in self.folder.glob(pattern) if path.is_file())
             if not found:
                 raise UserError(f"suite {self.spec.name}: no file {self.folder / pattern}")
             for path in found:
+                inside(self.folder, str(path.relative_to(self.folder)))
                 yield str(path.relative_to(self.folder)), path
 
 
@@ -225,7 +233,7 @@ def suite(spec: OwnSuite, folder: Path, name: str) -> Own:
         line = word if word.startswith("CONFIG_") else f"CONFIG_{word}"
         if not kconfig.parse(line):
             raise UserError(f"suite {spec.name}: '{word}' is no option", hint='write "NAME=y"')
-    if spec.program and not (folder / spec.program).is_file():
+    if spec.program and not inside(folder, spec.program).is_file():
         raise UserError(f"suite {spec.name}: there is no {folder / spec.program}")
     about = spec.about or f"{spec.program or spec.command}"
     everything = ("*",)  # whoever writes one for a series knows what it is about

@@ -68,6 +68,19 @@ def look(folder: Path) -> Checkout | None:
     return Checkout([name for name in names if not (folder / name).is_dir()], dirty)
 
 
+def version(folder: Path) -> str | None:
+    """Return the commit that a folder has checked out, with "-dirty" where its files differ.
+
+    None when it is not the top of a checkout, or one that git refuses to look into.
+    """
+    try:
+        found = look(folder)
+    except UserError:
+        return None
+    head = _ask(folder, "rev-parse", "--verify", "--quiet", "HEAD") if found else None
+    return f"{head}{'-dirty' if found and found.dirty else ''}" if head else None
+
+
 def _ask(folder: Path, *argv: str) -> str | None:
     """Return what git says of a repository in one line; None when it fails."""
     done = git("-C", folder, *_SAFE, *argv, check=False, users_config=True)

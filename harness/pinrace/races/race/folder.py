@@ -44,13 +44,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pinrace import store
 from pinrace.arches import ABIS
 from pinrace.errors import UserError
-from pinrace.paths import KERNEL
+from pinrace.paths import KERNEL, inside
 from pinrace.races.preempt import spec
 from pinrace.races.preempt.windows import Window
 from pinrace.races.replay.words import DIGITS
 
 RACES = KERNEL / "races"  # where a bare name is looked for
 FILE = "race.toml"
+MEMBERS, SIZE = 1000, 64 << 20  # of a packed race at most; SIZE in bytes
 TOKENS = "tokens.txt"  # of a packed race: what to replay, a line each
 _NO_PART = (TOKENS, "README.md")  # of what the digest is made of
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s)")
@@ -221,6 +222,11 @@ def _checked(race: Race) -> Race:
     for abi in race.abis:
         if abi not in ABIS:
             raise UserError(f"{path}: there is no ABI '{abi}'", hint=", ".join(ABIS))
+    for name in (race.source, race.broken):
+        inside(race.folder, name)
+    for place in race.folder.rglob("*"):
+        if place.is_symlink() and _is_part(place):
+            inside(race.folder, str(place.relative_to(race.folder)))
     if not (race.folder / race.source).is_file():
         raise UserError(f"{path} names {race.source}, which is not in {race.folder}")
     if race.plant is not None and not race.plant.exists():
@@ -249,7 +255,8 @@ def opened(text: str) -> Iterator[Race]:
         return
     with tempfile.TemporaryDirectory(prefix="pinrace-race-") as place:
         try:
-            with tarfile.open(path) as archive:
+            with tarfile.open(path, "r:") as archive:  # what is compressed may have no end
+                _small(path, archive)
                 archive.extractall(place, filter="data")
         except (tarfile.TarError, OSError) as exc:
             raise UserError(f"{path} is no packed race: {exc}") from exc
@@ -257,6 +264,15 @@ def opened(text: str) -> Iterator[Race]:
         if len(found) != 1:
             raise UserError(f"{path} holds {len(found)} races, not one")
         yield load(found[0].parent)
+
+
+def _small(path: Path, archive: tarfile.TarFile) -> None:
+    """Refuse what no race needs, before any of it is written; sparse files count as a whole."""
+    members, size = 0, 0
+    for member in archive:
+        members, size = members + 1, size + member.size
+        if members > MEMBERS or size > SIZE:
+            raise UserError(f"{path} holds more than {MEMBERS} files or {SIZE >> 20} MiB")
 
 
 def pack(race: Race, out: Path, tokens: list[str]) -> None:

@@ -23,9 +23,10 @@ from pinrace.races.race.program import Built
 from pinrace.races.race.ways import Bench
 from pinrace.series import box, letters
 from pinrace.series.load import apply, load, load_series
-from pinrace.trees.fetch import resolve
+from pinrace.trees.fetch import is_published, resolve
 from pinrace.trees.worktree import worktree
 from pinrace.values import Image, Kernel, PatchedTree, Request, Series, Tree
+from pinrace.visible import one_line
 
 NONE = "none"  # as --fix: the tree without the race's plant
 _DIFF = re.compile(rb"^\+\+\+ \S", re.M)
@@ -189,7 +190,7 @@ def prepare(
     """
     asked = request(race, wanted)
     fixed = fixed_series(race, fix) if fix is not None else None
-    tree = resolve(wanted.tree or race.tree, say=ui.say, insecure=wanted.insecure)
+    tree = tree_of(race, wanted)
     programs = programs_of(race, tree, asked.abis, wanted.ltp)
     on_top = plant_of(race) if series is None else load(series, say=ui.say)
     broken_tree = apply(tree, on_top, say=ui.say)
@@ -209,12 +210,25 @@ def prepare(
 def prepare_tree(race: Race, wanted: Wanted, series: Series | None) -> RaceLab:
     """Have one tree with a series, or without one: never with the race's plant."""
     asked = request(race, wanted)
-    tree = resolve(wanted.tree or race.tree, say=ui.say, insecure=wanted.insecure)
+    tree = tree_of(race, wanted)
     programs = programs_of(race, tree, asked.abis, wanted.ltp)
     patched = apply(tree, series, say=ui.say, leave_conflict=False)
     bare = PatchedTree(tree, None, tree.tree_id, tree.commit)
     side = Side(patched, build.kernels_of(patched, asked))
     return RaceLab(race, asked, side, None, build.images_of(bare, asked.abis), programs)
+
+
+def tree_of(race: Race, wanted: Wanted) -> Tree:
+    """Return the tree to build: the one that was asked for, or the race's own.
+
+    Raises UserError when the race names an address or a path, which building would run code of.
+    """
+    if not wanted.tree and not is_published(race.tree):
+        raise UserError(
+            f"the race's tree is {one_line(race.tree)}: building it runs its code on this host",
+            hint=f"if you know whose it is, add --tree {shlex.quote(one_line(race.tree))}",
+        )
+    return resolve(wanted.tree or race.tree, say=ui.say, insecure=wanted.insecure)
 
 
 def programs_of(

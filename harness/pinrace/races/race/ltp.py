@@ -9,12 +9,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from pinrace import procs, store
+from pinrace import store
 from pinrace.arches import Abi
 from pinrace.errors import UserError
 from pinrace.host import sandbox
 from pinrace.kbuild import userspace
 from pinrace.paths import ROOTFS
+from pinrace.trees import checkout
 
 LIBRARY = ("lib/race/ltp/ltp.c",)  # instead of race.c and its main()
 OURS = ROOTFS / "lib/race/ltp"
@@ -41,10 +42,8 @@ def find(tree: Path | None) -> Path:
 
 def identity(tree: Path) -> str:
     """Return what tells one state of the sources from another."""
-    argv: list[str | Path] = ["git", "-C", tree, "describe", "--always", "--dirty"]
-    done = procs.run(argv, check=False, what="git")
-    if done.status == 0:
-        return done.output.strip()
+    if known := checkout.version(tree):
+        return known
     files = sorted([*(tree / "include").rglob("*.h"), *(tree / "lib").glob("*.c")])
     return store.digest(*(p.read_bytes() for p in files))
 

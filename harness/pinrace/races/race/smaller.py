@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pinrace import procs
 from pinrace.arches import Arch
 from pinrace.deadline import Deadline
+from pinrace.host import sandbox
 from pinrace.races.preempt import hunt as hunts
 from pinrace.races.preempt.hunt import CRASHED, Found
 from pinrace.races.preempt.played import LostError
@@ -164,8 +164,9 @@ def _line(lab: Lab, arch: Arch, address: int | None) -> Line | None:
 
 def source_line(vmlinux: Path, arch: Arch, address: int) -> Line:
     """Return the source line of an instruction; without frames when addr2line does not know."""
-    shown = procs.run(
+    shown = sandbox.run(
         [f"{arch.cross}addr2line", "-i", "-f", "-e", vmlinux, f"{address:#x}"],
+        binds=sandbox.reads(vmlinux),
         deadline=Deadline.after(SECONDS),
         check=False,
         what="addr2line",
