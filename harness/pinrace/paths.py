@@ -17,6 +17,7 @@ import platformdirs
 from pinrace.errors import InfrastructureError, UserError
 
 _PACKAGE = Path(__file__).resolve().parent
+PACKAGE = _PACKAGE.parent  # the folder to import pinrace from
 _CHECKOUT = _PACKAGE.parents[1]
 INSTALLED = not (_CHECKOUT / "pyproject.toml").is_file()
 PROJECT = _PACKAGE / "data" if INSTALLED else _CHECKOUT

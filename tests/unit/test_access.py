@@ -160,10 +160,10 @@ def test_the_users_words_come_last(tmp_path: Path) -> None:
     attach, source = ["-ex", f"target remote {stub}"], ["-ex", f"source {loader}"]
     user = ["-batch", "-ex", "bt"]
     where = ["-ex", "set substitute-path /pinrace /somewhere/built"]
-    assert line == ["/bin/gdb", "-q", str(kernel.vmlinux), *where, *attach, *source, *user]
+    assert line == ["/bin/gdb", *gdb.QUIET, str(kernel.vmlinux), *where, *attach, *source, *user]
     kernel.vmlinux.unlink()
     line = gdb.command_line(Path("/bin/gdb"), kernel, stub, None, [])
-    assert line == ["/bin/gdb", "-q", *attach]
+    assert line == ["/bin/gdb", *gdb.QUIET, *attach]
 
 
 def test_a_gdb_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

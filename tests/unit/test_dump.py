@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pinrace.access import crash
+from pinrace.access import crash, gdb
 from pinrace.cli import options
 from pinrace.cli.main import main, parser
 from pinrace.errors import InfrastructureError, UserError
@@ -109,7 +109,7 @@ def test_a_debugger_is_chosen_by_what_it_can_open(
     drgn = crash.command_line(folder, words=["-q"])
     assert drgn == [str(tmp_path / "bin/drgn"), "-c", core, "-s", str(kernel.vmlinux), "-q"]
     assert crash.command_line(folder, "crash")[1:] == [str(kernel.vmlinux), core]
-    assert crash.command_line(folder, "gdb")[1:4] == ["-q", str(kernel.vmlinux), core]
+    assert crash.command_line(folder, "gdb")[1:6] == [*gdb.QUIET, str(kernel.vmlinux), core]
     (folder / dump.FILE).write_bytes(b"KDUMP   ")
     with pytest.raises(InfrastructureError, match="nothing here opens"):
         crash.command_line(folder, "gdb")

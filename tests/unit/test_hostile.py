@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import os
+import shutil
 import subprocess
 import tarfile
 from io import BytesIO
@@ -13,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from pinrace import procs
+from pinrace.access import crash, gdb
 from pinrace.errors import UserError
 from pinrace.fleet.hosts import Host
+from pinrace.host import sandbox
 from pinrace.nightly import sources
 from pinrace.paths import inside
 from pinrace.races.race import folder, lab
@@ -177,3 +180,34 @@ def test_a_host_is_no_option_of_ssh(more: dict[str, str]) -> None:
     assert Host.model_validate(good | {"address": "fe80::1%eth0"})
     with pytest.raises(ValueError, match="pattern"):
         Host.model_validate(good | more)
+
+
+def test_gdb_runs_nothing_that_lies_beside_a_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor in the current folder, even where the user's own gdbinit trusts every path."""
+    program = shutil.which("gdb") or shutil.which("gdb-multiarch")
+    if not program:
+        pytest.skip("no gdb is installed")
+    vmlinux = tmp_path / "vmlinux"
+    shutil.copy("/bin/true", vmlinux)
+    (tmp_path / "vmlinux-gdb.py").write_text("print('ran beside')\n")
+    (tmp_path / ".gdbinit").write_text("echo ran here\n")
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".gdbinit").write_text("set auto-load safe-path /\n")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home))
+    words = ["-batch", str(vmlinux)]
+    assert "ran beside" in procs.run([program, "-q", *words], cwd=tmp_path, what="gdb").output
+    said = procs.run([program, *gdb.QUIET, *words], cwd=tmp_path, what="gdb").output
+    assert "ran" not in said
+
+
+def test_what_reads_a_dump_is_contained(tmp_path: Path) -> None:
+    if not sandbox.contained():
+        pytest.skip("this host has no sandbox")
+    (tmp_path / "key").write_text("secret")
+    asks = f"import pinrace.access.inspect, os; print(os.path.exists({str(tmp_path / 'key')!r}))"
+    seen = sandbox.reads(*crash.PYTHON_SEES)
+    assert sandbox.run([*procs.PYTHON, "-c", asks], binds=seen).output.strip() == "False"

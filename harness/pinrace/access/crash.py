@@ -20,8 +20,10 @@ from pinrace.arches import get_arch
 from pinrace.deadline import Deadline
 from pinrace.errors import InfrastructureError, UserError
 from pinrace.guest.dump import FILE, PACKED, Kept
+from pinrace.host import sandbox
 from pinrace.kbuild import kernel as kbuild
 from pinrace.kbuild.toolchain import BUILT_IN
+from pinrace.paths import PACKAGE
 from pinrace.store import write_json
 from pinrace.values import Kernel
 
@@ -31,6 +33,7 @@ SECONDS = 300.0  # for drgn to read what vmlinux says of types, and the dump
 # What a kernel needs so that its memory can be read: whole types, and its own description.
 CONFIG = ("DEBUG_INFO_REDUCED=n", "PROC_KCORE=y", "FW_CFG_SYSFS=y")
 DEBUGGERS = ("drgn", "crash", "gdb")
+PYTHON_SEES = tuple(dict.fromkeys(map(Path, (sys.base_prefix, sys.prefix, PACKAGE))))
 _INSTALL = "pip install 'pinrace[dump]' brings drgn"
 
 
@@ -51,8 +54,10 @@ def look_into(kept: Kept, folder: Path, kernel: Kernel) -> tuple[str, ...]:
     if find_spec("drgn") is None:
         return (kept.note, f"dump: nothing read it: {_INSTALL}")
     try:
-        said = procs.run(
+        # What it reads, a guest and a stranger's build wrote.
+        said = sandbox.run(
             [*procs.PYTHON, "-m", "pinrace.access.inspect", *_core(folder), str(kernel.vmlinux)],
+            binds=sandbox.reads(*PYTHON_SEES, folder.absolute(), kernel.vmlinux.absolute()),
             deadline=Deadline.after(SECONDS),
             what="reading the dump",
         )
@@ -123,7 +128,8 @@ def command_line(folder: Path, wanted: str = "", words: Sequence[str] = ()) -> l
             return [path, str(vmlinux), core, *words]
         if name == "gdb" and _is_elf(Path(core)):
             source = f"set substitute-path {BUILT_IN} {facts.get('sources') or '.'}"
-            return [str(gdb.find_gdb(arch)), "-q", str(vmlinux), core, "-ex", source, *words]
+            argv = [str(gdb.find_gdb(arch)), *gdb.QUIET, str(vmlinux), core]
+            return [*argv, "-ex", source, *words]
     which = wanted or ", ".join(DEBUGGERS)
     raise InfrastructureError(f"nothing here opens {core} ({which})", hint=_INSTALL)
 

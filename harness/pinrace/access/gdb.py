@@ -31,6 +31,9 @@ from pinrace.values import Image, Job, Kernel, PatchedTree
 PATIENT = Limits(boot=FOR_EVER, step=FOR_EVER, panic=FOR_EVER)
 IDLE = "exec sleep 2147483647"
 _START_SECONDS = 30.0  # for QEMU itself; the host may be busy
+# A kernel's file names scripts, and others lie beside it or in the current folder: gdb runs none,
+# whatever paths the user's own gdbinit trusts.
+QUIET = ("-q", "-iex", "set auto-load off")
 _KIND = "gdb-scripts"
 _LOADER = "vmlinux-gdb.py"
 
@@ -141,7 +144,7 @@ def command_line(
     gdb: Path, kernel: Kernel, stub: Path, loader: Path | None, words: Sequence[str]
 ) -> list[str]:
     """Return gdb's command line: the kernel, the guest, the scripts, then what the user adds."""
-    argv = [str(gdb), "-q"]
+    argv = [str(gdb), *QUIET]
     if kernel.vmlinux.is_file():
         argv.append(str(kernel.vmlinux))
         sources = kbuild.metadata(kernel).get("built_in")
