@@ -17,7 +17,7 @@ from pinrace.engine import executor as where
 from pinrace.engine.build import Built
 from pinrace.engine.cell import Bench, run_cell
 from pinrace.errors import BuildError, InfrastructureError
-from pinrace.guest.machine import Machine
+from pinrace.guest.machine import Machine, richest
 from pinrace.mutants import finding, kernels, racing, tries
 from pinrace.mutants.file import Mutant
 from pinrace.mutants.finding import PRICE, Finding, Kind, Reference, Sign
@@ -212,10 +212,16 @@ class Runner:
             yield partial(self._selftest, spot, cases, number, within)
 
     def _selftest(self, spot: Spot, only: str, number: int, within: float) -> Try:
+        spot = replace(spot, bench=self._on(spot.bench))
         key = kept.key(spot.bench, "selftest", only, str(number))
         return tries.attempt(
             key, lambda: self._run_selftest(spot, only, number, within), resume=self.work.resume
         )
+
+    def _on(self, bench: Bench) -> Bench:
+        """Return the bench with the machine that the selftest asks for."""
+        rich = get_suite(self.work.suite).rich
+        return replace(bench, machine=richest(bench.machine)) if rich else bench
 
     def _run_selftest(self, spot: Spot, only: str, number: int, within: float) -> Try:
         into = spot.place / f"selftest-{number}"
@@ -236,6 +242,7 @@ class Runner:
         column = spot.column
         own = self._own(self.built, column)
         assert own is not None  # noqa: S101 (the series was built for each column)
+        spot = replace(spot, bench=self._on(spot.bench))
         clean = replace(spot, bench=replace(spot.bench, kernel=own), place=spot.place / "again")
         names = sorted({name.rsplit(".", 1)[-1] for name in cases})
         only = "\\|".join(names) if get_suite(self.work.suite).picks else ""
