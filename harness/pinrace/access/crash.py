@@ -33,7 +33,7 @@ SECONDS = 300.0  # for drgn to read what vmlinux says of types, and the dump
 # What a kernel needs so that its memory can be read: whole types, and its own description.
 CONFIG = ("DEBUG_INFO_REDUCED=n", "PROC_KCORE=y", "FW_CFG_SYSFS=y")
 DEBUGGERS = ("drgn", "crash", "gdb")
-PYTHON_SEES = tuple(dict.fromkeys(map(Path, (sys.base_prefix, sys.prefix, PACKAGE))))
+PYTHON_SEES = tuple({Path(sys.base_prefix), Path(sys.prefix), PACKAGE})
 _INSTALL = "pip install 'pinrace[dump]' brings drgn"
 
 
