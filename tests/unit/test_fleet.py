@@ -136,6 +136,24 @@ def test_a_pickle_that_names_anything_but_values_is_refused(tmp_path: Path) -> N
             wire.unpack_result(pickle.dumps((evil, None, "h")), tmp_path)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pinrace.nightly.watch\nTypeAdapter",  # evaluates a string that it is given
+        "pinrace.report.render\nEnvironment",
+        "pinrace.guest.qmp\nMonitor",
+        "pinrace.fleet.serve\nWorker",
+        "pinrace.store\nos.system",
+    ],
+)
+def test_no_class_that_pinrace_imports_comes_out_of_a_pickle(name: str, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    data = f"(c{name}\n(Vopen('{ran}', 'w')\ntRNVhost\nt.".encode()
+    with pytest.raises(pickle.UnpicklingError, match="no value"):
+        wire.unpack_result(data, tmp_path)
+    assert not ran.exists()
+
+
 def test_a_result_leads_to_no_place_outside_its_folder(tmp_path: Path) -> None:
     out = tmp_path / "there" / "out"
     data = wire.pack_result((out / "console.log", out), None, out, "a")

@@ -17,9 +17,12 @@ import stat
 import tarfile
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
+
+from pydantic import BaseModel
 
 from pinrace import errors
 from pinrace.arches import get_arch
@@ -225,7 +228,7 @@ class _Unpacker(pickle.Unpickler):
             return super().find_class(module, name)
         if module.startswith("pinrace.") and "." not in name:
             found = super().find_class(module, name)
-            if isinstance(found, type):
+            if isinstance(found, type) and _is_value(found):
                 return found
         raise pickle.UnpicklingError(f"{module}.{name} is no value that travels")
 
@@ -250,6 +253,12 @@ class _Unpacker(pickle.Unpickler):
             path = self._source.folder(rest[0]) / _inside(rest[1])
             return Symbols(path) if kind == "symbols" else path
         raise pickle.UnpicklingError(f"unknown reference '{kind}'")
+
+
+def _is_value(found: type) -> bool:
+    """Whether a class of pinrace's holds values, and starts nothing; not one that it imports."""
+    plain = is_dataclass(found) or issubclass(found, Enum | BaseModel | tuple | BaseException)
+    return plain and found.__module__.startswith("pinrace.")
 
 
 def _inside(name: str) -> PurePosixPath:
