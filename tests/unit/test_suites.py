@@ -23,6 +23,7 @@ from pinrace.runs import journal
 from pinrace.suites import auto, kselftest, ktap, kunit, own, registry
 from pinrace.suites.brought import Brought, compose
 from pinrace.suites.formats import Format, Patterns
+from pinrace.suites.suite import Suite
 from pinrace.values import (
     CaseResult,
     CaseStatus,
@@ -476,3 +477,9 @@ def test_what_no_token_names_is_refused_before_a_build(more: list[str]) -> None:
     args = main.parser("test").parse_args(words)
     with pytest.raises(UserError, match="--deterministic"):
         test_command.run(args)
+
+
+def test_a_case_that_is_left_out_is_run_when_it_is_picked() -> None:
+    suite = Suite("s", "/bin/s", 5, "", picks=True, left_out=(("slow", "takes a minute"),))
+    assert suite.job().argv == ("/bin/s", "-T", "slow")
+    assert "-T" not in " ".join(suite.job("slow").argv)

@@ -202,7 +202,7 @@ def _held(
         except Exception as error:
             lost = said(error).splitlines()[0]
     result = judge_cell(task.cell, outcome, base, folder, lost=lost)
-    for note in filter(None, (_judges_itself(task), _lacking(task))):
+    for note in filter(None, (_judges_itself(task), _lacking(task), _left_out(task, only))):
         result = replace(result, notes=(*result.notes, note))
     if result.verdict is not Verdict.FAIL or not task.patched.machine.replay or only:
         return result
@@ -213,6 +213,13 @@ def _held(
 def _lacking(task: Task) -> str:
     """Return a note where the kernel lacks what the suite asks of its configuration."""
     return f"Kconfig refused {', '.join(task.lacks)}" if task.lacks else ""
+
+
+def _left_out(task: Task, only: str) -> str:
+    """Return a note where the suite leaves cases out, unless the user picked cases."""
+    cases = () if only else get_suite(task.cell.suite).left_out
+    why = "; ".join(f"{name} ({reason})" for name, reason in cases)
+    return f"left out, -k runs it: {why}" if why else ""
 
 
 def _judges_itself(task: Task) -> str:

@@ -77,6 +77,7 @@ class ImageSuite(_Strict):
     brought: bool = Field(default=False, description="only a patched tree has it")
     own_limits: bool = Field(default=False, description="its cases have time limits")
     picks: bool = Field(default=False, description="it is kselftest_harness's, and runs cases")
+    left_out: dict[str, str] = Field(default={}, description="cases that only -k runs, and why")
     rich: bool = Field(default=False, description="on a machine with all that CPUs can have")
     files: tuple[str, ...] = Field(default=(), description="patterns of files it looks at")
     tests: tuple[str, ...] = Field(default=(), description="the same of selftests' sources")

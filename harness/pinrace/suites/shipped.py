@@ -18,6 +18,7 @@ def _suite(spec: ImageSuite) -> Suite:
         brought_by_series=spec.brought,
         own_limits=spec.own_limits,
         picks=spec.picks,
+        left_out=tuple(spec.left_out.items()),
         rich=spec.rich,
         about_files=spec.files,
         tests=spec.tests,

@@ -57,6 +57,7 @@ class Suite:
     own_limits: its cases have time limits of their own, which a slow host misses now and then.
     rich: its machine has what CPUs and boards can have, protection keys and memory tags included.
     picks: its program is kselftest_harness's, which runs single cases; of others all are run.
+    left_out: cases that only `-k` runs, with the reason; of a suite that picks.
     about_files: patterns, as fnmatch has them, of the kernel's files that it looks at.
     tests: the same of the selftests' sources that it is built of.
     """
@@ -68,6 +69,7 @@ class Suite:
     brought_by_series: bool = False
     own_limits: bool = False
     picks: bool = False
+    left_out: tuple[tuple[str, str], ...] = ()
     rich: bool = False
     about_files: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
@@ -114,7 +116,8 @@ class Suite:
     def job(self, only: str = "") -> Job:
         """Return the job that runs it; `only` keeps the cases whose name holds that text."""
         if not only or not self.picks:
-            return Job(self.name, (self.program,), self.timeout)
+            without = (word for name, _ in self.left_out for word in ("-T", name))
+            return Job(self.name, (self.program, *without), self.timeout)
         pick = _PICK.format(program=self.program, only=shlex.quote(only))
         return Job(self.name, ("/bin/sh", "-c", pick), self.timeout)
 
