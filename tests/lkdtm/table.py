@@ -128,7 +128,7 @@ def table(types: list[str], folder: Path) -> Iterator[str]:
         said = [one for one in found if rules.counts(one)]
         read = ending.read(Ending(end), why.strip(), splats=found)
         titles = "<br>".join(f"{one.rule}: {one.title}" for one in said)
-        prints = "<br>".join(one.fingerprint.partition(": ")[2] for one in said)
+        prints = "<br>".join(one.fingerprint.rpartition(": ")[2] for one in said)
         none = "nothing" if read.end is End.ENDED else read.sentence
         cells = (name, read.end.value, titles or f"{none}{_own(log)}", prints)
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
