@@ -22,6 +22,9 @@ WANTED = {
     "softlockup": [("rcu-stall", "lkdtm_SOFTLOCKUP"), ("soft-lockup", "lkdtm_SOFTLOCKUP")],
     # Two CPUs at once, whose lines interleave.
     "two-at-once": [("warn", "lkdtm_WARNING_MESSAGE"), ("list", "lkdtm_CORRUPT_LIST_ADD")],
+    # In memcpy_orig() and memset_orig(): the trace marks their callers as guesses.
+    "write-kern": [("oops", "lkdtm_WRITE_KERN")],
+    "vmalloc-linear-overflow": [("oops", "lkdtm_VMALLOC_LINEAR_OVERFLOW")],
     "usercopy-kernel": [("usercopy", "lkdtm_USERCOPY_KERNEL")],
 }
 

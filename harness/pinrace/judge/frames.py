@@ -58,6 +58,10 @@ _LAST = re.compile(r"\s*(?:last function: |preempt=[^=]*=[^=]*=[^=]* workfn=)([A
 _IN_FLIGHT = re.compile(r"in-flight: (.*)")
 _WORK = re.compile(r"\d+(?:\(RESCUER\))?:([A-Za-z_][\w.]*)")
 _SUFFIX = re.compile(r"\.(?:isra|constprop|part|cold|llvm)\b.*")
+# Written in assembly and without a frame: where frame pointers lead the way, its caller is a guess.
+_FRAMELESS = re.compile(
+    r"(?:__)?(?:mem(?:cpy|move|set|cmp|chr)|str(?:len|cpy|cmp))(?:_orig|_erms)?$"
+)
 _VARYING = re.compile(r"0x[0-9a-f]+|\b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b|\d+")
 # Which CPUs and tasks a report is about.
 _ABOUT_CPU = re.compile(
@@ -101,7 +105,7 @@ def blocks(lines: Iterable[Line]) -> list[Block]:
         frame, place = _FRAME.match(text), _PLACE.match(text)
         if frame:
             # Behind a call that never returns, the return address is the next function's.
-            unsure = frame["guess"] or frame["offset"] == "0x0"
+            unsure = (frame["guess"] or frame["offset"] == "0x0") and not _calls_frameless(block)
             into = block.guesses if unsure else block.frames
             into.append(frame["function"])
             continue
@@ -120,6 +124,11 @@ def blocks(lines: Iterable[Line]) -> list[Block]:
             found.append(block)
         block.headers.append(text)
     return found
+
+
+def _calls_frameless(block: Block) -> bool:
+    """Whether the next frame, the first of the trace, called a function without a frame."""
+    return not block.guesses and len(block.frames) == 1 and bool(_FRAMELESS.match(block.frames[0]))
 
 
 def _ends(block: Block, text: str) -> bool:
