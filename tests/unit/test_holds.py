@@ -145,10 +145,13 @@ def test_the_list_names_scenarios_that_there_are() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "cannot be used"),
+        ("", "is no list of windows:\n  window: Field required"),
         ('[[window]]\nname = "a"\nscenario = "b"\nwindow = "1f"\n', "no name of a function"),
         ('[[window]]\nname = "a"\nscenario = "b"\nwindow = "f"\n' * 2, "one name"),
-        ('[[window]]\nname = "a"\nscenario = "b"\nwindow = "f"\nsides = 1\n', "cannot be used"),
+        (
+            '[[window]]\nname = "a"\nscenario = "b"\nwindow = "f"\nsides = 1\n',
+            "0.sides: Extra inputs",
+        ),
     ],
 )
 def test_a_list_that_cannot_be_used_is_refused(tmp_path: Path, text: str, says: str) -> None:

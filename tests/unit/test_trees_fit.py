@@ -48,9 +48,16 @@ def test_what_is_lacking_is_named(tree: Tree, tmp_path: Path, file: str, text: s
     assert caught.value.exit_code == Exit.USAGE
 
 
-@pytest.mark.parametrize("text", ["requires = 1", "[[requires]]\nwhat = 'x'", "= ="])
-def test_a_malformed_file_is_said(tmp_path: Path, text: str) -> None:
-    with pytest.raises(UserError, match="says wrongly"):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("requires = 1", "does not describe a series:\n  requires: "),
+        ("[[requires]]\nwhat = 'x'", "does not describe a series:\n  requires.0.file: "),
+        ("= =", "is no TOML"),
+    ],
+)
+def test_a_malformed_file_is_said(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
         manifest.read(manifest.folder_of(series(tmp_path, text)))
 
 

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from pinrace.errors import UserError
+from pinrace import userfile
 
 TAG = r"^[a-z0-9][a-z0-9._-]*$"
 ADDRESS = r"^[A-Za-z0-9:\[][A-Za-z0-9._:%\[\]-]*$"  # ssh takes a leading dash for an option
@@ -59,16 +58,5 @@ class Hosts(BaseModel):
 
 def load(path: Path) -> Hosts:
     """Return the hosts of a file; UserError says what is wrong with it, and where."""
-    try:
-        return Hosts.model_validate(tomllib.loads(path.read_text()))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}", hint="--hosts FILE") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path} is no TOML: {error}") from error
-    except ValidationError as error:
-        wrong = "".join(
-            f"\n  {'.'.join(str(part) for part in one['loc'])}: {one['msg']}"
-            for one in error.errors()
-        )
-        hint = "configs/fleet/hosts.toml is an example"
-        raise UserError(f"{path} is no list of hosts:{wrong}", hint=hint) from error
+    hint = "--hosts FILE; configs/fleet/hosts.toml is an example"
+    return userfile.read(Hosts, path, "is no list of hosts", hint=hint)

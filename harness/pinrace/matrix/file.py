@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import itertools
-import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from pinrace import userfile
 from pinrace.arches import ARCHES, get_abi, get_arch
 from pinrace.errors import UserError
 from pinrace.kbuild.kconfig import flavors
@@ -103,18 +103,7 @@ class Leg:
 
 def load(path: Path) -> MatrixFile:
     """Return the file's matrix; UserError says what is wrong with it, and where."""
-    try:
-        return MatrixFile.model_validate(tomllib.loads(path.read_text()))
-    except OSError as exc:
-        raise UserError(f"cannot read {path}: {exc.strerror}", hint="pinrace run FILE") from exc
-    except tomllib.TOMLDecodeError as exc:
-        raise UserError(f"{path} is no TOML: {exc}") from exc
-    except ValidationError as exc:
-        wrong = "".join(
-            f"\n  {'.'.join(str(part) for part in error['loc'])}: {error['msg']}"
-            for error in exc.errors()
-        )
-        raise UserError(f"{path} is no matrix:{wrong}", hint="pinrace run --schema") from exc
+    return userfile.read(MatrixFile, path, "is no matrix", hint="pinrace run --schema")
 
 
 def legs(matrix: MatrixFile) -> list[Leg]:

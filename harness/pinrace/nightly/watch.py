@@ -8,15 +8,14 @@ on where it was: what is judged is not run again, and what is posted is not post
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from pinrace import ui
+from pinrace import ui, userfile
 from pinrace.arches import get_abi
 from pinrace.engine import batch
 from pinrace.engine.request import select
@@ -53,7 +52,9 @@ class WatchFile(BaseModel):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     source: Source
-    match: str = Field(default="", description="a regular expression in the title of a series")
+    match: userfile.Pattern = Field(
+        default="", description="a regular expression in the title of a series"
+    )
     most: int = Field(default=5, ge=1, description="series of one round; the others wait")
     backlog: int = Field(default=0, ge=0, description="older series of the first round")
     tree: str = "debian:7.3"
@@ -68,15 +69,6 @@ class WatchFile(BaseModel):
     )
     mail: bool = Field(default=False, description="mail the people of mail.toml")
     pages: str = Field(default="", description="URL at which the runs folder is served")
-
-    @field_validator("match")
-    @classmethod
-    def _is_regex(cls, value: str) -> str:
-        try:
-            re.compile(value)
-        except re.error as exc:
-            raise ValueError(f"no regular expression: {exc}") from exc
-        return value
 
 
 @dataclass(frozen=True)
@@ -101,18 +93,7 @@ _STEP = TypeAdapter(Step)
 
 def load(path: Path) -> WatchFile:
     """Return a watch; UserError says what is wrong with the file, and where."""
-    try:
-        found = WatchFile.model_validate(tomllib.loads(path.read_text()))
-    except OSError as exc:
-        raise UserError(f"cannot read {path}: {exc.strerror}", hint="pinrace watch FILE") from exc
-    except tomllib.TOMLDecodeError as exc:
-        raise UserError(f"{path} is no TOML: {exc}") from exc
-    except ValidationError as exc:
-        wrong = "".join(
-            f"\n  {'.'.join(str(part) for part in error['loc'])}: {error['msg']}"
-            for error in exc.errors()
-        )
-        raise UserError(f"{path} is no watch:{wrong}", hint="docs/ci.md has one") from exc
+    found = userfile.read(WatchFile, path, "is no watch", hint="docs/ci.md has one")
     if found.checks and found.source.kind != "patchwork":
         raise UserError(f"{path}: checks are for a source of kind 'patchwork'")
     if found.mail:

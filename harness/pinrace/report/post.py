@@ -19,18 +19,17 @@ import os
 import shlex
 import smtplib
 import ssl
-import tomllib
 from email.message import EmailMessage
 from email.utils import getaddresses
 from pathlib import Path
 from typing import Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from pinrace import procs
+from pinrace import procs, userfile
 from pinrace.deadline import Deadline
-from pinrace.errors import InfrastructureError, UserError
+from pinrace.errors import InfrastructureError
 
 VARIABLE = "PINRACE_MAIL"
 PASSWORD = "PINRACE_SMTP_PASSWORD"
@@ -91,20 +90,8 @@ def file() -> Path:
 def load(path: Path | None = None) -> Mail:
     """Return the configuration; UserError when there is none, or what is wrong with it."""
     path = path or file()
-    try:
-        return Mail.model_validate(tomllib.loads(path.read_text()))
-    except OSError as exc:
-        raise UserError(
-            f"no mail is configured: {path}: {exc.strerror}", hint="see docs/ci.md, section Mail"
-        ) from exc
-    except tomllib.TOMLDecodeError as exc:
-        raise UserError(f"{path} is no TOML: {exc}") from exc
-    except ValidationError as exc:
-        wrong = "".join(
-            f"\n  {'.'.join(str(part) for part in error['loc'])}: {error['msg']}"
-            for error in exc.errors()
-        )
-        raise UserError(f"{path} configures no mail:{wrong}") from exc
+    hint = "docs/ci.md, section Mail, says what it holds"
+    return userfile.read(Mail, path, "configures no mail", hint=hint)
 
 
 def send(mail: EmailMessage, by: Mail) -> None:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import platformdirs
 import tomlkit
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from pinrace import userfile
 from pinrace.errors import InfrastructureError, UserError
 from pinrace.paths import CONFIGS, INSTALLED, runs_dir
 from pinrace.runs import sightings
@@ -35,19 +35,12 @@ class Issue(BaseModel):
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{1,63}$")
     fingerprint: str = Field(default="", description="as `pinrace issues show` prints it")
-    title: str = Field(default="", description="a regular expression, found in a fault's title")
+    title: userfile.Pattern = Field(
+        default="", description="a regular expression, found in a fault's title"
+    )
     note: str = Field(default="", max_length=2000)
     link: str = Field(default="", pattern=r"^(https?://\S+)?$")
     version: int = Field(default=1, ge=1, description="of what is said here, for KCIDB")
-
-    @field_validator("title")
-    @classmethod
-    def _is_regex(cls, value: str) -> str:
-        try:
-            re.compile(value)
-        except re.error as exc:
-            raise ValueError(f"no regular expression: {exc}") from exc
-        return value
 
     @model_validator(mode="after")
     def _finds_something(self) -> Issue:
@@ -149,20 +142,9 @@ def file() -> Path:
 
 def read(path: Path) -> tuple[Issue, ...]:
     """Return the issues of a file, none when there is no file; UserError for what is wrong."""
-    try:
-        issues = _File.model_validate(tomllib.loads(path.read_text())).issue
-    except FileNotFoundError:
+    if not path.exists():
         return ()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise UserError(f"cannot read {path}: {exc}") from exc
-    except tomllib.TOMLDecodeError as exc:
-        raise UserError(f"{path} is no TOML: {exc}") from exc
-    except ValidationError as exc:
-        wrong = "".join(
-            f"\n  {'.'.join(str(part) for part in error['loc'])}: {error['msg']}"
-            for error in exc.errors()
-        )
-        raise UserError(f"{path} has no known issues:{wrong}", hint="pinrace help issues") from exc
+    issues = userfile.read(_File, path, "has no known issues", hint="pinrace help issues").issue
     names = [issue.id for issue in issues]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"{path} has two issues called {', '.join(twice)}")

@@ -12,10 +12,11 @@ import tomllib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
+from pinrace import userfile
 from pinrace.errors import InfrastructureError, UserError
 from pinrace.paths import CONFIGS, KERNEL
 from pinrace.values import Feature, Series
@@ -107,6 +108,20 @@ class MutantsTable(_Strict):
     price: bool = Field(default=False, description="the price program counts its calls")
 
 
+def _kind(table: object) -> str:
+    of_image = isinstance(table, ImageSuite) or (
+        isinstance(table, dict) and not {"guest", "selftest"}.isdisjoint(table)
+    )
+    return "image" if of_image else "own"
+
+
+# A [[suite]]: one of the image's, or the table of one that pinrace.suites.own reads.
+_Suite = Annotated[
+    Annotated[ImageSuite, Tag("image")] | Annotated[dict[str, Any], Tag("own")],
+    Discriminator(_kind),
+]
+
+
 class Manifest(_Strict):
     """All of a series.toml."""
 
@@ -114,8 +129,7 @@ class Manifest(_Strict):
     feature: FeatureTable | None = None
     selftests: Selftests | None = None
     program: tuple[Program, ...] = ()
-    # Those with `guest` or `selftest` are an ImageSuite's, the others pinrace.suites.own's.
-    suite: tuple[dict[str, Any], ...] = ()
+    suite: tuple[_Suite, ...] = ()
     contract: Contract | None = None
     races: Races = Races()
     mutants: MutantsTable | None = None
@@ -123,7 +137,12 @@ class Manifest(_Strict):
     @property
     def image_suites(self) -> tuple[ImageSuite, ...]:
         """The suites that are in every image."""
-        return tuple(ImageSuite.model_validate(table) for table in self.suite if in_image(table))
+        return tuple(one for one in self.suite if isinstance(one, ImageSuite))
+
+    @property
+    def own_suites(self) -> tuple[dict[str, Any], ...]:
+        """The tables of the suites that the series brings with their programs."""
+        return tuple(one for one in self.suite if isinstance(one, dict))
 
 
 class _Defaults(_Strict):
@@ -131,22 +150,12 @@ class _Defaults(_Strict):
     series: str
 
 
-def in_image(table: dict[str, Any]) -> bool:
-    """Whether a [[suite]] is one of the image's."""
-    return bool({"guest", "selftest"} & set(table))
-
-
 def read(folder: Path) -> Manifest:
     """Return what lies beside a series' patches; UserError when the file is malformed."""
     path = folder / FILE
-    try:
-        found = Manifest.model_validate(tomllib.loads(path.read_text()))
-        _ = found.image_suites
-    except FileNotFoundError:
+    if not path.exists():
         return Manifest()
-    except (ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise UserError(f"{path} says wrongly what the series needs: {exc}") from exc
-    return found
+    return userfile.read(Manifest, path, "does not describe a series", hint="docs/series.md")
 
 
 def folder_of(series: Series) -> Path:

@@ -4,16 +4,14 @@
 from __future__ import annotations
 
 import json
-import re
 import stat
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from pinrace import store
+from pinrace import store, userfile
 from pinrace.arches import Abi
 from pinrace.errors import UserError
 from pinrace.guest.machine import Machine
@@ -53,15 +51,9 @@ class _Strict(BaseModel):
 class Regex(_Strict):
     """Patterns for the lines of a format regex; a group `name` is the case's name."""
 
-    ok: str = Field(default="", description="a case that passes")
-    bad: str = Field(default="", description="a case that fails")
-    skip: str = Field(default="", description="a case that is skipped")
-
-    @field_validator("ok", "bad", "skip")
-    @classmethod
-    def _compiles(cls, text: str) -> str:
-        re.compile(text)
-        return text
+    ok: userfile.Pattern = Field(default="", description="a case that passes")
+    bad: userfile.Pattern = Field(default="", description="a case that fails")
+    skip: userfile.Pattern = Field(default="", description="a case that is skipped")
 
 
 class OwnSuite(_Strict):
@@ -251,29 +243,13 @@ def suite(spec: OwnSuite, folder: Path, name: str) -> Own:
 
 def load_file(path: Path) -> tuple[OwnSuite, ...]:
     """Return the suites of a file; UserError says what is wrong with it, and where."""
-    try:
-        said = tomllib.loads(path.read_text())
-        tables = said.get("suite", [said])
-        if path.name == FILE:
-            tables = [table for table in tables if not manifest.in_image(table)]
-        whole = said if "suite" in said and path.name != FILE else {"suite": tables}
-        return SuiteFile.model_validate(whole).suite
-    except OSError as exc:
-        raise UserError(f"cannot read {path}: {exc.strerror}", hint="--suite FILE.toml") from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise UserError(f"{path} is no TOML: {exc}") from exc
-    except (ValidationError, re.error) as exc:
-        raise UserError(f"{path} is no suite:{wrong(exc)}", hint=f"see {SCHEMA}") from exc
-
-
-def wrong(exc: ValidationError | re.error) -> str:
-    """Return what a validation found, a line each."""
-    if isinstance(exc, re.error):
-        return f" {exc}"
-    return "".join(
-        f"\n  {'.'.join(str(part) for part in error['loc'])}: {error['msg']}"
-        for error in exc.errors()
-    )
+    hint = f"see {SCHEMA}"
+    said = userfile.table(path, hint=hint)
+    if path.name == FILE:
+        said = {"suite": manifest.read(path.parent).own_suites}
+    elif "suite" not in said:
+        said = {"suite": [said]}
+    return userfile.check(SuiteFile, said, path, "is no suite", hint=hint).suite
 
 
 def find(name: str) -> list[Own]:
@@ -291,12 +267,12 @@ def find(name: str) -> list[Own]:
 def of_series(series: Series | None) -> list[str]:
     """Return the names of the suites that lie beside a series; UserError when there are none."""
     path = manifest.folder_of(series) / FILE if series else None
-    tables = manifest.read(path.parent).suite if path else ()
-    if path is None or not tables:
+    brought = manifest.read(path.parent) if path else manifest.Manifest()
+    if path is None or not brought.suite:
         what = "there is no series" if series is None else f"no [[suite]] in {path}"
         raise UserError(f"--suite {SERIES}: {what}", hint=f"see {SCHEMA}")
-    image = [str(table["name"]) for table in tables if manifest.in_image(table)]
-    return [*image, *([one.name for one in find(str(path))] if len(image) < len(tables) else [])]
+    own = [one.name for one in find(str(path))] if brought.own_suites else []
+    return [*(one.name for one in brought.image_suites), *own]
 
 
 def schema() -> str:

@@ -55,8 +55,7 @@ def of_manifest(folder: Path, name: str) -> Suite:
 
 def own_names(path: Path) -> list[str]:
     """Return the names of the suites that a manifest brings with their programs."""
-    tables = manifest.read(path.parent).suite
-    return [str(table.get("name")) for table in tables if not manifest.in_image(table)]
+    return [str(table.get("name")) for table in manifest.read(path.parent).own_suites]
 
 
 @cache

@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from pinrace import userfile
 from pinrace.arches import ARCHES
 from pinrace.errors import UserError
 from pinrace.mutants import file as mutants
@@ -72,10 +72,7 @@ def default() -> Path:
 def load(path: Path | None = None) -> tuple[Window, ...]:
     """Return the windows; UserError when the file cannot be used or names something twice."""
     path = path or default()
-    try:
-        found = _File.model_validate(tomllib.loads(path.read_text())).window
-    except (OSError, tomllib.TOMLDecodeError, ValidationError) as exc:
-        raise UserError(f"the list of windows cannot be used: {exc}", hint=f"mend {path}") from exc
+    found = userfile.read(_File, path, "is no list of windows", hint=f"mend {path}").window
     names = [window.name for window in found]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"windows of one name in {path}: {', '.join(twice)}")

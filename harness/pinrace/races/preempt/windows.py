@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pinrace import userfile
 from pinrace.errors import UserError
 from pinrace.races.preempt import spec
 from pinrace.series import manifest
@@ -62,10 +62,7 @@ class _Windows(BaseModel):
 def load(path: Path | None = None) -> tuple[Window, ...]:
     """Return the list; UserError when it cannot be used, or names something twice."""
     path = path or default()
-    try:
-        found = _Windows.model_validate(tomllib.loads(path.read_text())).window
-    except (OSError, tomllib.TOMLDecodeError, ValidationError) as exc:
-        raise UserError(f"the list of windows cannot be used: {exc}", hint=f"mend {path}") from exc
+    found = userfile.read(_Windows, path, "is no list of windows", hint=f"mend {path}").window
     for window in found:
         for name in filter(None, (window.window, window.against)):
             spec.parse_function(name)

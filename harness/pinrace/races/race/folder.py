@@ -33,15 +33,14 @@ from __future__ import annotations
 import re
 import tarfile
 import tempfile
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from pinrace import store
+from pinrace import store, userfile
 from pinrace.arches import ABIS
 from pinrace.errors import UserError
 from pinrace.paths import KERNEL, inside
@@ -66,17 +65,14 @@ def _seconds(text: object) -> object:
     return float(match[1]) * _UNITS[match[2]]
 
 
-def _pattern(text: object) -> object:
-    try:
-        if not isinstance(text, str) or not text or re.compile(text).match(""):
-            raise ValueError("a pattern that matches an empty line finds everything")
-    except re.error as exc:
-        raise ValueError(f"no regular expression: {exc}") from exc
+def _matches_something(text: str) -> str:
+    if re.match(text, ""):
+        raise ValueError("a pattern that matches an empty line finds everything")
     return text
 
 
 Seconds = Annotated[float, BeforeValidator(_seconds)]
-Pattern = Annotated[str, BeforeValidator(_pattern)]
+Pattern = Annotated[userfile.Pattern, AfterValidator(_matches_something)]
 
 
 class _Strict(BaseModel):
@@ -197,23 +193,10 @@ def load(text: str | Path) -> Race:
     if not folder.exists() and (RACES / str(text)).is_dir():
         folder = RACES / str(text)
     path = folder / FILE
-    try:
-        said = tomllib.loads(path.read_text())
-        race = Race.model_validate(said | {"folder": folder.resolve()})
-    except OSError as exc:
-        raise UserError(
-            f"{folder} is no race: {path.name} cannot be read ({exc.strerror})",
-            hint="pinrace race new FOLDER",
-        ) from exc
-    except (tomllib.TOMLDecodeError, ValidationError) as exc:
-        raise UserError(f"{path} does not say what a race is: {_wrong(exc)}") from exc
+    said = userfile.table(path, hint="pinrace race new FOLDER makes one")
+    said["folder"] = folder.resolve()
+    race = userfile.check(Race, said, path, "does not say what a race is")
     return _checked(race)
-
-
-def _wrong(exc: Exception) -> str:
-    if not isinstance(exc, ValidationError):
-        return str(exc)
-    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in exc.errors())
 
 
 def _checked(race: Race) -> Race:
