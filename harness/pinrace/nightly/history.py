@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pinrace.errors import InfrastructureError
 from pinrace.matrix.journal import LegResult
+from pinrace.runs import database
 from pinrace.values import Verdict
 
 FILE = "history.sqlite"
 VERSION = 3  # of the tables below, kept as user_version
+HINT = "move it away to begin a new one"
 WHOLE = "(leg)"  # the ABI and suite of a leg of which no cell ran
 
 _TABLES = """
@@ -94,37 +96,25 @@ class Said:
     began: str = ""  # the night's date and time
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[sqlite3.Connection]:
+def opened(path: Path) -> AbstractContextManager[sqlite3.Connection]:
     """Open the history, made if need be; what is done in the block is kept whole or not at all.
 
     Raises InfrastructureError when it cannot be used.
     """
-    try:
-        connection = sqlite3.connect(path, timeout=30)
-        try:
-            with connection:
-                connection.execute("PRAGMA foreign_keys = ON")
-                _prepare(connection, path)
-                yield connection
-        finally:
-            connection.close()
-    except sqlite3.Error as exc:
-        raise InfrastructureError(
-            f"the history cannot be used: {exc}",
-            log=path,
-            hint="move it away to begin a new one",
-        ) from exc
+    return database.opened(
+        path, lambda found: _prepare(found, path), "the history cannot be used", HINT
+    )
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     """Make the tables, or see that they are ours."""
+    connection.execute("PRAGMA foreign_keys = ON")
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
         raise InfrastructureError(
             f"the history is of version {version}, and this pinrace knows {VERSION}",
             log=path,
-            hint="move it away to begin a new one",
+            hint=HINT,
         )
     if version == 0:
         for statement in _TABLES.split(";"):

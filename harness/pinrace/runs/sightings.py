@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,12 @@ from typing import Any
 from pinrace.errors import InfrastructureError, PinraceError
 from pinrace.judge.match import keyed, normal
 from pinrace.judge.rules import load_rules
-from pinrace.runs import journal
+from pinrace.runs import database, journal
 from pinrace.values import CellResult, Splat
 
 FILE = "issues.sqlite"
 VERSION = 1  # of the tables, kept as user_version
+HINT = "move it away: it is made again from the runs that are left"
 SHORT = 10  # digits of an id that are shown
 
 _TABLES = (
@@ -86,28 +87,18 @@ def faults(result: CellResult) -> list[Fault]:
     return list({fault.id: fault for fault in found}.values())
 
 
-@contextmanager
-def opened(root: Path) -> Iterator[sqlite3.Connection]:
+def opened(root: Path) -> AbstractContextManager[sqlite3.Connection]:
     """Open the file below the runs' root, up to date with the runs that ended.
 
     Raises InfrastructureError when it cannot be used.
     """
     path = root / FILE
-    try:
-        connection = sqlite3.connect(path, timeout=30)
-        try:
-            with connection:
-                _prepare(connection, path)
-                _catch_up(connection, root)
-                yield connection
-        finally:
-            connection.close()
-    except sqlite3.Error as exc:
-        raise InfrastructureError(
-            f"what was seen before cannot be read: {exc}",
-            log=path,
-            hint="move it away: it is made again from the runs that are left",
-        ) from exc
+
+    def prepare(connection: sqlite3.Connection) -> None:
+        _prepare(connection, path)
+        _catch_up(connection, root)
+
+    return database.opened(path, prepare, "what was seen before cannot be read", HINT)
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
@@ -123,7 +114,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         raise InfrastructureError(
             f"{FILE} is of version {version}, and this pinrace knows {VERSION}",
             log=path,
-            hint="move it away: it is made again from the runs that are left",
+            hint=HINT,
         )
 
 
