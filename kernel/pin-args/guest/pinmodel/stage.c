@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "kinds.h"
 #include "model.h"
 
 #define PLACE		"/tmp/pinmodel"
@@ -108,23 +109,6 @@ static void task(int ready)
 	}
 }
 
-static char state_of(pid_t pid)
-{
-	char name[32], text[256], *end;
-	int fd, len;
-
-	snprintf(name, sizeof(name), "/proc/%d/stat", pid);
-	fd = open(name, O_RDONLY | O_CLOEXEC);
-	len = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
-	if (fd >= 0)
-		close(fd);
-	if (len <= 0)
-		return 'X';
-	text[len] = '\0';
-	end = strrchr(text, ')');
-	return end ? end[2] : '?';
-}
-
 /* How many mappings T has. */
 static unsigned int count_maps(void)
 {
@@ -159,7 +143,7 @@ static bool let_run(void)
 		futex_wait(&shared->over, t_is_over() ? 0 : shared->over, NAP_US);
 		if (t_is_over())
 			return true;
-		state = state_of(t_pid);
+		state = task_state(t_pid);
 		if (state == 'D' && t_killable && waits++ > 1)
 			return true;	/* that is how a killable wait shows */
 		if (state == 'S' || state == 'T' || state == 'Z' || state == 'X')
@@ -439,7 +423,7 @@ void stage_do(struct event ev, const struct state *s, struct seen *seen)
 	seen->t_over = t_is_over();
 	seen->t_result = shared->result;
 	if (!seen->t_over && (seen->ran || ev.op == OP_RUN || ev.op == OP_SIG_STOP)) {
-		char state = state_of(t_pid);
+		char state = task_state(t_pid);
 
 		t_dead = state == 'Z' || state == 'X';
 	}
@@ -603,7 +587,7 @@ bool stage_rest(int *result, bool must_end)
 	int asleep = 0;
 
 	while (!t_is_over() && now_ns() < limit) {
-		char state = state_of(t_pid);
+		char state = task_state(t_pid);
 
 		asleep = state == 'S' || state == 'D' ? asleep + 1 : 0;
 		if (!must_end && asleep == 3)
