@@ -73,6 +73,7 @@ def test_a_source_of_the_same_name_is_an_error(
         "[feature]\nname = 1\n",
         "[unknown]\n",
         '[[suite]]\nname = "x"\nguest = "y"\n',
+        '[[suite]]\nname = "x"\nguest = "y"\nabout = "z"\ntimeout = 1\nleft_out.a = "slow"\n',
         "[[",
     ],
 )

@@ -14,7 +14,15 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from pinrace import userfile
 from pinrace.errors import InfrastructureError, UserError
@@ -83,6 +91,12 @@ class ImageSuite(_Strict):
     files: tuple[str, ...] = Field(default=(), description="patterns of files it looks at")
     tests: tuple[str, ...] = Field(default=(), description="the same of selftests' sources")
     kcidb: str = Field(default="", description="the test's path in KCIDB")
+
+    @model_validator(mode="after")
+    def _can_leave_out(self) -> ImageSuite:
+        if self.left_out and not self.picks:
+            raise ValueError("left_out needs picks = true: only such a program can leave cases out")
+        return self
 
 
 class Contract(_Strict):
