@@ -180,3 +180,19 @@ def test_the_doctor_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     said = json.loads(capsys.readouterr().out)
     assert code == (Exit.INFRA if said["missing"] else Exit.OK)
     assert {"arches", "cache", "sandbox", "cores"} <= set(said)
+
+
+def test_defaults_that_cannot_be_read_are_said_and_are_not_the_kernels_fault(
+    tmp_path: Path,
+) -> None:
+    """Help names them, so that they are read before there is a command to run."""
+    program = (
+        "import sys; from pathlib import Path; from pinrace import paths;"
+        " paths.CONFIGS = Path(sys.argv[1]); from pinrace.cli.main import main;"
+        " sys.exit(main(['test', '--help']))"
+    )
+    argv = [sys.executable, "-c", program, str(tmp_path)]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True)
+    assert done.returncode == Exit.INFRA, done.stderr
+    assert "defaults.toml cannot be used" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -140,7 +140,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code (pinrace.errors.Exit)."""
     words = list(sys.argv[1:] if argv is None else argv)
     named = next((word for word in words if word in COMMANDS), "none")
-    whole = parser(named)
+    try:
+        whole = parser(named)  # help names the defaults, which files say
+    except PinraceError as error:
+        from pinrace import ui
+
+        ui.complain(error)
+        return error.exit_code
     args = whole.parse_args(words)
     args.words = again.words(whole, args)
     if args.runs_folder:
