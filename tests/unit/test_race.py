@@ -174,6 +174,15 @@ def test_a_new_race_compiles(tmp_path: Path) -> None:
         scaffold.new(tmp_path / "other", "syz", source=None, plant=None)
 
 
+def test_files_that_are_no_utf8_are_taken_as_they_are(tmp_path: Path) -> None:
+    source, plant = tmp_path / "old.c", tmp_path / "old.patch"
+    source.write_bytes(b"/* M\xfcller */\n")
+    plant.write_bytes(b"From: M\xfcller\n")
+    scaffold.new(tmp_path / "mine", "program", source=source, plant=plant)
+    assert (tmp_path / "mine/old.c").read_bytes() == source.read_bytes()
+    assert (tmp_path / "mine/plant.patch").read_bytes() == plant.read_bytes()
+
+
 # As reproducers are made: calls by the names that x86_64 has for them, on no library of ours.
 REPRODUCER = """\
 #define _GNU_SOURCE

@@ -99,14 +99,14 @@ def new(folder: Path, kind: str, *, source: Path | None, plant: Path | None) -> 
             raise UserError(f"there is no file {path}")
     folder.mkdir(parents=True, exist_ok=True)
     name = source.name if source else "race.c"
-    text = source.read_text(errors="surrogateescape") if source else _C
-    (folder / name).write_text(text, errors="surrogateescape")
+    code = source.read_bytes() if source else _C.encode()
+    (folder / name).write_bytes(code)
     if plant:
-        (folder / "plant.patch").write_text(plant.read_text())
+        (folder / "plant.patch").write_bytes(plant.read_bytes())
     (folder / FILE).write_text(
         _TOML.format(
             plant='broken = "plant.patch"\n' if plant else "",
-            about=_title(text) if kind == "syz" else _ABOUT,
+            about=_title(code.decode(errors="replace")) if kind == "syz" else _ABOUT,
             kind=kind,
             source=name,
             more=_SIDES if kind == "sides" else "# seconds = 30               that it runs\n",
