@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from pinrace.errors import UserError
 from pinrace.races.race import proven
 from pinrace.races.race.prove import Proof, Row
 
@@ -53,3 +56,14 @@ def test_what_could_not_be_run_says_so(tmp_path: Path) -> None:
     bad = Row("broken", "seeds", "could not be run: no guest", False, miss=True)
     proven.add(tmp_path / "page.md", "mine", [Proof("arm", [bad])])
     assert line(tmp_path / "page.md", "arm")[4] == "failed: could not be run: no guest"
+
+
+@pytest.mark.parametrize(
+    "page", [f"before\n{proven.BEGIN}\nmore text\n".encode(), b"\xff is no UTF-8"]
+)
+def test_a_page_that_cannot_be_added_to_stays_as_it_is(page: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "page.md"
+    path.write_bytes(page)
+    with pytest.raises(UserError):
+        proven.add(path, "mine", [Proof("arm", [HELD])])
+    assert path.read_bytes() == page

@@ -28,16 +28,21 @@ Table = dict[tuple[str, str], list[str]]
 def add(path: Path, race: str, proofs: list[Proof]) -> None:
     """Put proofs of a race into a page, between its two marks, or at its end.
 
-    Raises UserError when the page cannot be read or written.
+    Raises UserError when the page cannot be read or written, and for a first mark without the other
+    one: nobody knows where the table ends then.
     """
     try:
         text = path.read_text() if path.exists() else ""
-        before, mark, rest = text.partition(BEGIN)
-        inside, _, after = rest.partition(END) if mark else ("", "", "")
+        before, begin, rest = text.partition(BEGIN)
+        inside, end, after = rest.partition(END)
+        if begin and not end:
+            raise UserError(f"{path} has no end of the table", hint=f"write {END} there")
         table = _read(inside)
         for proof in proofs:
             _merge(table.setdefault((race, proof.abi), [""] * len(WAYS)), proof)
         path.write_text(f"{before}{BEGIN}\n\n{_write(table)}\n{END}{after or chr(10)}")
+    except UnicodeDecodeError as exc:
+        raise UserError(f"cannot add to {path}: it is no text in UTF-8") from exc
     except OSError as exc:
         raise UserError(f"cannot add to {path}: {exc.strerror}") from exc
 
