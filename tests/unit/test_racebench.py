@@ -33,6 +33,17 @@ def test_what_was_made_is_not_made_again_unless_it_had_less_time(tmp_path: Path)
     assert not again.has("mine", "arm", "holds", 1, 60.0)
 
 
+def test_an_attempt_that_a_crash_tore_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "attempts.jsonl"
+    Journal(path).add(ONE)
+    with path.open("a") as stream:
+        stream.write('{"race": "mine", "ab')
+    again = Journal(path)
+    assert again.attempts == [ONE]
+    again.add(replace(ONE, number=2))
+    assert [one.number for one in Journal(path).attempts] == [1, 2]
+
+
 def test_a_loss_after_the_budget_is_none_within_it() -> None:
     assert ONE.seconds == 4.0
     assert replace(ONE, cpu=61.0).seconds is None

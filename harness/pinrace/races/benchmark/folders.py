@@ -8,11 +8,12 @@ more than what it spent; one way may have nothing left to try before that.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from pinrace.arches import ABIS
 from pinrace.errors import InfrastructureError
@@ -22,6 +23,7 @@ from pinrace.races.race import ways
 from pinrace.races.race.folder import Race
 from pinrace.races.race.lab import RaceLab
 from pinrace.races.race.ways import Bench, Tried
+from pinrace.runs import jsonl
 
 NAIVE, FREE, GATE, SEEDS, HOLDS = "naive", "free", "gate", "seeds", "holds"
 ARMS = (NAIVE, FREE, GATE, SEEDS, HOLDS)
@@ -118,14 +120,19 @@ def _holds(bench: Bench, number: int, budget: float, meter: Meter) -> tuple[str,
     return came.lost, missing, not came.lost and not missing and not ended
 
 
+_LINE = TypeAdapter(Attempt)
+
+
 class Journal:
-    """Attempts as lines of a file; what is there is not run again."""
+    """Attempts as lines of a file; what is there is not run again.
+
+    Raises InfrastructureError for a file that is damaged before its last line.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lines = path.read_text().splitlines() if path.exists() else []
-        self.attempts = [Attempt(**json.loads(line)) for line in lines]
+        hint = "remove that line, or the file to begin anew"
+        self.attempts = jsonl.read(path, _LINE, what="the journal of attempts", hint=hint)
 
     def has(self, race: str, abi: str, arm: str, number: int, budget: float) -> bool:
         """Whether this attempt was made, with a budget as large."""
@@ -138,8 +145,7 @@ class Journal:
     def add(self, one: Attempt) -> None:
         """Keep an attempt."""
         self.attempts.append(one)
-        with self._path.open("a") as stream:
-            stream.write(json.dumps(asdict(one)) + "\n")
+        jsonl.append(self._path, _LINE, one)
 
 
 @dataclass(frozen=True)
