@@ -318,7 +318,7 @@ def judge(proof: Proof, *, with_fix: bool) -> tuple[Verdict, str]:
             kind = Verdict.MISS if row.miss else Verdict.INCONCLUSIVE
             return kind, f"{row.kernel}, {row.way}: {row.text}"
     if not proof.tokens:
-        return Verdict.INCONCLUSIVE, "lost, but and no run of it replays"
+        return Verdict.INCONCLUSIVE, "lost, but no run of it replays"
     if with_fix and not fixed:
         return Verdict.INCONCLUSIVE, "nothing was tried with the fix"
     named = ", ".join(row.way for row in lost)
