@@ -20,10 +20,10 @@ def earlier(leg: str, root: Path) -> dict[str, CellResult]:
     leg: what the manifest calls it; the same for the same kernels, programs and cells.  A run that
     had all its time is done: its cells are not kept for another.
     """
-    for folder in reversed(journal.list_runs(root=root)):
+    for folder in reversed(journal.list_runs(root=root)) if leg else ():
         try:
             manifest = json.loads((folder / journal.MANIFEST).read_text())
-            if not leg or manifest.get("leg") != leg:
+            if manifest.get("leg") != leg:
                 continue
             results = journal.load(folder)
         except (OSError, ValueError, PinraceError):
