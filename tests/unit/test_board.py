@@ -9,17 +9,22 @@ import os
 import re
 import subprocess
 import tarfile
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from pinrace.arches import get_arch
+from pinrace.cli import board as cli
+from pinrace.cli.main import parser
+from pinrace.engine.build import Built
 from pinrace.errors import UserError
 from pinrace.image import cpio
 from pinrace.races.race import board
 from pinrace.races.race.board import Board, Payload
-from pinrace.values import Image, Job, Kernel
+from pinrace.races.race.folder import Race
+from pinrace.values import Cell, Image, Job, Kernel, PatchedTree
 
 ARM64 = get_arch("arm64")
 JOBS = (
@@ -128,3 +133,25 @@ def test_what_no_board_boots_is_refused(tmp_path: Path) -> None:
         board.write(tmp_path / "out", Board("rk3399"), _payload(tmp_path, boots=False))
     with pytest.raises(UserError, match="device type"):
         Board("a b; c")
+
+
+def test_a_suite_that_asks_for_options_gets_the_kernel_that_has_them(tmp_path: Path) -> None:
+    plain = Kernel("1", "arm64", "plain", "t", "7.3", tmp_path)
+    more = replace(plain, digest="2", flavor="plain+net")
+    kernels = {("arm64", "plain"): plain, ("arm64", "plain+net"): more}
+    built = Built(cast(PatchedTree, None), kernels, {}, wishes={"net": "net", "smoke": ""})
+    smoke, net = (Cell("arm64", "arm64", "plain", name) for name in ("smoke", "net"))
+    assert cli.the_kernel(built, [net]) == more
+    assert cli.the_kernel(built, [smoke]) == plain
+    with pytest.raises(UserError, match="kernels of their own"):
+        cli.the_kernel(built, [smoke, net])
+
+
+def test_a_race_brings_the_options_that_it_needs() -> None:
+    words = ["board", "--abi", "arm", "--config", "B=y", "--race", "x", "--device-type", "d"]
+    args = parser("board").parse_args(words)
+    race = Race(about="x", need=("A=y", "B=y"), abis=("arm",))
+    assert cli.request(args, race).extra == ("A=y", "B=y")
+    assert cli.request(args, None).extra == ("B=y",)
+    with pytest.raises(UserError, match="not on arm"):
+        cli.request(args, race.model_copy(update={"abis": ("i386",)}))

@@ -4,20 +4,24 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from pinrace import ui
 from pinrace.arches import get_abi, get_arch
 from pinrace.cli import options
 from pinrace.engine import build
+from pinrace.engine.build import Built
 from pinrace.errors import Exit, UserError
 from pinrace.image.cpio import Entry
 from pinrace.races.race import board
-from pinrace.races.race.folder import opened
+from pinrace.races.race.folder import Race, opened
 from pinrace.races.race.lab import programs_of
 from pinrace.suites.brought import Brought
 from pinrace.suites.registry import get_suite
-from pinrace.values import Job, Tree
+from pinrace.values import Cell, Kernel, Request
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,32 +48,56 @@ def run(args: argparse.Namespace) -> int:
     """Build, and write the folder."""
     if not args.suite and not args.race:
         raise UserError("nothing to run", hint="--suite NAME or --race NAME")
-    asked = options.one_guest(args)
-    abi = get_abi(asked.abis[0])
+    abi = get_abi(options.one_guest(args).abis[0])
     arch = get_arch(abi.arch)
     to = board.Board(args.device_type, args.method, args.console, args.url)
-    tree, series = options.request_tree(args)
     suites = [get_suite(name) for name in args.suite]
     if any(suite.many for suite in suites):
         raise UserError("a suite of the tree's tests needs files that a board does not get")
-    lab = build.prepare(asked, tree, series, with_base=False, suites=suites)
     jobs = [job for suite in suites for job in suite.jobs(Brought(), "")]
     files: tuple[Entry, ...] = ()
-    if args.race:
-        more, files = _race(args, tree, abi.name)
-        jobs.append(more)
-    kernel = lab.patched.kernels[arch.name, asked.flavors[0]]
-    payload = board.Payload(arch, kernel, lab.patched.images[abi.name], tuple(jobs), files)
-    for path in board.write(args.output, to, payload):
+    with opened(args.race) if args.race else nullcontext() as race:
+        asked = request(args, race)
+        tree, series = options.request_tree(args)
+        lab = build.prepare(asked, tree, series, with_base=False, suites=suites)
+        if race is not None:
+            built = programs_of(race, tree, (abi.name,), None)[abi.name]
+            jobs.append(built.job(args.rounds if race.by_rounds else "run", args.seed, 1.0))
+            files = built.files
+        cells = [Cell(arch.name, abi.name, asked.flavors[0], name) for name in args.suite or [""]]
+        kernel = the_kernel(lab.patched, cells)
+        payload = board.Payload(arch, kernel, lab.patched.images[abi.name], tuple(jobs), files)
+        written = board.write(args.output, to, payload)
+    for path in written:
         ui.say(str(path))
     ui.say(f"next    lavacli jobs submit {args.output / board.JOB}")
     ui.say(f"or      {board.tuxrun(args.output, arch, jobs)}")
     return Exit.OK
 
 
-def _race(args: argparse.Namespace, tree: Tree, abi: str) -> tuple[Job, tuple[Entry, ...]]:
-    """Compile a race's program; return its job and its files."""
-    with opened(args.race) as race:
-        built = programs_of(race, tree, (abi,), None)[abi]
-        name = args.rounds if race.by_rounds else "run"
-        return built.job(name, args.seed, 1.0), built.files
+def request(args: argparse.Namespace, race: Race | None) -> Request:
+    """Return what to build, with the options that a race needs.
+
+    Raises UserError for a race that does not exist on the ABI.
+    """
+    asked = options.one_guest(args)
+    if race is None:
+        return asked
+    if asked.abis[0] not in race.abis:
+        raise UserError(
+            f"{race.name} exists on {', '.join(race.abis)}, not on {asked.abis[0]}",
+            hint=f"--abi {race.abis[0]}",
+        )
+    return replace(asked, extra=tuple(dict.fromkeys((*race.need, *asked.extra))))
+
+
+def the_kernel(built: Built, cells: Sequence[Cell]) -> Kernel:
+    """Return the kernel that all these cells boot; UserError when they need several."""
+    kernels = {kernel.digest: kernel for kernel in map(built.kernel, cells)}
+    if len(kernels) > 1:
+        names = ", ".join(cell.suite for cell in cells)
+        raise UserError(
+            f"these suites need kernels of their own: {names}",
+            hint="one suite at a time, each with a folder of its own: -o FOLDER",
+        )
+    return next(iter(kernels.values()))
