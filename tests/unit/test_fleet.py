@@ -25,8 +25,9 @@ pytest.importorskip("distributed")
 from distributed import LocalCluster, get_worker
 
 from pinrace import store
+from pinrace.cli.main import main
 from pinrace.engine import executor
-from pinrace.errors import InfrastructureError, UserError
+from pinrace.errors import Exit, InfrastructureError, UserError
 from pinrace.fleet import certs, client, hosts, needs, wire, work
 from pinrace.fleet.blobs import Blobs, digest_of
 from pinrace.fleet.client import Fleet
@@ -489,6 +490,19 @@ def test_a_file_of_hosts_is_checked(tmp_path: Path) -> None:
 
 def test_the_example_of_hosts_is_one() -> None:
     assert {host.name for host in hosts.load(CONFIGS / "fleet/hosts.toml").host} == {"amd", "altra"}
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(0, Exit.OK), (1, Exit.OK), (130, Exit.OK), (255, Exit.INFRA)]
+)
+def test_a_shell_that_ends_after_a_command_that_failed_is_no_trouble(
+    status: int, code: Exit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hosts.toml").write_text(HOSTS)
+    (tmp_path / "ssh").write_text(f"#!/bin/sh\nexit {status}\n")
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["hosts", "shell", str(tmp_path / "hosts.toml")]) == code
 
 
 def test_certificates_of_another_cluster_are_refused(tmp_path: Path) -> None:

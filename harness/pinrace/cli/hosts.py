@@ -19,6 +19,8 @@ from pinrace.errors import Exit, InfrastructureError, UserError
 if TYPE_CHECKING:
     from pinrace.fleet.hosts import Host, Hosts
 
+SSH_FAILED = 255  # "exits with … 255 if an error occurred": ssh(1)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
@@ -46,12 +48,10 @@ def run(args: argparse.Namespace) -> int:
     if args.what == "clean":
         from pinrace.fleet.cluster import clean
 
-        lines = clean(chosen)
-        for line in lines:
-            ui.say(line)
-        return Exit.OK if all(line.endswith("MiB removed") for line in lines) else Exit.INFRA
-    with ThreadPoolExecutor(8) as threads:
-        told = list(threads.map(_check, chosen))
+        told = clean(chosen)
+    else:
+        with ThreadPoolExecutor(8) as threads:
+            told = list(threads.map(_check, chosen))
     for line, _ in told:
         ui.say(line)
     return Exit.OK if all(good for _, good in told) else Exit.INFRA
@@ -106,4 +106,5 @@ def _shell(hosts: tuple[Host, ...]) -> int:
         argv += ["--", f"{host.user}@{host.address}"]
         procs.log.info("%s", shlex.join(argv))
         done = subprocess.run(argv, check=False)
-    return Exit.OK if done.returncode == 0 else Exit.INFRA
+    # Else it is the status of the last command in that shell.
+    return Exit.INFRA if done.returncode == SSH_FAILED else Exit.OK

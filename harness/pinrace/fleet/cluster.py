@@ -187,17 +187,17 @@ def up(hosts: Hosts) -> Iterator[Fleet]:
             cluster.stop()
 
 
-def clean(hosts: tuple[Host, ...]) -> list[str]:
-    """Remove all that was ever left on hosts; return a line for each."""
+def clean(hosts: tuple[Host, ...]) -> list[tuple[str, bool]]:
+    """Remove all that was ever left on hosts; return a line for each, and whether it was done."""
 
-    def one(host: Host) -> str:
+    def one(host: Host) -> tuple[str, bool]:
         try:
             with Login(host) as login:
                 size = login.run(["sh", "-c", f"du -sm {host.folder} 2>/dev/null | cut -f1; true"])
                 login.run(["rm", "-rf", host.folder])
-            return f"{host.name:<12} {(size.strip() or '0')} MiB removed"
+            return f"{host.name:<12} {size.strip() or '0'} MiB removed", True
         except InfrastructureError as error:
-            return f"{host.name:<12} {error.what}"
+            return f"{host.name:<12} {error.what}", False
 
     with ThreadPoolExecutor(8) as threads:
         return list(threads.map(one, hosts))
