@@ -71,6 +71,23 @@ def test_a_dump_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     )
 
 
+def test_a_packed_dump_stays_packed_and_may_be_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "cell"
+    folder.mkdir()
+    packed = folder / dump.PACKED
+    kernel = _kernel(tmp_path / "kernel")
+    monkeypatch.setattr(crash, "find_spec", lambda name: name)
+    for content in (gzip.compress(b"no dump"), gzip.compress(b"no dump")[:-6], b"no gzip"):
+        packed.write_bytes(content)
+        notes = crash.look_into(dump.Kept(packed, "vmcore.gz, elf, 1 MiB"), folder, kernel)
+        assert "nothing could be read" in notes[1]
+        assert not (folder / dump.FILE).exists()
+    with pytest.raises(InfrastructureError, match="cannot be unpacked"):
+        crash.command_line(folder)
+
+
 def test_the_page_shows_what_a_dump_says(tmp_path: Path) -> None:
     cell = Cell("x86_64", "x86_64", "plain", "smoke")
     with Run.create(["pinrace", "test"], root=tmp_path) as run:

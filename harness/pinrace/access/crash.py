@@ -56,14 +56,18 @@ def look_into(kept: Kept, folder: Path, kernel: Kernel) -> tuple[str, ...]:
     try:
         # What it reads, a guest and a stranger's build wrote.
         said = sandbox.run(
-            [*procs.PYTHON, "-m", "pinrace.access.inspect", *_core(folder), str(kernel.vmlinux)],
+            [*procs.PYTHON, "-m", "pinrace.access.inspect", _core(folder), kernel.vmlinux],
             binds=sandbox.reads(*PYTHON_SEES, folder.absolute(), kernel.vmlinux.absolute()),
             deadline=Deadline.after(SECONDS),
             what="reading the dump",
         )
-    except InfrastructureError as error:
-        return (kept.note, f"dump: nothing could be read in it: {error.what}")
-    (folder / TEXT).write_text(said.output)
+        (folder / TEXT).write_text(said.output)
+    except (InfrastructureError, OSError, EOFError) as error:
+        why = error.what if isinstance(error, InfrastructureError) else str(error)
+        return (kept.note, f"dump: nothing could be read in it: {why}")
+    finally:
+        if (folder / PACKED).exists():  # what was asked for is the packed one alone
+            (folder / FILE).unlink(missing_ok=True)
     return (kept.note, f"dump: tasks, locks and the ring buffer are in {TEXT}")
 
 
@@ -75,7 +79,7 @@ def _sources(kernel: Kernel) -> str:
         return ""
 
 
-def _core(folder: Path) -> list[str]:
+def _core(folder: Path) -> Path:
     """Return the dump as a debugger takes it, unpacked if need be."""
     plain, packed = folder / FILE, folder / PACKED
     if not plain.exists() and packed.exists():
@@ -83,7 +87,7 @@ def _core(folder: Path) -> list[str]:
         with gzip.open(packed) as source, draft.open("wb") as sink:
             shutil.copyfileobj(source, sink, 1 << 20)
         draft.replace(plain)
-    return [str(plain)]
+    return plain
 
 
 def find(run: Path, cell: str = "") -> Path:
@@ -119,7 +123,10 @@ def command_line(folder: Path, wanted: str = "", words: Sequence[str] = ()) -> l
             f"the kernel of this dump was pruned: {vmlinux}",
             hint="build it again: the page of the run has the line",
         )
-    core = _core(folder)[0]
+    try:
+        core = str(_core(folder))
+    except (OSError, EOFError) as exc:
+        raise InfrastructureError(f"{folder / PACKED} cannot be unpacked: {exc}") from exc
     near = f"{Path(sys.executable).parent}:"
     for name in [wanted] if wanted else DEBUGGERS:
         if name == "drgn" and (path := shutil.which("drgn", path=near) or shutil.which("drgn")):
