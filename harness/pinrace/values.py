@@ -254,6 +254,15 @@ class Verdict(StrEnum):
     MISS = "MISS"  # it could not be run: the harness's or the host's trouble
     SKIP = "SKIP"  # does not apply to this tree, arch or ABI
 
+    @property
+    def case_status(self) -> CaseStatus:
+        """How a case ended that is judged like a cell: what was not seen is no FAIL."""
+        return {
+            Verdict.PASS: CaseStatus.PASS,
+            Verdict.FAIL: CaseStatus.FAIL,
+            Verdict.MISS: CaseStatus.ERROR,
+        }.get(self, CaseStatus.SKIP)
+
 
 @dataclass(frozen=True)
 class CellResult:

@@ -47,4 +47,7 @@ def test_what_is_seen_is_no_fault_unless_nothing_may_show_it(
     name: str, tried: Tried, control: Tried, verdict: Verdict
 ) -> None:
     cell = Cell("arm64", "arm", "plain", f"litmus-{name}")
-    assert litmus.judge(cell, tried, control, Path(), 1.0).verdict is verdict
+    result = litmus.judge(cell, tried, control, Path(), 1.0)
+    assert result.verdict is verdict
+    assert result.new == (("outcome",) if verdict is Verdict.FAIL else ())
+    assert result.cases[0].status is verdict.case_status

@@ -42,11 +42,6 @@ def sentence(hunt: Hunt) -> str:
 def case(hunt: Hunt) -> CaseResult:
     """Return the case of a window."""
     window = hunt.window
-    status = {
-        Verdict.PASS: CaseStatus.PASS,
-        Verdict.FAIL: CaseStatus.FAIL,
-        Verdict.INCONCLUSIVE: CaseStatus.SKIP,
-    }.get(verdict(hunt), CaseStatus.ERROR)
     lines = (
         [] if window.control else [f"{one.hold}: {one.verdict}: {one.why}" for one in hunt.found]
     )
@@ -54,7 +49,7 @@ def case(hunt: Hunt) -> CaseResult:
     lines += [f"lost: {text}" for text in hunt.lost]
     lines += [f"given up {count} times: {why}" for why, count in hunt.given_up.most_common()]
     kind = "a control; " if window.control else ""
-    return CaseResult(window.name, status, kind + sentence(hunt), tuple(lines))
+    return CaseResult(window.name, verdict(hunt).case_status, kind + sentence(hunt), tuple(lines))
 
 
 def result(

@@ -23,7 +23,7 @@ from pinrace.races.race.ways import Bench, Tried
 from pinrace.races.trials.judge import bound
 from pinrace.runs import summary
 from pinrace.runs.journal import Run
-from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Verdict
+from pinrace.values import CaseResult, Cell, CellResult, Verdict
 
 TESTS = KERNEL / "litmus"
 NEVER = "-fenced"  # the end of a test's name that no CPU may show
@@ -73,7 +73,6 @@ def judge(cell: Cell, tried: Tried, control: Tried, folder: Path, seconds: float
     else:
         verdict = Verdict.PASS
         reason = f"not seen in {tried.tries:,} rounds: below {bound(tried.tries):.1g} a round"
-    status = CaseStatus.PASS if verdict is Verdict.PASS else CaseStatus.FAIL
-    case = CaseResult("outcome", status, reason)
-    new = () if verdict is Verdict.PASS else (case.name,)
+    case = CaseResult("outcome", verdict.case_status, reason)
+    new = (case.name,) if verdict is Verdict.FAIL else ()
     return CellResult(cell, verdict, reason, (case,), new=new, seconds=seconds, folder=folder)

@@ -21,14 +21,6 @@ SHAPES = "torture-shapes"
 POINTS = 400  # of a curve
 MARKS = 50  # violations that are marked on it
 
-_STATUS = {
-    Verdict.PASS: CaseStatus.PASS,
-    Verdict.FAIL: CaseStatus.FAIL,
-    Verdict.INCONCLUSIVE: CaseStatus.SKIP,
-    Verdict.SKIP: CaseStatus.SKIP,
-    Verdict.MISS: CaseStatus.ERROR,
-}
-
 
 def curve(records: Iterable[str], folder: Path) -> None:
     """Keep how the exposed trials grew over a torture's time, with its violations."""
@@ -55,7 +47,7 @@ def searched(
     cases = tuple(
         CaseResult(
             f"seed {one.attempt.replay.seed}, shift {one.attempt.replay.shift}, run {number}",
-            _STATUS[one.result.verdict],
+            one.result.verdict.case_status,
             one.result.reason,
         )
         for number, one in enumerate(ran, 1)
@@ -117,6 +109,6 @@ def measured(cell: Cell, found: Sequence[Measured], folder: Path) -> CellResult:
 
 def _shape(one: Measured) -> CaseResult:
     verdicts = set(one.verdicts)
-    status = next((_STATUS[v] for v in (Verdict.FAIL, Verdict.MISS) if v in verdicts), None)
+    status = next((v.case_status for v in (Verdict.FAIL, Verdict.MISS) if v in verdicts), None)
     said = f"{one.rate:.1f} exposed trials a CPU second, {one.exposed:,} of {one.trials:,} trials"
     return CaseResult(str(one.shape), status or CaseStatus.PASS, said)
