@@ -13,10 +13,11 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from pinrace.access import gdb, keys, login, programs, qmp
+from pinrace.access import gdb, keys, login, programs
 from pinrace.arches import ARCHES
 from pinrace.cli import main, ssh
 from pinrace.errors import InfrastructureError, UserError
+from pinrace.guest import qmp
 from pinrace.host import tools
 from pinrace.values import Kernel, PatchedTree, Series, Tree
 

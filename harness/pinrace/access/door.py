@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pinrace.access import programs, qmp
+from pinrace.access import programs
 from pinrace.access.keys import Keys, make_keys
 from pinrace.access.live import FOR_EVER, LiveGuest
 from pinrace.access.login import Account, LostError
 from pinrace.arches import Arch, get_arch
 from pinrace.deadline import Deadline
 from pinrace.errors import InfrastructureError
+from pinrace.guest import qmp
 from pinrace.guest.channel import Record
 from pinrace.guest.machine import Machine
 from pinrace.guest.outcome import GuestRun

@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from pinrace import procs, store
-from pinrace.access import qmp
 from pinrace.access.live import FOR_EVER, LiveGuest
 from pinrace.arches import Arch, get_arch
 from pinrace.deadline import Deadline
 from pinrace.errors import InfrastructureError
+from pinrace.guest import qmp
 from pinrace.guest.boot import Limits
 from pinrace.guest.machine import Machine
 from pinrace.host import sandbox, sockets, tools

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import threading
 from concurrent.futures import Future
 from contextlib import suppress
@@ -19,6 +20,7 @@ from pinrace.errors import InfrastructureError
 logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
 
 SECONDS = 30.0  # for an answer; the host may be busy
+_FORWARD = re.compile(r"^\s*TCP\[HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s", re.MULTILINE)
 FAILURES = (QMPError, OSError, TimeoutError, EOFError)  # TimeoutError is asyncio's too
 
 
@@ -50,6 +52,27 @@ def ask(socket: Path, command: str, words: dict[str, object] | None = None) -> o
             await client.disconnect()
 
     return asyncio.run(asyncio.wait_for(talk(), SECONDS))
+
+
+def forwarded_port(socket: Path) -> int:
+    """Return the port of the host that QEMU took to forward from.
+
+    Raises InfrastructureError when it took none, or does not say it.
+    """
+    try:
+        # QMP has no command of its own for this.
+        said = ask(socket, "human-monitor-command", {"command-line": "info usernet"})
+    except FAILURES as error:
+        raise InfrastructureError(f"QEMU does not say which port it took: {error}") from error
+    return parse_port(str(said))
+
+
+def parse_port(said: str) -> int:
+    """Return the port in what "info usernet" prints; InfrastructureError when there is none."""
+    match = _FORWARD.search(said)
+    if not match or match[1] == "0":
+        raise InfrastructureError(f"QEMU forwards no port: {said.strip() or 'it has no network'}")
+    return int(match[1])
 
 
 class Monitor:
