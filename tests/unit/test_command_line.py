@@ -196,3 +196,9 @@ def test_defaults_that_cannot_be_read_are_said_and_are_not_the_kernels_fault(
     assert done.returncode == Exit.INFRA, done.stderr
     assert "defaults.toml cannot be used" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_litmus_tests_refuse_what_they_do_not_look_at(capsys: pytest.CaptureFixture[str]) -> None:
+    for option in (["--boots", "5"], ["--race", "mine"], ["--series", "none"], ["--seed", "3"]):
+        assert main(["determinism", "--litmus", *option]) == Exit.USAGE
+        assert f"{option[0]} has no effect with --litmus" in capsys.readouterr().err

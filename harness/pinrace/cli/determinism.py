@@ -53,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
     if args.boots < 2 or args.seed < 0 or args.smp < 1:
         raise UserError("two boots at the least, and no negative seed", hint="--boots 3 --seed 7")
     if args.litmus:
+        more = ("--boots", "--job", "--seed", "--without", "--smp", "--race", "--series")
+        options.refuse(args, "with --litmus", *more)
         return litmus.run(args, single.wanted(args, options.DEFAULT_TREE))
     if args.race:
         options.refuse(args, "with --race", "--without", "--smp")
