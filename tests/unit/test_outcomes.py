@@ -49,6 +49,12 @@ def test_a_search_is_a_cell_with_a_case_a_run(
     assert len(pictures.read(tmp_path).strips) == bool(ran)
 
 
+def test_a_search_says_which_run_lost(tmp_path: Path) -> None:
+    """Guests at once end in any order, so that the last run need not be the one."""
+    result = seeds.result(CELL, [KEPT, LOST, KEPT], tmp_path, mode="plain")
+    assert result.reason.startswith("lost in run 2 of 3,")
+
+
 def test_a_blind_search_is_inconclusive(tmp_path: Path) -> None:
     result = seeds.result(CELL, [], tmp_path, mode="pinned", blind="the control lost nothing")
     assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, "the control lost nothing")

@@ -48,8 +48,10 @@ def _judge(ran: Sequence[Found], wanted: str, blind: str) -> tuple[Verdict, str]
     bad = next((one for one in ran if one.fails and one.fails != wanted), None)
     if bad:
         return Verdict.FAIL, f"{bad.fails} in run {ran.index(bad) + 1} of {len(ran)}: {bad.trial}"
-    if wanted and any(one.fails for one in ran):
-        return Verdict.PASS, f"{wanted} in run {len(ran)}, as it must be without protection"
+    lost = next((number for number, one in enumerate(ran, 1) if one.fails), 0)
+    if lost:
+        said = f"{wanted} in run {lost} of {len(ran)}, as it must be without protection"
+        return Verdict.PASS, said
     if blind:
         return Verdict.INCONCLUSIVE, blind
     missing = [one.missing for one in ran if one.missing]
