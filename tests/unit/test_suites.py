@@ -459,6 +459,11 @@ def test_a_folder_of_the_host(tmp_path: Path) -> None:
     assert "readonly=on" in extras._devices((one,))[1]
 
 
+def test_a_file_that_goes_while_a_folder_is_looked_at_is_no_error() -> None:
+    """This folder lists the very descriptor that lists it."""
+    assert extras.Share(Path("/proc/self/fd"), "/mnt/fd").state
+
+
 def test_extras_that_are_none() -> None:
     """Words that a command line of a kernel cannot have."""
     for wrong in ({"append": ("a b",)}, {"sysctl": ("a",)}, {"sysctl": ("a=b c",)}, {"mem_mb": 5}):

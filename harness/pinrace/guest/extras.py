@@ -37,8 +37,16 @@ class Share:
     @property
     def state(self) -> str:
         """The same as long as no file in it changes."""
-        seen = (os.lstat(path) for path in sorted(self.folder.rglob("*")))
-        return store.digest(self.word, *(f"{s.st_ino} {s.st_size} {s.st_mtime_ns}" for s in seen))
+        return store.digest(self.word, *map(_seen, sorted(self.folder.rglob("*"))))
+
+
+def _seen(path: Path) -> str:
+    """Return what changes with a file; "" for one that has just gone, or may not be looked at."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return ""
+    return f"{found.st_ino} {found.st_size} {found.st_mtime_ns}"
 
 
 def share(word: str) -> Share:
