@@ -73,11 +73,6 @@ def test_jobs() -> None:
         run.get_jobs("races", 5)
 
 
-def test_agreeing() -> None:
-    assert run.agreeing(["a", "b", "a"]) == 2
-    assert run.agreeing([]) == 0
-
-
 def test_a_kernel_s_build_id_is_no_part_of_it(tmp_path: Path) -> None:
     note = b"\4\0\0\0\x14\0\0\0\3\0\0\0GNU\0"
     for name, kernel in {"a": b"1", "b": b"2", "c": b"1"}.items():

@@ -70,16 +70,6 @@ def reports(race: Race, console: str) -> list[Splat]:
     return found if race.lost.reports else [one for one in found if one.rule == "race"]
 
 
-def other_reports(race: Race, console: str) -> list[Splat]:
-    """Return the reports that are not what the race is about, and speak against the kernel."""
-    about = {one.fingerprint for one in reports(race, console)}
-    return [one for one in splats.find(console) if _counts(one) and one.fingerprint not in about]
-
-
-def _counts(splat: Splat) -> bool:
-    return splats.load_rules().counts(splat)
-
-
 def judge(race: Race, run: GuestRun) -> Loss:
     """Return what came of a run; the kernel's own words go before the program's."""
     if run.boot_seconds is None:

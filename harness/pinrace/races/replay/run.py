@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -203,8 +203,3 @@ def make_token(made: Made, fingerprint: str, *, tree: str, patched: str, abi: st
         **tokens.machine_of(machine),
         fingerprint=fingerprint,
     )
-
-
-def agreeing(fingerprints: Sequence[str]) -> int:
-    """Return how many are the same as the most frequent one."""
-    return max((fingerprints.count(one) for one in set(fingerprints)), default=0)
