@@ -116,7 +116,7 @@ def command_line(folder: Path, wanted: str = "", words: Sequence[str] = ()) -> l
     try:
         facts = json.loads((folder / FACTS).read_text())
         vmlinux, arch = Path(facts["vmlinux"]), get_arch(facts["arch"])
-    except (OSError, ValueError, KeyError) as exc:
+    except (OSError, ValueError, KeyError, TypeError) as exc:
         raise UserError(f"{folder / FACTS} does not say which kernel this is of: {exc}") from exc
     if not vmlinux.is_file():
         raise UserError(
