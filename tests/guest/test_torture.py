@@ -3,18 +3,23 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pinrace.arches import ABIS, ARCHES, get_arch
+from pinrace.cli.main import main
 from pinrace.engine.build import Lab
 from pinrace.engine.cell import Bench
 from pinrace.engine.pool import tasks
+from pinrace.errors import Exit
 from pinrace.guest.machine import get_machine
+from pinrace.races import followup
 from pinrace.races.torture.run import SMP, Count, TorturePlan, torture
-from pinrace.values import Cell, Verdict
+from pinrace.runs.journal import Run
+from pinrace.values import Cell, Request, Verdict
 
 # One after the other: each keeps two CPUs of the host busy.
 pytestmark = pytest.mark.xdist_group("torture")
@@ -102,3 +107,18 @@ def test_the_same_seed_draws_the_same_trials(get_lab: GetLab, tmp_path: Path) ->
     common = trials[0].keys() & trials[1].keys()
     assert common
     assert all(trials[0][trial] == trials[1][trial] for trial in common)
+
+
+@pytest.mark.slow
+def test_a_torture_is_repeated_from_its_token(
+    get_lab: GetLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole, as a user does it: the kernel is built again from what the token says."""
+    lab, plan = get_lab("i386"), TorturePlan(seed=5, seconds=20, stop_at_first=True, broken="plain")
+    machines = {"x86_64": get_machine(get_arch("x86_64"), smp=SMP)}
+    (task,) = tasks(lab, [cell_of("i386", "plain")], machines)
+    asked = Request(("x86_64",), ("i386",))
+    monkeypatch.setenv("PINRACE_RUNS", str(tmp_path))
+    record = Run.create(["pinrace"])
+    line = followup.repeat_line(task, followup.Ask(asked, plan, record))
+    assert main(shlex.split(line)[1:]) == Exit.OK

@@ -17,6 +17,7 @@ from pinrace.guest.machine import Machine, get_machine
 from pinrace.host.budget import Budget
 from pinrace.races.followup import MEMORY
 from pinrace.races.torture import outcome, shapes
+from pinrace.races.torture.report import SUITE
 from pinrace.races.torture.run import SMP
 from pinrace.races.torture.shapes import Shape
 from pinrace.races.trials.values import TorturePlan
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace, plan: TorturePlan, machines: Mapping[str, Mach
     native: dict[str, str] = {}
     for abi in asked.abis:
         native.setdefault(get_abi(abi).arch, abi)
-    cells = [Cell(arch, abi, asked.flavors[0], outcome.SHAPES) for arch, abi in native.items()]
+    cells = [Cell(arch, abi, asked.flavors[0], SUITE) for arch, abi in native.items()]
     cpus, stop = Budget.of_host().cpus, Event()
     plan = replace(plan, seconds=options.duration(args.duration or SECONDS, "--for"))
     facts = tree_facts(lab.patched.tree)
@@ -92,14 +93,15 @@ def _measure(task: pool.Task, plan: TorturePlan, record: Run, cpus: int, stop: E
     """Try each shape on one cell, keep the best one for this host, and all of them as a cell."""
     tried = shapes.candidates(cpus)
     ui.say(f"{task.cell.abi}: {len(tried)} shapes of {plan.seconds:.0f} s, {cpus} CPUs")
-    folder = record.cell_start(task.cell)
+    cell = replace(task.cell, suite=outcome.SHAPES)
+    folder = record.cell_start(cell)
     found: list[shapes.Measured] = []
     try:
         for number, shape in enumerate(tried):
             place = folder / str(number)
             found.append(shapes.measure(task.cell, task.patched, plan, shape, place, stop=stop))
     finally:
-        result = outcome.measured(task.cell, found, folder)
+        result = outcome.measured(cell, found, folder)
         record.cell_end(result)
     ui.say("\n".join(shapes.table(found)))
     if chosen := shapes.best(found):

@@ -160,7 +160,7 @@ def repro(args: argparse.Namespace) -> int:
     lab = rebuild.rebuild(token, args)
     machine = get_machine(get_arch(abi.arch), smp=token.smp)
     cell = Cell(abi.arch, abi.name, token.flavor, repeats.SUITE)
-    (task,) = tasks(lab, [cell], {abi.arch: machine})
+    (task,) = tasks(lab, [replace(cell, suite=report.SUITE)], {abi.arch: machine})
     facts = tree_facts(lab.patched.tree)
     with Run.create(["pinrace", *args.words], tree=facts, seed=plan.seed) as record:
         place = record.cell_start(cell)
