@@ -154,8 +154,7 @@ class Runner:
     def _kernel(self, mutant: Mutant, arch: str, flavor: str) -> Kernel:
         work = self.work
         column = next(c for c in work.columns if (c.arch, c.flavor) == (arch, flavor))
-        clean = self._own(self.built, column)
-        assert clean is not None  # noqa: S101 (the series was built for each column)
+        clean = self._clean(column)
         soft = get_suite(work.suite).soft(self.built.tree)
         return kernels.build(
             work.asked, work.tree, work.series, mutant, clean, say=ui.say, soft=soft
@@ -167,6 +166,12 @@ class Runner:
             return built.kernel(Cell(column.arch, column.abi, column.flavor, self.work.suite))
         except KeyError:
             return None
+
+    def _clean(self, column: Column) -> Kernel:
+        """Return the kernel of the series itself."""
+        kernel = self._own(self.built, column)
+        assert kernel is not None  # noqa: S101 (the series was built for each column)
+        return kernel
 
     def _spot(self, kernel: Kernel, column: Column, built: Built, name: str) -> Spot:
         machine = self.machines[column.arch]
@@ -240,8 +245,7 @@ class Runner:
         A host may have become too slow for them since they passed there.
         """
         column = spot.column
-        own = self._own(self.built, column)
-        assert own is not None  # noqa: S101 (the series was built for each column)
+        own = self._clean(column)
         spot = replace(spot, bench=self._on(spot.bench))
         clean = replace(spot, bench=replace(spot.bench, kernel=own), place=spot.place / "again")
         names = sorted({name.rsplit(".", 1)[-1] for name in cases})
@@ -281,18 +285,21 @@ class Runner:
 
     def _price(self, spot: Spot) -> Try:
         column = spot.column
-        place = (column.arch, column.flavor)
-        mutated = Built(self.built.tree, {place: spot.bench.kernel}, self.built.images)
+        clean = self._clean(column)
+        unmutated, mutated = (
+            Built(self.built.tree, {(column.arch, column.flavor): kernel}, self.built.images)
+            for kernel in (clean, spot.bench.kernel)
+        )
 
         def do() -> Try:
             try:
-                base = cost.measure(self.built, column.abi, spot.place / "price-clean")
+                base = cost.measure(unmutated, column.abi, spot.place / "price-clean")
                 more = cost.measure(mutated, column.abi, spot.place / "price")
             except InfrastructureError as error:
                 return Try("price", ran=False, why=error.what)
             return _priced(cost.compare(column.abi, base, more))
 
-        key = kept.key(spot.bench, "price", self.built.kernels[place].digest)
+        key = kept.key(spot.bench, "price", clean.digest)
         return tries.attempt(key, do, resume=self.work.resume)
 
 
