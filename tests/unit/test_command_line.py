@@ -202,3 +202,9 @@ def test_litmus_tests_refuse_what_they_do_not_look_at(capsys: pytest.CaptureFixt
     for option in (["--boots", "5"], ["--race", "mine"], ["--series", "none"], ["--seed", "3"]):
         assert main(["determinism", "--litmus", *option]) == Exit.USAGE
         assert f"{option[0]} has no effect with --litmus" in capsys.readouterr().err
+
+
+def test_mutants_are_compared_on_plain_kernels_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--bench", "--mutants", "--abi", "i386", "--flavor", "debug"]
+    assert main(["torture", *words]) == Exit.USAGE
+    assert "plain kernels" in capsys.readouterr().err

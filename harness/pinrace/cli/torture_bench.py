@@ -48,6 +48,8 @@ def run(args: argparse.Namespace, plan: TorturePlan, machines: Mapping[str, Mach
     What was kept of an earlier run on the same kernels is not run again.
     """
     asked = options.request(args)
+    if asked.flavors != ("plain",):
+        raise UserError("mutants are compared on plain kernels", hint="leave out --flavor")
     tree, series = options.request_tree(args)
     if series is None or args.kernel or len(asked.abis) != 1:
         raise UserError(
