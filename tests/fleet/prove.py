@@ -36,7 +36,6 @@ from pinrace.runs.journal import load as load_run
 from pinrace.values import NATIVE, Cell, CellResult, Verdict
 
 NAMES = ["a", "b", "c", "d"]
-BAD = 0
 
 
 def look(what: str, good: bool, more: object = "") -> None:

@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import shutil
 import ssl
+import subprocess
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +16,10 @@ import pytest
 pytest.importorskip("distributed")
 
 
+from pinrace.arches import ARCHES
 from pinrace.cli.main import main
-from pinrace.errors import Exit, UserError
-from pinrace.fleet import certs, hosts, needs, wire
+from pinrace.errors import Exit, InfrastructureError, UserError
+from pinrace.fleet import certs, cluster, hosts, needs, ssh, wire
 from pinrace.fleet.trial import trial
 from pinrace.guest.machine import Machine, Replay
 from pinrace.host.accel import Accelerator
@@ -146,3 +151,50 @@ def _shake(server: Path, client: Path) -> bool:
 def test_certificates_that_are_not_there_are_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no certificates"):
         certs.security(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["ssh-foo AAAA", "ssh-ed25519 AAAA", "ssh-ed25519 x"])
+def test_a_key_that_is_none_is_said(key: str) -> None:
+    host = hosts.Host(name="a", address="192.0.2.2", host_key=key)
+    with pytest.raises(InfrastructureError, match="host a: no login"):
+        ssh.connect(host)
+
+
+class Odd(ssh.Login):
+    """A host whose login shell prints more than it was asked for."""
+
+    def __init__(self, answer: str) -> None:
+        super().__init__(hosts.Host(name="a", address="192.0.2.2", host_key="ssh-ed25519 AAAA"))
+        self._answer = answer
+
+    def run(self, words: list[str], *, data: bytes = b"", seconds: float = 600.0) -> str:
+        return self._answer
+
+
+@pytest.mark.parametrize("answer", ["", "Welcome!", "{}", "[1]", '{"clock": 1}'])
+def test_an_answer_of_a_host_that_is_none_is_said(answer: str) -> None:
+    with pytest.raises(InfrastructureError, match="host a: asked what it is"):
+        Odd(answer).probe()
+
+
+def test_a_host_says_for_which_arches_it_has_qemu() -> None:
+    done = subprocess.run([sys.executable, "-c", ssh._PROBE], capture_output=True, check=True)
+    facts = Odd(done.stdout.decode()).probe()
+    assert set(facts.qemu) == {arch.name for arch in ARCHES.values() if shutil.which(arch.qemu)}
+
+
+def test_a_host_that_nothing_can_be_sent_to_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*_: object) -> None:
+        up._leaving.set()
+        raise UserError("an installed pinrace has no wheel to send")
+
+    path = tmp_path / "hosts.toml"
+    path.write_text(HOSTS.replace("192.0.2.1", "127.0.0.1", 1))
+    up = cluster.Cluster(hosts.load(path), tmp_path)
+    monkeypatch.setattr(cluster.Login, "__enter__", wrong)
+    ready = threading.Event()
+    up._keep_worker(up.hosts.host[0], ready)
+    assert ready.is_set()
+    assert up.failed == {"a": "an installed pinrace has no wheel to send"}

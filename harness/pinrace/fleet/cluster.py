@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 import paramiko
 
 from pinrace import procs, ui
-from pinrace.errors import InfrastructureError
+from pinrace.errors import InfrastructureError, PinraceError
 from pinrace.fleet import deploy
 from pinrace.fleet.certs import Authority, security
 from pinrace.fleet.client import Fleet
@@ -110,7 +110,7 @@ class Cluster:
             try:
                 with Login(host) as login:
                     self._work(login, ready)
-            except InfrastructureError as error:
+            except PinraceError as error:
                 self.failed[host.name] = error.what
                 ready.set()
             self._leaving.wait(5 * _LOOK)

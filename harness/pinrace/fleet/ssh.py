@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import paramiko
+from paramiko.pkey import UnknownKeyType
 from paramiko.ssh_exception import SSHException
 
+from pinrace.arches import ARCHES
 from pinrace.errors import InfrastructureError
 from pinrace.fleet.certs import DAYS
 from pinrace.fleet.hosts import Host
@@ -23,16 +25,17 @@ ALIVE = 15  # seconds between two packets that keep a silent connection
 FAILURES = (OSError, EOFError, SSHException)
 
 # What is asked of a host before anything is sent to it; the Python there may be any 3.
-_PROBE = """
+_PROBE = f"""
 import json, os, shutil, sys, time
 home = os.path.expanduser("~")
 pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-print(json.dumps({
+print(json.dumps({{
     "machine": os.uname().machine, "cpus": len(os.sched_getaffinity(0)), "memory": pages >> 20,
     "free": shutil.disk_usage(home).free >> 20, "kvm": os.access("/dev/kvm", os.R_OK | os.W_OK),
     "python": "%d.%d" % sys.version_info[:2], "clock": time.time(),
-    "qemu": [n for n in ("x86_64", "aarch64") if shutil.which("qemu-system-" + n)],
-}))
+    "qemu": [name for name, qemu in {[(arch.name, arch.qemu) for arch in ARCHES.values()]}
+             if shutil.which(qemu)],
+}}))
 """
 
 
@@ -47,7 +50,7 @@ class Facts:
     kvm: bool
     python: str
     clock: float
-    qemu: tuple[str, ...]
+    qemu: tuple[str, ...]  # arches of which it has the program
 
 
 class Login:
@@ -113,11 +116,17 @@ class Login:
         return channel
 
     def probe(self) -> Facts:
-        """Ask the host what it is."""
+        """Ask the host what it is; InfrastructureError for an answer that is none."""
         before = time.time()
-        told: dict[str, Any] = json.loads(self.run(["python3", "-c", _PROBE]).splitlines()[-1])
-        skew = told.pop("clock") - (before + time.time()) / 2
-        return Facts(**{**told, "clock": round(skew, 1), "qemu": tuple(told["qemu"])})
+        answer = self.run(["python3", "-c", _PROBE])
+        try:
+            told: dict[str, Any] = json.loads(answer.splitlines()[-1])
+            skew = told.pop("clock") - (before + time.time()) / 2
+            return Facts(**{**told, "clock": round(skew, 1), "qemu": tuple(told["qemu"])})
+        except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise self._failed(
+                f"asked what it is, it says '{answer.strip()[-80:]}'; does its shell print more?"
+            ) from error
 
     def check_clock(self, facts: Facts) -> None:
         """Raise InfrastructureError for a clock with which no certificate is valid."""
@@ -160,7 +169,7 @@ def connect(host: Host) -> paramiko.SSHClient:
         transport = client.get_transport()
         if transport:
             transport.set_keepalive(ALIVE)
-    except (*FAILURES, ValueError) as error:
+    except (*FAILURES, ValueError, UnknownKeyType) as error:
         client.close()
         what = "its key is not the pinned one"
         if not isinstance(error, paramiko.BadHostKeyException):

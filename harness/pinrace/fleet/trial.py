@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A call that costs nearly nothing: a process that sleeps where a cell has a guest.
 
-It shows that calls travel, end and come back, on hosts without kernels (tests/fleet, and
-`pinrace hosts check --trial`).
+It shows that calls travel, end and come back, on hosts without kernels: see tests/fleet.
 """
 
 from __future__ import annotations
