@@ -10,8 +10,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pinrace.cli.main import main
 from pinrace.errors import Exit, InfrastructureError, UserError
-from pinrace.runs import journal, junit
+from pinrace.runs import journal, junit, sightings
 from pinrace.runs.journal import Run
 from pinrace.values import (
     CaseResult,
@@ -249,3 +250,41 @@ def test_a_hundred_thousand_cases_are_written(tmp_path: Path) -> None:
     result = CellResult(CELL, Verdict.PASS, "so", cases)
     junit.write(tmp_path / "junit.xml", [result])
     assert (tmp_path / "junit.xml").read_text().count("<testcase ") == len(cases) + 1
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", '{"argv": [', "\ud800"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["runs", "one"],
+        ["runs", "--json"],
+        ["report", "one"],
+        ["report", "one", "--format", "mail"],
+        ["submit", "one", "--kcidb", "--origin", "lab"],
+        ["compare", "one", "one"],
+    ],
+    ids=" ".join,
+)
+def test_a_damaged_manifest_is_no_traceback(
+    command: list[str],
+    text: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PINRACE_RUNS", str(tmp_path))
+    run = Run.create(["pinrace", "test"], root=tmp_path)
+    run.folder.rename(tmp_path / "one")
+    (tmp_path / "one" / journal.MANIFEST).write_bytes(text.encode(errors="surrogatepass"))
+    assert main(command) == Exit.INFRA
+    said = capsys.readouterr().err
+    assert "the manifest" in said
+    assert str(tmp_path / "one" / journal.MANIFEST) in said.replace("\n", "")
+
+
+def test_a_run_with_a_damaged_manifest_is_left_out_of_what_was_seen(tmp_path: Path) -> None:
+    run = Run.create(["pinrace", "test"], root=tmp_path, tree={"version": "7.3"})
+    run.finish([], exit_code=0)
+    (run.folder / journal.MANIFEST).write_text("[]")
+    with sightings.opened(tmp_path) as connection:
+        assert sightings.find(connection) == []

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     """Say what differs; 1 where a case or a kernel got worse, 4 where nothing can be compared."""
     folders = [journal.find_run(name) for name in (args.before, args.after)]
     for folder in folders:
-        manifest = json.loads((folder / journal.MANIFEST).read_text())
+        manifest = journal.manifest(folder)
         ui.say(f"{folder.name}  {_about(manifest)}")
     before, after = (journal.load(folder) for folder in folders)
     changes = compare(before, after)

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _facts(folder: Path) -> dict[str, Any]:
     """Return what a list says of a run."""
-    manifest = json.loads((folder / journal.MANIFEST).read_text())
+    manifest = journal.manifest(folder)
     ended = next((e for e in journal.events(folder) if e["kind"] == "run-end"), None)
     return {
         "id": folder.name,
@@ -72,7 +72,7 @@ def _facts(folder: Path) -> dict[str, Any]:
 def _show(folder: Path, *, as_json: bool) -> int:
     """Print what one run said."""
     results = journal.load(folder)
-    manifest = json.loads((folder / journal.MANIFEST).read_text())
+    manifest = journal.manifest(folder)
     if as_json:
         cells = [
             {

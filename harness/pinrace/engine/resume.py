@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,11 +21,11 @@ def earlier(leg: str, root: Path) -> dict[str, CellResult]:
     """
     for folder in reversed(journal.list_runs(root=root)) if leg else ():
         try:
-            manifest = json.loads((folder / journal.MANIFEST).read_text())
+            manifest = journal.manifest(folder)
             if manifest.get("leg") != leg:
                 continue
             results = journal.load(folder)
-        except (OSError, ValueError, PinraceError):
+        except PinraceError:
             continue
         cut = any(NOT_BEGUN in result.reason for result in results)
         if (folder / journal.RESULTS).exists() and not cut:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -40,8 +39,8 @@ def add(
             continue
         try:
             cells = journal.load(root / one.run)
-            manifest = json.loads((root / one.run / journal.MANIFEST).read_text())
-        except (PinraceError, OSError, ValueError):
+            manifest = journal.manifest(root / one.run)
+        except PinraceError:
             continue
         leg = one.leg
         head = (leg.tree, leg.series, leg.arch, " ".join((leg.flavor, *leg.config)))

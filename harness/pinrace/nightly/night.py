@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pinrace import store, ui
-from pinrace.errors import PinraceError
+from pinrace.errors import InfrastructureError, PinraceError
 from pinrace.matrix import run as runs
 from pinrace.matrix import table
 from pinrace.matrix.file import MatrixFile
@@ -22,7 +21,7 @@ from pinrace.nightly.changes import Change, Kind
 from pinrace.paths import CONFIGS, runs_dir
 from pinrace.report.model import History
 from pinrace.report.render import write
-from pinrace.runs.journal import MANIFEST, describe_project
+from pinrace.runs.journal import describe_project, manifest
 from pinrace.values import Verdict
 from pinrace.visible import markdown, one_line
 
@@ -107,11 +106,11 @@ def _facts(results: Sequence[LegResult]) -> dict[str, str]:
     for result in results:
         if not result.run:
             continue
-        manifest = _manifest(runs_dir() / result.run)
-        tree = manifest.get("tree") or {}
+        said = _manifest(runs_dir() / result.run)
+        tree = said.get("tree") or {}
         if tree.get("series_digest"):
             found[f"series {result.leg.series}"] = str(tree["series_digest"])[:16]
-        for arch, machine in (manifest.get("machines") or {}).items():
+        for arch, machine in (said.get("machines") or {}).items():
             found[f"QEMU {arch}"] = str(machine.get("qemu", "unknown"))
     return found
 
@@ -119,10 +118,9 @@ def _facts(results: Sequence[LegResult]) -> dict[str, str]:
 def _manifest(run: Path) -> dict[str, Any]:
     """Return a run's manifest; an empty one when it was pruned or is damaged."""
     try:
-        found = json.loads((run / MANIFEST).read_text())
-    except (OSError, ValueError):
+        return manifest(run)
+    except InfrastructureError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _configuration() -> str:

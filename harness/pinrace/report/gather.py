@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections import Counter
@@ -42,7 +41,7 @@ def gather(folder: Path) -> Page:
     """
     folder = folder.resolve()
     events = journal.events(folder)
-    manifest = _manifest(folder)
+    manifest = journal.manifest(folder)
     ended = {result.cell.name: result for result in journal.load(folder)}
     planned = _planned(manifest, events)
     order = list(dict.fromkeys([*(c.name for c in planned), *ended]))
@@ -81,18 +80,6 @@ def gather(folder: Path) -> Page:
         sections=tuple(sections.values()),
         left_out=len(results) - len(shown),
     )
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest; InfrastructureError when it cannot be read."""
-    path = folder / journal.MANIFEST
-    try:
-        manifest = json.loads(path.read_text(errors="replace"))
-    except (OSError, ValueError) as exc:
-        raise InfrastructureError(f"the manifest cannot be read: {exc}", log=path) from exc
-    if not isinstance(manifest, dict):
-        raise InfrastructureError("the manifest is no table", log=path)
-    return manifest
 
 
 def _compares(argv: Sequence[object]) -> bool:

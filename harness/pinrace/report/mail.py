@@ -6,7 +6,6 @@ Plain text of at most 75 columns, but for commands and a kernel's own lines, whi
 
 from __future__ import annotations
 
-import json
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -63,7 +62,7 @@ def letter(folder: Path, *, url: str = "") -> Letter:
 
     Raises UserError for what is no run, InfrastructureError for a damaged one.
     """
-    manifest = json.loads((folder / journal.MANIFEST).read_text())
+    manifest = journal.manifest(folder)
     results = journal.load(folder)
     tree = manifest.get("tree") or {}
     verdict = _verdict(results)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -49,7 +48,7 @@ def rows(folders: Iterable[Path], wanted: Sequence[str] = ()) -> list[Row]:
     """
     found: dict[tuple[str, str], Row] = {}
     for folder in folders:
-        manifest = json.loads((folder / journal.MANIFEST).read_text())
+        manifest = journal.manifest(folder)
         tree = manifest.get("tree") or {}
         if tree.get("series") or "-k" in manifest["argv"]:
             continue

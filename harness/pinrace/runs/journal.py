@@ -220,6 +220,18 @@ def describe_project() -> str:
     return "unknown"
 
 
+def manifest(folder: Path) -> dict[str, Any]:
+    """Return a run's manifest; InfrastructureError when it cannot be read."""
+    path = folder / MANIFEST
+    try:
+        found = json.loads(path.read_text(errors="replace"))
+    except (OSError, ValueError) as exc:
+        raise InfrastructureError(f"the manifest cannot be read: {exc}", log=path) from exc
+    if not isinstance(found, dict):
+        raise InfrastructureError("the manifest is no table", log=path)
+    return found
+
+
 def events(folder: Path) -> list[dict[str, Any]]:
     """Return the events of a run, in order.
 

@@ -9,7 +9,6 @@ tree fails too stays FAIL there, with `known` beside it.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,7 +52,7 @@ def report(folder: Path, by: Submitter) -> dict[str, Any]:
     Raises UserError for what is no run, and InfrastructureError when kcidb-io is not installed or
     refuses the result.
     """
-    manifest = json.loads((folder / journal.MANIFEST).read_text())
+    manifest = journal.manifest(folder)
     results = journal.load(folder)
     tree = manifest.get("tree") or {}
     checkout = f"{by.origin}:{_digest(tree.get('tree_id'), tree.get('series_digest'))}"

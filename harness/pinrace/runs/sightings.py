@@ -8,7 +8,6 @@ Runs are read once each, when somebody asks; what they said stays when they are 
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -125,9 +124,9 @@ def _catch_up(connection: sqlite3.Connection, root: Path) -> None:
         if folder.name in known or not (folder / journal.RESULTS).is_file():
             continue
         try:
-            manifest = json.loads((folder / journal.MANIFEST).read_text())
+            manifest = journal.manifest(folder)
             results = journal.load(folder)
-        except (OSError, ValueError, PinraceError):
+        except PinraceError:
             continue
         connection.execute("INSERT OR IGNORE INTO run VALUES (?)", (folder.name,))
         if isinstance(manifest.get("tree"), dict):  # what is broken on purpose names no tree
