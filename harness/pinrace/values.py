@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -262,6 +263,15 @@ class Verdict(StrEnum):
             Verdict.FAIL: CaseStatus.FAIL,
             Verdict.MISS: CaseStatus.ERROR,
         }.get(self, CaseStatus.SKIP)
+
+
+# A SKIP beside a PASS leaves it a PASS.
+GRAVEST = (Verdict.FAIL, Verdict.MISS, Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.SKIP)
+
+
+def gravest(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the verdict that decides; MISS when there is none."""
+    return min(verdicts, key=GRAVEST.index, default=Verdict.MISS)
 
 
 @dataclass(frozen=True)

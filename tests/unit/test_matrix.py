@@ -13,7 +13,7 @@ from pinrace.matrix import file, journal, run, table
 from pinrace.matrix.file import Leg, MatrixFile
 from pinrace.matrix.journal import CellLine, LegResult
 from pinrace.paths import CONFIGS
-from pinrace.values import Verdict
+from pinrace.values import Verdict, gravest
 
 LEG = Leg("debian:7.3", "pin-args", "x86_64", "plain", ("x86_64", "i386"), ("smoke",))
 
@@ -152,5 +152,5 @@ def test_exit_codes() -> None:
     assert exit_code({Verdict.PASS, Verdict.SKIP}) == Exit.OK
     assert exit_code({Verdict.PASS, Verdict.MISS}) == Exit.INFRA
     assert exit_code({Verdict.FAIL, Verdict.MISS}) == Exit.KERNEL
-    assert run.gravest([Verdict.PASS, Verdict.SKIP]) is Verdict.PASS
-    assert run.gravest([]) is Verdict.MISS
+    assert gravest([Verdict.PASS, Verdict.SKIP]) is Verdict.PASS
+    assert gravest([]) is Verdict.MISS

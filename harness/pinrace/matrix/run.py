@@ -23,9 +23,7 @@ from pinrace.series import fit
 from pinrace.series.fit import NotApplicableError
 from pinrace.series.load import load
 from pinrace.trees.fetch import resolve
-from pinrace.values import Cell, Request, Series, Tree, Verdict
-
-_GRAVEST = (Verdict.FAIL, Verdict.MISS, Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.SKIP)
+from pinrace.values import Cell, Request, Series, Tree, Verdict, gravest
 
 
 @dataclass(frozen=True)
@@ -96,11 +94,6 @@ def _load(name: str) -> Series | Exception | None:
         raise
     except Exception as error:
         return error
-
-
-def gravest(verdicts: Sequence[Verdict]) -> Verdict:
-    """Return the verdict that decides."""
-    return next((verdict for verdict in _GRAVEST if verdict in verdicts), Verdict.MISS)
 
 
 def _left_out(leg: Leg, verdict: Verdict, reason: str) -> LegResult:

@@ -12,7 +12,7 @@ from pathlib import Path
 from pinrace.errors import InfrastructureError
 from pinrace.matrix.journal import LegResult
 from pinrace.runs import database
-from pinrace.values import Verdict
+from pinrace.values import GRAVEST, Verdict
 
 FILE = "history.sqlite"
 VERSION = 3  # of the tables below, kept as user_version
@@ -164,10 +164,9 @@ def _spots(night: int, result: LegResult) -> Iterator[tuple[Spot, Said]]:
         for abi, suite in _planned(result):
             yield Spot(*head, abi, suite), said(result.verdict, result.reason.splitlines()[0])
         return
-    order = [Verdict.PASS, Verdict.SKIP, Verdict.INCONCLUSIVE, Verdict.MISS, Verdict.FAIL]
     for abi, suite in dict.fromkeys((cell.abi, cell.suite) for cell in result.cells):
         mine = [cell for cell in result.cells if (cell.abi, cell.suite) == (abi, suite)]
-        worst = max(mine, key=lambda cell: order.index(cell.verdict))
+        worst = min(mine, key=lambda cell: GRAVEST.index(cell.verdict))
         yield Spot(*head, abi, suite), said(worst.verdict, worst.reason)
 
 

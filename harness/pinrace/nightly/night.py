@@ -22,7 +22,7 @@ from pinrace.paths import CONFIGS, runs_dir
 from pinrace.report.model import History
 from pinrace.report.render import write
 from pinrace.runs.journal import describe_project, manifest
-from pinrace.values import Verdict
+from pinrace.values import Verdict, gravest
 from pinrace.visible import markdown, one_line
 
 
@@ -143,7 +143,7 @@ def leave(night: Night, code: int) -> Path | None:
     try:
         left = leaves.Left(
             night.number,
-            runs.gravest([one.verdict for one in night.results]),
+            gravest(one.verdict for one in night.results),
             code,
             night.summary,
             night.moved,

@@ -15,7 +15,7 @@ from pinrace.errors import InfrastructureError
 from pinrace.nightly import history, measures
 from pinrace.nightly.history import Said, Spot
 from pinrace.paths import PROJECT
-from pinrace.values import Verdict
+from pinrace.values import Verdict, gravest
 
 NIGHTS = 1000  # that a site shows
 LATEST = 100  # that a text is about
@@ -143,14 +143,10 @@ def _line(name: str, said: Iterable[Said], nights: Sequence[tuple[int, str]]) ->
         by_night.setdefault(one.night, []).append(one.verdict)
         passed += one.verdict is Verdict.PASS
         told += one.verdict in (Verdict.PASS, Verdict.FAIL)
-    verdicts = tuple(_gravest(by_night.get(number, ())) for number, _ in nights)
+    verdicts = tuple(
+        gravest(by_night[number]) if number in by_night else None for number, _ in nights
+    )
     return Line(name, Rate(passed, told), verdicts, _changed(verdicts, nights))
-
-
-def _gravest(verdicts: Iterable[Verdict]) -> Verdict | None:
-    found = set(verdicts)
-    order = (Verdict.FAIL, Verdict.MISS, Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.SKIP)
-    return next((verdict for verdict in order if verdict in found), None)
 
 
 def _changed(verdicts: Sequence[Verdict | None], nights: Sequence[tuple[int, str]]) -> str:

@@ -23,7 +23,7 @@ from pinrace.report import cases, console, facts, overview, pictures, splats, te
 from pinrace.report.limits import COMMAND, NAME, NOTES, SECTIONS, SENTENCE, Share, share
 from pinrace.report.model import Counts, Page, Section
 from pinrace.runs import commands, journal, summary
-from pinrace.values import CaseStatus, Cell, CellResult, Verdict
+from pinrace.values import GRAVEST, CaseStatus, Cell, CellResult, Verdict, gravest
 
 _CELLS = TypeAdapter(list[Cell])
 _FILES = 16  # of a cell's folder that are listed
@@ -47,8 +47,7 @@ def gather(folder: Path) -> Page:
     order = list(dict.fromkeys([*(c.name for c in planned), *ended]))
     unfinished = {c.name: _unfinished(c, folder, events) for c in planned if c.name not in ended}
     results = [ended.get(name) or unfinished[name] for name in order]
-    gravest = sorted(results, key=lambda result: overview.gravity(result.verdict))
-    shown = gravest[:SECTIONS]
+    shown = sorted(results, key=lambda result: GRAVEST.index(result.verdict))[:SECTIONS]
     kept = {result.cell.name for result in shown}
     bad = sum(1 for result in shown if result.verdict in _BAD)
     how = commands.shown(manifest)
@@ -218,10 +217,8 @@ def _verdict(results: Sequence[CellResult], end: Mapping[str, Any] | None) -> Ve
     """Return the verdict of the whole: that of its gravest cell."""
     if not results:
         return Verdict.SKIP if end and end.get("exit_code") == 0 else Verdict.MISS
-    if not end:
-        worst = min(results, key=lambda result: overview.gravity(result.verdict)).verdict
-        return worst if worst is Verdict.FAIL else Verdict.MISS
-    return min(results, key=lambda result: overview.gravity(result.verdict)).verdict
+    worst = gravest(result.verdict for result in results)
+    return worst if end or worst is Verdict.FAIL else Verdict.MISS
 
 
 def _sentence(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pinrace.runs import commands, issues, journal, summary
-from pinrace.values import CaseStatus, CellResult, Verdict
+from pinrace.values import CaseStatus, CellResult, Verdict, gravest
 from pinrace.visible import one_line, visible
 
 WIDTH = 75
@@ -65,7 +65,7 @@ def letter(folder: Path, *, url: str = "") -> Letter:
     manifest = journal.manifest(folder)
     results = journal.load(folder)
     tree = manifest.get("tree") or {}
-    verdict = _verdict(results)
+    verdict = gravest(result.verdict for result in results)
     what = str(tree.get("series") or "the tree as it is")
     on = f"linux {tree.get('version', 'unknown')}"
     parts = [
@@ -83,15 +83,6 @@ def letter(folder: Path, *, url: str = "") -> Letter:
     if reply_to and subjects:
         said = one_line(f"Re: {subjects[0]}")
     return Letter(said, body, verdict, reply_to)
-
-
-def _verdict(results: Sequence[CellResult]) -> Verdict:
-    """Return the gravest; PASS needs a cell that passed."""
-    found = {result.verdict for result in results}
-    for verdict in (Verdict.FAIL, Verdict.MISS, Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.SKIP):
-        if verdict in found:
-            return verdict
-    return Verdict.MISS
 
 
 def _message_id(origin: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pinrace.report.pictures import Views
-from pinrace.values import CaseStatus, Cell, CellResult, Verdict
+from pinrace.values import GRAVEST, CaseStatus, Cell, CellResult, Verdict
 
 
 @dataclass(frozen=True)
@@ -207,6 +207,3 @@ class Page:
     matrix: Matrix
     sections: tuple[Section, ...]  # the gravest first
     left_out: int  # cells that have no section
-
-
-GRAVEST = (Verdict.FAIL, Verdict.MISS, Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.SKIP)

@@ -8,16 +8,11 @@ from collections.abc import Iterator, Sequence
 from pinrace.judge.match import normal
 from pinrace.report import splats, text
 from pinrace.report.limits import FINDINGS, NAME, SENTENCE
-from pinrace.report.model import GRAVEST, Finding, Matrix, Section, Square
+from pinrace.report.model import Finding, Matrix, Section, Square
 from pinrace.runs import commands, issues, summary
-from pinrace.values import CellResult, Verdict
+from pinrace.values import GRAVEST, CellResult, Verdict
 
 _Key = tuple[int, str, str]  # order, kind, what tells it from others
-
-
-def gravity(verdict: Verdict) -> int:
-    """Return 0 for the gravest."""
-    return GRAVEST.index(verdict)
 
 
 def findings(sections: Sequence[Section]) -> tuple[Finding, ...]:
@@ -59,7 +54,7 @@ def _of(section: Section) -> Iterator[tuple[_Key, str, Verdict, str]]:
         yield (1, "case", case.name), case.name, result.verdict, "; ".join(said)
     if result.verdict is not Verdict.FAIL:
         yield (
-            (3 + gravity(result.verdict), "cell", result.reason),
+            (3 + GRAVEST.index(result.verdict), "cell", result.reason),
             result.reason,
             result.verdict,
             "",

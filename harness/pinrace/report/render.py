@@ -20,10 +20,10 @@ from markupsafe import Markup
 from pinrace.errors import InfrastructureError
 from pinrace.report.gather import gather
 from pinrace.report.limits import LINKS, NIGHTS, TRENDS
-from pinrace.report.model import GRAVEST, History, Page
+from pinrace.report.model import History, Page
 from pinrace.report.pictures import HEIGHT, WIDTH
 from pinrace.report.text import visible
-from pinrace.values import CaseStatus, Verdict
+from pinrace.values import GRAVEST, CaseStatus, Verdict
 
 FILE_NAME = "report.html"
 
