@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pinrace.errors import InfrastructureError
-from pinrace.judge.splats import find, load_rules, read
+from pinrace.judge.splats import RULES, find, load_rules, read
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -82,6 +82,18 @@ def test_broken_rules_are_an_error(tmp_path: Path) -> None:
     rules.write_text("")
     with pytest.raises(InfrastructureError):
         load_rules(rules)
+
+
+def test_an_id_has_one_kind_of_severity(tmp_path: Path) -> None:
+    """What a report is called says whether it counts."""
+    rules = tmp_path / "rules.toml"
+    text = RULES.read_text()
+    rules.write_text(f"{text}\n[[rule]]\nid = 'oops'\nstart = 'x'\nseverity = 'bug'\n")
+    assert load_rules(rules).rule[-1].id == "oops"
+    other = tmp_path / "other.toml"
+    other.write_text(f"{text}\n[[rule]]\nid = 'oops'\nstart = 'x'\nseverity = 'note'\n")
+    with pytest.raises(InfrastructureError, match="several kinds"):
+        load_rules(other)
 
 
 @pytest.mark.parametrize(

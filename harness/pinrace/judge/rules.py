@@ -67,10 +67,17 @@ class Rules(BaseModel):
 
     @model_validator(mode="after")
     def _sound(self) -> Rules:
-        """Refuse rules that match anything, and one id with several severities of blame."""
+        """Refuse rules that match anything, and an id that counts in one rule and not in another.
+
+        A report is known by the id of its rule alone, whose severity decides.
+        """
+        counting: dict[str, str] = {}
         for rule in self.rule:
             if rule.start.match(""):
                 raise ValueError(f"rule '{rule.id}' matches an empty line")
+            blame = "counts" if rule.severity in COUNTS else rule.severity
+            if counting.setdefault(rule.id, blame) != blame:
+                raise ValueError(f"rules '{rule.id}' have severities of several kinds")
         return self
 
     def __hash__(self) -> int:
