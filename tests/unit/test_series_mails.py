@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The series that is judged is the series that was sent: kinds of mails and of folders."""
+"""The series that is judged is the series that was sent: kinds of mails."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from mails_common import STAT, changed, cover, diff, folder_of, load_box, mail, three
 from trees_common import kernel_folder, no_say, tarball
 
 from pinrace.errors import BuildError, UserError
@@ -19,80 +20,15 @@ from pinrace.series import box, letters, load
 from pinrace.series.files import touched
 from pinrace.trees.fetch import resolve
 from pinrace.trees.git import show_file
-from pinrace.values import Series, Tree
+from pinrace.values import Tree
 
 pytestmark = pytest.mark.usefixtures("own_cache")
-
-SENDER = "Ada Muster <ada@example.org>"
-STAT = " kernel/fork.c | 2 +-\n 1 file changed, 1 insertion(+), 1 deletion(-)\n"
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
     made = tarball(kernel_folder(tmp_path / "linux"), tmp_path / "l.tar")
     return resolve(str(made), say=no_say)
-
-
-def diff(line: int, word: str = "changed", file: str = "kernel/fork.c") -> str:
-    return (
-        f"diff --git a/{file} b/{file}\n--- a/{file}\n+++ b/{file}\n"
-        f"@@ -{line - 1},3 +{line - 1},3 @@\n int line_{line - 1};\n-int line_{line};\n"
-        f"+int {word}_{line};\n int line_{line + 1};\n"
-    )
-
-
-def mail(
-    tag: str,
-    line: int,
-    *,
-    body: str = "",
-    headers: str = "",
-    sender: str = SENDER,
-    word: str = "changed",
-    title: str = "",
-    answers: str = "cover@example.org",
-) -> str:
-    """One patch as git format-patch writes it, with made-up content."""
-    title = title or f"change line {line}"
-    identity = f"{tag}-{line}-{word}".replace(" ", "_").replace("/", "_")
-    text = body or f"It is better.\n\nSigned-off-by: {SENDER}\n---\n{STAT}\n{diff(line, word)}"
-    return (
-        f"From {'0' * 39}1 Mon Sep 17 00:00:00 2001\nMessage-Id: <{identity}@example.org>\n"
-        f"In-Reply-To: <{answers}>\nReferences: <{answers}>\nFrom: {sender}\n"
-        f"Date: Mon, 30 Nov 2026 10:00:00 +0000\nSubject: {tag} {title}\n"
-        f"{headers}\n{text}-- \n2.39.2\n\n"
-    )
-
-
-def cover(tag: str) -> str:
-    return mail(tag, 0, body="About it.\n", title="seccomp: three changes", answers="x@y.example")
-
-
-def three(tag: str = "PATCH", **options: str) -> list[str]:
-    return [mail(f"[{tag} {n}/3]", n * 10, **options) for n in (1, 2, 3)]
-
-
-def load_box(folder: Path, content: str | bytes, name: str = "a.mbox") -> Series:
-    data = content if isinstance(content, bytes) else content.encode()
-    (folder / name).write_bytes(data)
-    found = load.load(str(folder / name), say=no_say)
-    assert found
-    return found
-
-
-def changed(tree: Tree, series: Series) -> list[int]:
-    """Which lines of the file the applied series changed."""
-    patched = load.apply(tree, series, say=no_say)
-    text = show_file(patched.commit, "kernel/fork.c").splitlines()
-    return [n for n, line in enumerate(text, 1) if line != f"int line_{n};"]
-
-
-def folder_of(path: Path, files: dict[str, str]) -> Path:
-    path.mkdir()
-    for name, text in files.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_text(text)
-    return path
 
 
 @pytest.mark.parametrize(
@@ -374,108 +310,6 @@ def test_a_file_with_crlf_of_its_own(tmp_path: Path) -> None:
     for text in (plain, f"{head}\nContent-Transfer-Encoding: base64\n\n{packed}\n"):
         patched = load.apply(tree, load_box(tmp_path, text), say=no_say)
         assert "int changed;" in show_file(patched.commit, "kernel/dos.h")
-
-
-def test_a_maildir_and_saved_mails(tree: Tree, tmp_path: Path) -> None:
-    for name in ("cur", "new", "tmp"):
-        (tmp_path / "dir" / name).mkdir(parents=True)
-    for number, text in enumerate(three()):
-        where = ("cur", "new")[number % 2]
-        (tmp_path / "dir" / where / f"{9 - number}.host:2,S").write_text(text.split("\n", 1)[1])
-    found = load.load(str(tmp_path / "dir"), say=no_say)
-    assert found
-    assert changed(tree, found) == [10, 20, 30]
-    saved = folder_of(tmp_path / "saved", {f"{n}.eml": t for n, t in enumerate(three())})
-    assert changed(tree, load.load_series(saved)) == [10, 20, 30]
-
-
-def test_folders(tree: Tree, tmp_path: Path) -> None:
-    mails = three()
-    names = {f"v2-000{n}-x.patch": text for n, text in enumerate(mails, 1)}
-    names["v2-0000-cover-letter.patch"] = cover("[PATCH v2 0/3]")
-    found = load.load_series(folder_of(tmp_path / "v2", names))
-    assert (len(found.patches), changed(tree, found)) == (3, [10, 20, 30])
-    assert found.patches[0].parent == tmp_path / "v2"  # git takes them as they are
-    whole = {"all.patch": "".join(mails)}
-    assert load.load_series(folder_of(tmp_path / "whole", whole)).count == "3 patches"
-    mixed = {"0001-a.patch": mails[0], "0002-b.diff": mails[1], "0003-c.PATCH": mails[2]}
-    mixed |= {"0001-a.patch~": "left by an editor", "0002-b.patch.orig": "", "README": ""}
-    assert changed(tree, load.load_series(folder_of(tmp_path / "mixed", mixed))) == [10, 20, 30]
-
-
-@pytest.mark.parametrize(
-    ("files", "why"),
-    [
-        ({"0001-a.patch": 1, "0003-c.patch": 3}, "no file is number 0002"),
-        ({"0002-b.patch": 2, "0003-c.patch": 3}, "begin with 0002: 0001 is missing"),
-        ({"0001-a.patch": 1, "0001-b.patch": 2, "0002-c.patch": 3}, "have the same number"),
-        ({"a.patch": 1, "c.patch": 3}, "2/3 is missing"),
-        ({"a.patch": 2, "b.patch": 1, "c.patch": 3}, "comes behind"),
-        ({"a.patch": 1, "b.patch": 2, "c.patch": 3, "d.mbox": 3}, "also holds d.mbox"),
-        ({"0001-a.patch": 1, "v2-0001-a.patch": 1}, "several versions"),
-        ({"a.patch": 1, "b.patch": 0}, "b.patch is empty"),
-        ({"9-a.patch": 1, "10-b.patch": 2, "11-c.patch": 3}, "11-c.patch comes before 9-a.patch"),
-        ({"0001-a.patch": 1, "0002-b.txt": 2}, "also holds 0002-b.txt"),
-        ({"0001-a.patch": 1, "0002-b.patch.gz": 2}, "also holds 0002-b.patch.gz"),
-    ],
-)
-def test_folders_that_are_no_series(tmp_path: Path, files: dict[str, int], why: str) -> None:
-    mails = ["", *three()]
-    place = folder_of(tmp_path / "f", {name: mails[number] for name, number in files.items()})
-    with pytest.raises(UserError, match=why):
-        load.load_series(place)
-
-
-def test_a_quilt_series_file(tree: Tree, tmp_path: Path) -> None:
-    one, two, three_ = (mail("[PATCH]", n * 10) for n in (1, 2, 3))
-    files = {"c.patch": one, "sub/b.patch": two, "a-off.patch": three_}
-    files["series"] = "# order\nsub/b.patch -p1\n\nc.patch -pab # first\n#a-off.patch\n"
-    place = folder_of(tmp_path / "q", files)
-    said: list[str] = []
-    found = load.load(str(place), say=said.append)
-    assert found
-    assert [p.name for p in found.patches] == ["b.patch", "c.patch"]
-    assert changed(tree, found) == [10, 20]
-    assert said == ["q: not in its file series, so left out: a-off.patch"]
-    top = tmp_path / "top"
-    top.mkdir()
-    place.rename(top / "patches")
-    assert load.load_series(top).count == "2 patches"
-    for line, why in (
-        ("c.patch -p0", "is to be applied with -p0, and git am takes -p1"),
-        ("c.patch -R", "is to be applied with -R"),
-        ("+guard c.patch", "is a guard"),
-        ("gone.patch", "there is no"),
-        ("c.patch\nc.patch", "is there twice"),
-        ("# nothing", "lists no patch"),
-    ):
-        (top / "patches/series").write_text(f"{line}\n")
-        with pytest.raises(UserError, match=why):
-            load.load_series(top)
-
-
-def test_a_patch_on_top(tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "plant.patch").write_text(mail("[PATCH 3/7]", 20))
-    (tmp_path / "s.mbox").write_text("".join(mail(f"[PATCH {n}/2]", n * 5) for n in (1, 2)))
-    found = load.load(f"none+{tmp_path / 'plant.patch'}", say=no_say)
-    assert found
-    assert (found.name, changed(tree, found)) == ("none+plant", [20])
-    assert load.apply(tree, found, say=no_say).label == "linux 7.3.4-rc1 + none+plant"
-    assert load.load(found.spec, say=no_say) == found
-    monkeypatch.chdir(tmp_path)
-    both = load.load("s.mbox+plant.patch", say=no_say)
-    assert both
-    assert (both.name, changed(tree, both)) == ("s+plant", [5, 10, 20])
-    assert load.load(both.spec, say=no_say) == both
-    mutant = load.load("none+fail-open", say=no_say)
-    assert mutant
-    assert (mutant.name, mutant.spec) == ("none+fail-open", "none+fail-open")
-    with pytest.raises(UserError, match="there is no patch 'nosuch'"):
-        load.load("none+nosuch", say=no_say)
-    with pytest.raises(UserError, match="there is no patch 'nosuch'"):
-        load.load("pin-args+nosuch", say=no_say)
-    with pytest.raises(UserError, match="holds 2 patches"):
-        load.load("none+s.mbox", say=no_say)
 
 
 def test_git_reads_the_same(tree: Tree, tmp_path: Path) -> None:

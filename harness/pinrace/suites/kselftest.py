@@ -261,7 +261,7 @@ def _interpreter(path: Path) -> tuple[str, ...]:
 
 def _limit(settings: Path) -> float:
     """Return the seconds that a collection's settings give each of its tests."""
-    text = settings.read_text() if settings.is_file() else ""
+    text = settings.read_text(errors="replace") if settings.is_file() else ""
     match = re.search(r"^timeout=(\d+)", text, re.MULTILINE)
     seconds = float(match[1]) if match else DEFAULT_SECONDS
     return seconds or ENDLESS_SECONDS
