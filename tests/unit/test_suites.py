@@ -204,7 +204,7 @@ def test_own_suites_of_a_file(tmp_path: Path) -> None:
     assert next(e for e in brought.files if e.path.endswith(".sh")).mode & 0o111
     (one,) = brought.jobs
     assert one.argv[:2] == ("/bin/sh", "-c")
-    assert one.argv[2].startswith("echo '4' > /proc/sys/vm/nr_hugepages\n")
+    assert one.argv[2].startswith("echo 4 > /proc/sys/vm/nr_hugepages\n")
     assert suite.soft(None)[1] == ("CONFIG_FUTEX=y",)  # type: ignore[arg-type]
     file.write_text('[[suite]]\nname="a"\ncommand="true"\n[[suite]]\nname="b"\ncommand="false"\n')
     assert [n.rsplit(":", 1)[1] for n in registry.names([str(file)])] == ["a", "b"]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -131,10 +132,10 @@ class Own(Suite):
             files |= needed(path, abi) if direct else {}
         if self.spec.command or self.spec.sysctl:
             sets = [
-                f"echo {_quoted(value)} > /proc/sys/{name.replace('.', '/')}\n"
+                f"echo {shlex.quote(value)} > /proc/sys/{name.replace('.', '/')}\n"
                 for name, value in self.spec.sysctl.items()
             ]
-            line = self.spec.command or "exec " + " ".join(map(_quoted, words))
+            line = self.spec.command or "exec " + shlex.join(words)
             words, direct = ["/bin/sh", "-c", f"{''.join(sets)}{line}"], False
         job = Job(
             self.spec.name,
@@ -211,10 +212,6 @@ def needed(path: Path, abi: Abi) -> dict[str, Path]:
 
 def _mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode) | 0o444
-
-
-def _quoted(word: str) -> str:
-    return "'" + word.replace("'", "'\\''") + "'"
 
 
 def suite(spec: OwnSuite, folder: Path, name: str) -> Own:
