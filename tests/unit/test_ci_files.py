@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -21,6 +22,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 CI = PROJECT / "configs/ci"
 SCHEMAS = {
     "action.yml": "vendor.github-actions",
+    ".github/workflows/native.yml": "vendor.github-workflows",
     ".github/workflows/nightly.yml": "vendor.github-workflows",
     "configs/ci/gitlab-ci.yml": "vendor.gitlab-ci",
 }
@@ -56,6 +58,29 @@ def test_an_action_puts_no_input_into_a_script() -> None:
         assert "${{" not in script
         done = subprocess.run(["bash", "-n"], input=script, text=True, check=False)
         assert done.returncode == 0
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 4])
+@pytest.mark.parametrize("report", ["echo a paragraph", "exit 4", "yes a long report"])
+def test_an_action_ends_as_the_test_did_whatever_the_summary_does(
+    code: int, report: str, tmp_path: Path
+) -> None:
+    loaded = ruamel.yaml.YAML(typ="safe").load((PROJECT / "action.yml").read_text())
+    (script,) = (step["run"] for step in loaded["runs"]["steps"] if step.get("id") == "test")
+    pinrace = tmp_path / "pinrace/bin/pinrace"
+    pinrace.parent.mkdir(parents=True)
+    pinrace.write_text(f"#!/bin/sh\n[ $1 = report ] || exit {code}\n{report}\n")
+    pinrace.chmod(0o755)
+    (tmp_path / "runs/latest").mkdir(parents=True)
+    places = {"GITHUB_OUTPUT": "output", "GITHUB_STEP_SUMMARY": "summary", "PINRACE_RUNS": "runs"}
+    env = {name: str(tmp_path / place) for name, place in places.items()}
+    env |= {"RUNNER_TEMP": str(tmp_path), "PATH": os.environ["PATH"]}
+    env |= {"TREE": "v7.3", "SERIES": "none", "ARGUMENTS": "--abi i386"}
+    argv = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
+    assert subprocess.run(argv, env=env, check=False).returncode == code
+    assert f"exit-code={code}" in (tmp_path / "output").read_text()
+    lines = (tmp_path / "summary").read_text().splitlines()
+    assert (lines[0], lines[-1]) == ("~~~text", "~~~")
 
 
 @pytest.mark.parametrize("path", sorted(CI.iterdir()), ids=lambda path: path.name)
