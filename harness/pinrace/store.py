@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -95,11 +97,21 @@ def make(kind: str, key: str, fill: Callable[[Path], None]) -> Path:
     return parent / key
 
 
+def write(path: Path, content: str | bytes) -> None:
+    """Write a file that is there whole or not at all; OSError when it cannot be written."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        draft.write_bytes(content.encode() if isinstance(content, str) else content)
+        draft.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise
+
+
 def write_json(path: Path, value: object) -> None:
     """Write a JSON file that is there whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
-    draft.replace(path)
+    write(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
 def sizes() -> list[tuple[str, int, int]]:

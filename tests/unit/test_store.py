@@ -80,3 +80,13 @@ def test_prune_removes_what_is_old(own_cache: Path) -> None:
     assert [path.name for path in old.parent.iterdir()] == ["new"]
     with pytest.raises(UserError, match="no 'nothing'"):
         store.prune(("nothing",), days=1)
+
+
+def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    store.write(tmp_path / "file", "one")
+    store.write(tmp_path / "file", b"two")
+    assert (tmp_path / "file").read_bytes() == b"two"
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError):
+        store.write(tmp_path / "folder", "no file goes here")
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "folder"}

@@ -22,7 +22,6 @@ UNITS = {
     "seconds": "s",
     "boot": "s",  # of the guest's clock, until init
     "size": "MiB",  # of the file that QEMU boots
-    "price": "instructions",  # of a system call, by `pinrace price`
 }
 _INIT = re.compile(rb"^\[ *(\d+\.\d+)\](?:\[ *[CT]\d+\])? Run /init as init process", re.MULTILINE)
 _BOOT_BYTES = 1 << 18  # of a console, in which the kernel has booted

@@ -6,20 +6,15 @@ A night is one step of a path, so that a thousand of them open at once.
 
 from __future__ import annotations
 
-import base64
-import functools
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pinrace import report
+from pinrace import store
 from pinrace.nightly.trends import Curve, Line, Trends
-from pinrace.report.render import duration
+from pinrace.report.render import asset, environment, hashed
 from pinrace.values import Verdict
-from pinrace.visible import visible
 
 INDEX = "index.html"
 WIDE = 600  # units of a strip
@@ -40,47 +35,30 @@ def write(folder: Path, trends: Trends) -> Path:
     """Write the site and return its index; OSError when that cannot be."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / INDEX
-    draft = path.with_suffix(".part")
-    draft.write_bytes(render(trends).encode())
-    draft.replace(path)
+    store.write(path, render(trends))
     (folder / ".nojekyll").touch()  # GitHub Pages serves it as it is
     return path
 
 
 def render(trends: Trends) -> str:
     """Return the page."""
-    here = Path(report.__file__).parent
-    style = (here / "style.css").read_text() + (here / "trends.css").read_text()
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    style = asset("style.css") + asset("trends.css")
     return (
-        _environment()
+        environment()
         .get_template("trends.html.j2")
         .render(
             it=trends,
             cases=trends.cases[:CASES],
             curves=trends.curves[:CURVES],
             style=Markup(style),  # noqa: S704 (files of ours)
-            policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'",
+            policy=f"default-src 'none'; img-src data:; style-src '{hashed(style)}'",
             wide=WIDE,
             high=HIGH,
+            strip=strip,
+            curve=curve,
+            told=told,
         )
     )
-
-
-@functools.cache
-def _environment() -> Environment:
-    made = Environment(
-        loader=FileSystemLoader(Path(report.__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=lambda value: (
-            visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-        ),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters |= {"strip": strip, "curve": curve, "told": told, "duration": duration}
-    return made
 
 
 def strip(line: Line) -> list[tuple[str, str]]:

@@ -64,9 +64,7 @@ class Incoming:
         content = self.thread or box.unpack(net.document(encrypted(self.spec)), self.title)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{store.digest(self.key)[:16]}.mbox"
-        draft = path.with_suffix(".part")
-        draft.write_bytes(content)
-        draft.replace(path)
+        store.write(path, content)
         return path
 
 

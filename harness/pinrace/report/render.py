@@ -10,13 +10,13 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-import os
 from pathlib import Path
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from pinrace import store
 from pinrace.errors import InfrastructureError
 from pinrace.report.gather import gather
 from pinrace.report.limits import LINKS, NIGHTS, TRENDS
@@ -54,12 +54,9 @@ def write(folder: Path, output: Path | None = None, *, history: History | None =
     path = output or folder / FILE_NAME
     inside = path.resolve().parent == folder.resolve()
     html = render(gather(folder), history=history, links=inside)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        draft.write_bytes(html.encode())
-        draft.replace(path)
+        store.write(path, html)
     except OSError as exc:
-        draft.unlink(missing_ok=True)
         why = exc.strerror or exc
         raise InfrastructureError(
             f"the report cannot be written to {path}: {why}", hint="pinrace report --output FILE"
@@ -69,13 +66,13 @@ def write(folder: Path, output: Path | None = None, *, history: History | None =
 
 def render(page: Page, *, history: History | None = None, links: bool = False) -> str:
     """Return the page as HTML; links: it lies in the run's folder, so that files can be opened."""
-    style, script = (_asset(name) for name in ("style.css", "script.js"))
+    style, script = (asset(name) for name in ("style.css", "script.js"))
     policy = (
         f"default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
-        f"style-src '{_hash(style)}'; script-src '{_hash(script)}'"
+        f"style-src '{hashed(style)}'; script-src '{hashed(script)}'"
     )
     return (
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(
             page=page,
@@ -100,7 +97,7 @@ def _latest(history: History) -> History:
 
 
 @functools.cache
-def _environment() -> Environment:
+def environment() -> Environment:
     """Return the templates' surroundings: every text that they print is visible and escaped."""
     made = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
@@ -144,11 +141,12 @@ def _bytes(size: int) -> str:
 
 
 @functools.cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """Return a file that goes into a page."""
     return (_HERE / name).read_text()
 
 
-def _hash(content: str) -> str:
+def hashed(content: str) -> str:
     """Return how a policy names the content of an element."""
     digest = hashlib.sha256(content.encode()).digest()
     return f"sha256-{base64.b64encode(digest).decode()}"

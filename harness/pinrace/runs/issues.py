@@ -16,7 +16,7 @@ import platformdirs
 import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pinrace import userfile
+from pinrace import store, userfile
 from pinrace.errors import InfrastructureError, UserError
 from pinrace.paths import CONFIGS, INSTALLED, runs_dir
 from pinrace.runs import sightings
@@ -197,9 +197,7 @@ def _write(path: Path, old: str, fields: dict[str, object]) -> None:
         else:
             place.update(fields)
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.write_text(tomlkit.dumps(document))
-        draft.replace(path)
+        store.write(path, tomlkit.dumps(document))
     except OSError as exc:
         raise InfrastructureError(
             f"cannot write {path}: {exc.strerror}", hint=f"set {VARIABLE} to a file of your own"
