@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pinrace import store
 from pinrace.arches import ABIS
 from pinrace.errors import UserError
 from pinrace.kbuild.quirks import quirk
@@ -30,6 +31,7 @@ class Row:
     result: CellResult | None = None
     accelerator: str = ""
     tree: str = ""
+    smp: str = ""  # CPUs of the guest
 
     @property
     def counts(self) -> tuple[int, int, int, int]:
@@ -50,15 +52,20 @@ def rows(folders: Iterable[Path], wanted: Sequence[str] = ()) -> list[Row]:
     for folder in folders:
         manifest = journal.manifest(folder)
         tree = manifest.get("tree") or {}
-        if tree.get("series") or "-k" in manifest["argv"]:
+        if tree.get("series") or "-k" in (manifest.get("argv") or ()):
             continue
         for result in journal.load(folder):
             cell = result.cell
             if cell.suite.startswith(PREFIXES) and result.verdict is not Verdict.MISS:
                 machine = (manifest.get("machines") or {}).get(cell.arch) or {}
-                how = str(machine.get("accelerator", ""))
-                row = Row(cell.suite, cell.abi, result, how, str(tree.get("label", "")))
-                found[cell.suite, cell.abi] = row
+                found[cell.suite, cell.abi] = Row(
+                    cell.suite,
+                    cell.abi,
+                    result,
+                    str(machine.get("accelerator", "unknown")),
+                    str(tree.get("label", "unknown")),
+                    str(machine.get("smp", "unknown")),
+                )
     names = dict.fromkeys([*wanted, *sorted({suite for suite, _ in found})])
     return [found.get((name, abi), Row(name, abi)) for name in names for abi in _abis(name, found)]
 
@@ -118,18 +125,19 @@ def page(found: Sequence[Row]) -> str:
     ran = [row for row in found if row.result]
     trees = ", ".join(dict.fromkeys(row.tree for row in ran))
     hows = ", ".join(dict.fromkeys(row.accelerator for row in ran))
-    head = f"Tree: {trees}.  Accelerator: {hows}.  Two CPUs, no series."
+    smps = ", ".join(dict.fromkeys(row.smp for row in ran))
+    head = f"Tree: {trees}.  Accelerator: {hows}.  CPUs of a guest: {smps}.  No series."
     return "\n".join([BEGIN, "", head, "", *table(found), "", END])
 
 
 def insert(path: Path, text: str) -> None:
     """Put a page between the marks of a file; UserError when it has none."""
     try:
-        whole = path.read_text()
-    except OSError as exc:
-        raise UserError(f"cannot read {path}: {exc.strerror}") from exc
+        whole = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise UserError(f"cannot read {path}: {exc}") from exc
     before, begin, rest = whole.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise UserError(f"{path} has no place for the table", hint=f"write {BEGIN} and {END} there")
-    path.write_text(f"{before}{text}{after}")
+    store.write(path, f"{before}{text}{after}")
