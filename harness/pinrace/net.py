@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import os
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -25,6 +26,8 @@ log = logging.getLogger("pinrace.net")
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # what fails is said here
 
 TIMEOUT = (20.0, 60.0)  # seconds: to connect, and between two pieces of an answer
+# Set to 1, it allows http: to a server on this host itself, as the tests have it.
+PLAIN_HTTP = "PINRACE_PLAIN_HTTP"
 TRIES = 5  # in a row that bring nothing new
 BACKOFF = 0.5  # seconds, doubled each time
 _DOCUMENT_LIMIT = 16 << 20  # bytes
@@ -32,6 +35,20 @@ _CHUNK = 1 << 18
 _BUSY = (408, 429, 500, 502, 503, 504)
 
 Say = Callable[[str], None]
+
+
+def is_local(url: str) -> bool:
+    """Whether it is plain HTTP to this host, which nobody hears or changes."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+    except ValueError:
+        return False
+
+
+def is_encrypted(url: str) -> bool:
+    """Whether nobody on the way can change what it brings; $PINRACE_PLAIN_HTTP allows this host."""
+    return url[:8].lower() == "https://" or (is_local(url) and bool(os.environ.get(PLAIN_HTTP)))
 
 
 class NotThereError(InfrastructureError):

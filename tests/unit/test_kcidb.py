@@ -145,8 +145,17 @@ def test_a_service_that_refuses_is_an_infrastructure_error(folder: Path, service
     assert main(["submit", str(folder), "--kcidb", "--to", service]) == Exit.INFRA
 
 
-def test_no_token_goes_over_plain_http(folder: Path) -> None:
-    to = "http://kcidb.example/submit"
+@pytest.mark.parametrize(
+    "to",
+    [
+        "http://kcidb.example/submit",
+        "http://localhost.kcidb.example/submit",
+        "http://127.0.0.1.kcidb.example/submit",
+        "http://127.0.0.1@kcidb.example/submit",
+        "http://[127.0.0.1/submit",
+    ],
+)
+def test_no_token_goes_over_plain_http(folder: Path, to: str) -> None:
     assert main(["submit", str(folder), "--kcidb", "--to", to]) == Exit.USAGE
 
 

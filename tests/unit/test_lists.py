@@ -84,7 +84,7 @@ def thread(tmp_path: Path) -> bytes:
 @pytest.fixture
 def archive(thread: bytes, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """What lore.kernel.org would serve, where b4's configuration has it."""
-    monkeypatch.setenv(lists.PLAIN_HTTP, "1")
+    monkeypatch.setenv(net.PLAIN_HTTP, "1")
     monkeypatch.setattr(net, "BACKOFF", 0)
     with serve() as site:
         (home / "gitconfig").write_text(f'[b4]\n\tmidmask = "{site.url}/all/%s"\n')
@@ -106,6 +106,7 @@ def test_what_names_a_message() -> None:
     assert lists.message_id("a.b-1%40c.d") == "a.b-1@c.d"
     assert not lists.is_message("-mlocal@mbx")  # it would be an option of some tool
     assert lists.message_id("https://h/x/-mlocal@mbx/") is None
+    assert lists.message_id("https://[h/a.b-1@c.d/") is None
     with pytest.raises(UserError, match="has no message id"):
         lists.by_message("https://lore.kernel.org/all/", say=no_say)
 

@@ -190,3 +190,26 @@ def test_no_hop_gives_up_encryption() -> None:
         for place in ("https://other.example/b", "/b", "//other.example/b"):
             hop.headers["Location"] = place
             assert web.get_redirect_target(hop) == place
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [
+        ("http://127.0.0.1:80/x", True),
+        ("http://localhost", True),
+        ("http://[::1]:8000/", True),
+        ("https://localhost/", False),
+        ("http://localhost.example/", False),
+        ("http://127.0.0.1@a.example/", False),
+        ("http://[::1", False),
+        ("localhost", False),
+    ],
+)
+def test_what_never_leaves_this_host(
+    url: str, local: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert net.is_local(url) is local
+    monkeypatch.setenv(net.PLAIN_HTTP, "1")
+    assert net.is_encrypted(url) is (local or url.startswith("https:"))
+    monkeypatch.delenv(net.PLAIN_HTTP)
+    assert net.is_encrypted(url) is url.startswith("https:")

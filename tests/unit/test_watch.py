@@ -14,11 +14,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from pinrace import net
 from pinrace.engine import batch
 from pinrace.errors import BuildError, Exit, InfrastructureError, UserError
 from pinrace.nightly import patchwork, sources, watch
 from pinrace.runs.journal import Run
-from pinrace.series.lists import PLAIN_HTTP
 from pinrace.values import CellResult, Tree, Verdict
 
 DIFF = "---\n a | 2 +-\n\ndiff --git a/a b/a\n--- a/a\n+++ b/a\n@@ -1 +1 @@\n-x\n+y{}\n-- \n2.39\n"
@@ -119,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Server]:
-    monkeypatch.setenv(PLAIN_HTTP, "1")
+    monkeypatch.setenv(net.PLAIN_HTTP, "1")
     monkeypatch.setenv(patchwork.TOKEN, "secret")
     with _Server() as it:
         thread = threading.Thread(target=it.serve_forever, kwargs={"poll_interval": 0.01})
@@ -321,3 +321,9 @@ def test_a_token_does_not_go_over_plain_http(monkeypatch: pytest.MonkeyPatch) ->
         patchwork.Server("https://patchwork.example", "p").check(
             1, Verdict.PASS, context="c", said="", url=""
         )
+
+
+def test_a_server_without_the_project_is_not_about_a_token(server: _Server) -> None:
+    with pytest.raises(InfrastructureError, match="says 404") as told:
+        patchwork.Server(f"{server.url}/elsewhere", "seccomp").series(0)
+    assert told.value.hint == "has the server a project 'seccomp'?"

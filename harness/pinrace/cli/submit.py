@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pinrace import procs, ui
+from pinrace import net, procs, ui
 from pinrace.cli.report import find_folder
 from pinrace.deadline import Deadline
 from pinrace.errors import Exit, InfrastructureError, UserError
@@ -94,7 +94,7 @@ def _post(url: str, text: str) -> None:
     """Post to a service that takes KCIDB's JSON; InfrastructureError when it does not."""
     import requests
 
-    if not url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+    if not (url.startswith("https://") or net.is_local(url)):
         raise UserError(f"a token does not go over '{url}'", hint="--to https://…")
     headers = {"Content-Type": "application/json"}
     if token := os.environ.get(TOKEN):

@@ -6,14 +6,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from pinrace import net
 from pinrace.errors import InfrastructureError, UserError
-from pinrace.series.lists import PLAIN_HTTP
 from pinrace.values import Verdict
 
 TOKEN = "PINRACE_PATCHWORK_TOKEN"  # the variable that holds a maintainer's
@@ -44,9 +42,7 @@ _LIST = TypeAdapter(tuple[_Series, ...])
 
 def encrypted(url: str) -> str:
     """Return a URL; UserError when anybody on the way could change what it brings."""
-    parts = urlsplit(url)
-    local = parts.hostname in ("127.0.0.1", "localhost", "::1") and os.environ.get(PLAIN_HTTP)
-    if parts.scheme != "https" and not (local and parts.scheme == "http"):
+    if not net.is_encrypted(url):
         raise UserError(f"'{url}' is not encrypted", hint="url = 'https://…'")
     return url
 
@@ -135,7 +131,9 @@ class Server:
 
     def _good(self, answer: requests.Response) -> None:
         if answer.status_code // 100 != 2:
+            hint = f"has the server a project '{self.project}'?"
+            if answer.request.method == "POST":
+                hint = f"is ${TOKEN} that of a maintainer of {self.project}?"
             raise InfrastructureError(
-                f"{answer.url} says {answer.status_code} {answer.reason}",
-                hint=f"is ${TOKEN} that of a maintainer of {self.project}?",
+                f"{answer.url} says {answer.status_code} {answer.reason}", hint=hint
             )

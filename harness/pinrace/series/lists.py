@@ -26,8 +26,6 @@ from pinrace.trees.git import LOCAL_VARIABLES, git
 Say = Callable[[str], None]
 
 LORE = "https://lore.kernel.org/all"
-# Set to 1, it allows http: to an archive on this host itself, as the tests have it.
-PLAIN_HTTP = "PINRACE_PLAIN_HTTP"
 
 _ID = re.compile(r"<?([^\s<>@/-][^\s<>@/]*@[^\s<>@/]+)>?")
 _URL = re.compile(r"[a-z]+://", re.I)
@@ -53,7 +51,10 @@ class Taken:
 def message_id(text: str) -> str | None:
     """Return the message id that a word is, or that an archive's URL has; None without one."""
     if _URL.match(text):
-        words = [unquote(word) for word in urlsplit(text).path.split("/")]
+        try:
+            words = [unquote(word) for word in urlsplit(text).path.split("/")]
+        except ValueError:  # a host that is none, as [x
+            return None
         return next((match[1] for word in words if (match := _ID.fullmatch(word))), None)
     match = _ID.fullmatch(unquote(text) if "@" not in text else text)
     return match[1] if match else None
@@ -81,8 +82,7 @@ def by_message(text: str, *, say: Say) -> Taken:
         raise UserError(
             "there is a user in that address, and results would show it", hint=_PERMALINK
         )
-    local = parts.hostname in ("127.0.0.1", "localhost", "::1") and os.environ.get(PLAIN_HTTP)
-    if parts.scheme != "https" and not (local and parts.scheme == "http"):
+    if not net.is_encrypted(archive):
         raise UserError(
             f"{archive} is not encrypted, so anybody on the way can change the patches",
             hint=f"use https: https://{parts.netloc}{parts.path}/{quote(name, safe='')}/",
