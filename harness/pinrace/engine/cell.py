@@ -19,9 +19,10 @@ from pinrace.host import load
 from pinrace.host.load import IDLE, Load
 from pinrace.judge import blame, splats
 from pinrace.judge.symbolize import symbolize_all
-from pinrace.judge.verdict import KSFT_SKIP, Ending, Evidence, judge
+from pinrace.judge.verdict import Ending, Evidence, judge
 from pinrace.suites import feature, ktap
 from pinrace.suites.brought import Brought, compose
+from pinrace.suites.formats import KSFT_SKIP
 from pinrace.suites.registry import get_suite
 from pinrace.suites.suite import ABIPROBE, NO_MATCH, Suite
 from pinrace.values import (

@@ -15,6 +15,7 @@ from pinrace.judge import compare, ending
 from pinrace.judge.compare import NAMED, Found
 from pinrace.judge.ending import End, Reading
 from pinrace.judge.splats import Rules, load_rules
+from pinrace.suites.formats import KSFT_FAIL, KSFT_SKIP, KSFT_TIMEOUT, KSFT_XFAIL
 from pinrace.values import (
     CaseResult,
     CaseStatus,
@@ -26,10 +27,7 @@ from pinrace.values import (
     Verdict,
 )
 
-__all__ = ["KSFT_SKIP", "Ending", "Evidence", "judge"]
-
-# Exit statuses of tools/testing/selftests: kselftest.h, and timeout(1) as runner.sh calls it
-KSFT_FAIL, KSFT_XFAIL, KSFT_SKIP, KSFT_TIMEOUT = 1, 2, 4, 124
+__all__ = ["Ending", "Evidence", "judge"]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pinrace.errors import InfrastructureError
 from pinrace.host import sandbox
-from pinrace.kbuild import kconfig
+from pinrace.kbuild import kconfig, userspace
 from pinrace.kbuild.kernel import Plan, make, make_line, obj_folder
 from pinrace.trees.git import in_store
 from pinrace.trees.worktree import Worktree
@@ -25,7 +25,7 @@ from pinrace.values import PatchedTree
 # takes no checker.  A compiler that lacks it too (gcc before 14) has the kernel do without it.
 _TEACH = "-D__typeof_unqual__=__typeof__"
 # checkpatch does not know the macros of kselftest_harness.h.
-_OWN_STYLE = "tools/testing/selftests/"
+_OWN_STYLE = f"{userspace.SELFTESTS}/"
 
 _CHECKPATCH = ("scripts/checkpatch.pl", "--strict", "--no-summary", "--color=never")
 _HUNK = re.compile(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@")

@@ -23,7 +23,6 @@ from pinrace.kbuild.quirks import Quirk
 from pinrace.trees.git import in_store, lookup
 from pinrace.values import PatchedTree
 
-SELFTESTS = "tools/testing/selftests"
 _NOTE = "collection.json"
 _LAYOUT = "1"  # of what the folder of a collection holds; part of its key
 
@@ -192,11 +191,11 @@ class _Maker:
             *shim,
             "make",
             "-C",
-            tree / SELFTESTS / self.name,
+            tree / userspace.SELFTESTS / self.name,
             *self.words,
             *words,
         ]
-        argv.append(f"SRC_PATH={tree / SELFTESTS}")
+        argv.append(f"SRC_PATH={tree / userspace.SELFTESTS}")
         done = sandbox.run(
             argv, binds=self.binds, env=self.env, log_to=self.log, check=False, what="make"
         )

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from pinrace.errors import UserError
-from pinrace.kbuild.collections import SELFTESTS
+from pinrace.kbuild.userspace import SELFTESTS
 from pinrace.series.files import touched
 from pinrace.suites import own
 from pinrace.suites.kselftest import PREFIX, targets

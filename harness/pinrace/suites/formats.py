@@ -20,7 +20,8 @@ from pinrace.guest.outcome import JobRun
 from pinrace.values import Job
 
 Name = Literal["ktap", "exit", "ltp", "junit", "regex"]
-KSFT_SKIP, KSFT_XFAIL = 4, 2  # tools/testing/selftests/kselftest.h
+# Of tools/testing/selftests: kselftest.h, and timeout(1) as runner.sh calls it
+KSFT_FAIL, KSFT_XFAIL, KSFT_SKIP, KSFT_TIMEOUT = 1, 2, 4, 124
 # The exit status of an LTP test is the sum of these (include/tst_res_flags.h of LTP).
 TFAIL, TBROK, TWARN, TCONF = 1, 2, 4, 32
 _FIRST = re.compile(r"^(K?TAP version [0-9]+\s*$|1\.\.[0-9]+|(?:not )?ok [0-9]+)", re.MULTILINE)

@@ -18,12 +18,12 @@ from pinrace.guest.machine import Machine
 from pinrace.image import land
 from pinrace.image.cpio import Entry
 from pinrace.kbuild import collections, kconfig
-from pinrace.kbuild.collections import SELFTESTS, Collection
+from pinrace.kbuild.collections import Collection
 from pinrace.kbuild.elf import is_elf
 from pinrace.kbuild.libraries import Libraries, linked
 from pinrace.kbuild.quirks import Quirk, quirk
 from pinrace.kbuild.sysroot import libraries
-from pinrace.kbuild.userspace import Source
+from pinrace.kbuild.userspace import SELFTESTS, Source
 from pinrace.paths import CONFIGS
 from pinrace.suites.brought import Brought
 from pinrace.suites.suite import Suite

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from pinrace.arches import Abi
 from pinrace.guest.machine import Machine
-from pinrace.kbuild.userspace import Source
+from pinrace.kbuild import userspace
 from pinrace.suites.brought import Brought
 from pinrace.values import CaseResult, Job, PatchedTree
 
 PROGRAMS = "/pinrace/bin"
 SELFTESTS = "/pinrace/selftests"
-SELFTEST_SOURCES = "tools/testing/selftests/"
+SELFTEST_SOURCES = f"{userspace.SELFTESTS}/"
 
 # Runs before every suite: what a supervisor sees of this ABI's programs.
 ABIPROBE = Job("abiprobe", (f"{PROGRAMS}/abiprobe",), timeout=5)
@@ -101,7 +101,7 @@ class Suite:
         """
         return self.soft(tree)[1]
 
-    def bring(self, tree: PatchedTree, abi: Abi, source: Source) -> Brought:
+    def bring(self, tree: PatchedTree, abi: Abi, source: userspace.Source) -> Brought:
         """Build what it brings to the guests of an ABI; source is as in userspace.headers()."""
         return Brought()
 
