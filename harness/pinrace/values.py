@@ -50,6 +50,7 @@ class Series:
     origin: str = ""  # where it came from, when its patches were files nowhere: a URL, a mailbox
     attestation: str = ""  # what is known of the signatures on its messages
     spec: str = ""  # what --series takes to get it again; "" when that is not known
+    folder: Path | None = None  # what belongs to it lies there; None: beside its first patch
 
     @property
     def count(self) -> str:

@@ -9,8 +9,9 @@ import pytest
 from mails_common import changed, cover, folder_of, mail, three
 from trees_common import kernel_folder, no_say, tarball
 
-from pinrace.errors import UserError
-from pinrace.series import load
+from pinrace.errors import ApplyError, UserError
+from pinrace.series import load, manifest
+from pinrace.suites import own
 from pinrace.trees.fetch import resolve
 from pinrace.values import Tree
 
@@ -48,6 +49,25 @@ def test_folders(tree: Tree, tmp_path: Path) -> None:
     mixed = {"0001-a.patch": mails[0], "0002-b.diff": mails[1], "0003-c.PATCH": mails[2]}
     mixed |= {"0001-a.patch~": "left by an editor", "0002-b.patch.orig": "", "README": ""}
     assert changed(tree, load.load_series(folder_of(tmp_path / "mixed", mixed))) == [10, 20, 30]
+
+
+def test_what_lies_beside_patches_that_git_does_not_take_as_they_are(
+    tree: Tree, tmp_path: Path
+) -> None:
+    """The patches are written anew elsewhere, and the folder stays that of the series."""
+    texts = {f"000{n}-x.patch": text.replace("\n", "\r\n") for n, text in enumerate(three(), 1)}
+    suite = '[[suite]]\nname = "x"\nprogram = "x.sh"\n'
+    place = folder_of(tmp_path / "f", texts | {manifest.FILE: suite, "x.sh": "#!/bin/sh\n"})
+    found = load.load_series(place)
+    assert found.patches[0].parent != place
+    assert own.of_series(found) == [f"{place / manifest.FILE}:x"]
+    (place / manifest.FILE).write_text('[[requires]]\nwhat="z"\nfile="Makefile"\ntext="zzz"\n')
+    with pytest.raises(UserError, match="not applicable"):
+        load.apply(tree, found, say=no_say)
+    (place / manifest.FILE).unlink()
+    (place / "0001-x.patch").write_text(texts["0001-x.patch"].replace("line_10", "gone"))
+    with pytest.raises(ApplyError, match=f"--into {place}"):
+        load.apply(tree, load.load_series(place), say=no_say)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pinrace import store
 from pinrace.errors import ApplyError, InfrastructureError
 from pinrace.paths import cache_dir
 from pinrace.series import check, fit, letters, mails
+from pinrace.series.manifest import folder_of
 from pinrace.trees.git import git, in_store, lookup, object_id, set_ref
 from pinrace.trees.worktree import Worktree, ensure, in_progress, scratch, start_am
 from pinrace.values import PatchedTree, Series, Tree
@@ -180,7 +181,7 @@ def _leave_for_person(tree: Tree, series: Series, say: Say) -> str:
     if not in_progress(path) and head == tree.commit:
         return "mend the patch files"
     # What came from a list stays as it was sent.
-    into = Path(series.name) if series.origin else series.patches[0].parent
+    into = Path(series.name) if series.origin else folder_of(series)
     return (
         f"cd {path}, resolve, git add, git am --continue;"
         f" then: pinrace series export {path} --into {into}"

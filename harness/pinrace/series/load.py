@@ -183,7 +183,8 @@ def _read(path: Path) -> _Loaded:
     ):
         loaded = _in_place(name, files, read, spec)
     else:
-        loaded = _stored(name, read, spec, beside=path / manifest.FILE)
+        loaded = _stored(name, read, spec)
+        loaded = replace(loaded, series=replace(loaded.series, folder=path))
     notes = tuple(f"{path.name}: {note}" for note in (*listed.notes, *loaded.notes))
     return replace(loaded, notes=notes)
 
@@ -247,25 +248,19 @@ def _told(series: Series, where: str, notes: tuple[str, ...]) -> tuple[str, ...]
     return (f"series  {series.name}, {series.count} of {where}", *(f"  {line}" for line in lines))
 
 
-def _stored(name: str, read: Sequence[Letter], spec: str, *, beside: Path | None = None) -> _Loaded:
-    """Return a series as files in the cache, one mail each, as git takes them.
-
-    beside: the file that says what the series needs of a tree; it goes with them.
-    """
+def _stored(name: str, read: Sequence[Letter], spec: str) -> _Loaded:
+    """Return a series as files in the cache, one mail each, as git takes them."""
     for number, letter in enumerate(read, 1):
         check.check(letter, f"patch {number} of {len(read)}, {pick.name_of(letter)},")
     texts = [letter.as_file() for letter in read]
-    needs = beside.read_bytes() if beside and beside.is_file() else b""
 
     def fill(into: Path) -> None:
         (into / name).mkdir()
-        if needs:
-            (into / name / manifest.FILE).write_bytes(needs)
         for number, (letter, text) in enumerate(zip(read, texts, strict=True), 1):
             title = _plain(letter.title)[:52].strip("-").lower()
             (into / name / f"{number:04}-{title}.patch").write_bytes(text)
 
-    where = store.make("lists", store.digest("2", name, needs, *texts), fill) / name
+    where = store.make("lists", store.digest("3", name, *texts), fill) / name
     files = tuple(sorted(where.glob("*.patch")))
     whole = hashlib.sha256(b"".join(texts))
     series = Series(name, whole.hexdigest(), files, spec=spec)

@@ -173,8 +173,8 @@ def read(folder: Path) -> Manifest:
 
 
 def folder_of(series: Series) -> Path:
-    """Return the folder of a series: that of its first patch."""
-    return series.patches[0].parent
+    """Return the folder of a series, where its manifest and what that names lie."""
+    return series.folder or series.patches[0].parent
 
 
 @cache
