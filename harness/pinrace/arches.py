@@ -70,6 +70,7 @@ class Arch:
     channel_device: str  # QEMU device for it; its chardev is called `chan`
     machine_args: tuple[str, ...]
     rich_args: tuple[str, ...]  # for a machine that has all that it can have
+    rich_flag: str  # in /proc/cpuinfo of a CPU that lets guests under KVM have it
     cmdline: str
     live_cmdline: str  # what is added where a run need not repeat itself to the instruction
     kvm_cpu: str  # the model under KVM, which cannot run any model on any host
@@ -160,6 +161,7 @@ _X86_64 = Arch(
     channel_device="isa-serial,chardev=chan",
     machine_args=(),
     rich_args=(),
+    rich_flag="pku",  # protection keys
     cmdline="",
     # The kernel counts ticks of the PIT for 40 ms of the host's, and panics where there are none:
     # seen in one of a hundred boots on a busy host, in each of a QEMU that is stopped in pulses.
@@ -227,6 +229,7 @@ _ARM64 = Arch(
     channel_device="pci-serial,chardev=chan",  # `virt` has one PL011, whatever -serial says
     machine_args=(),
     rich_args=("mte=on",),
+    rich_flag="mte",  # memory tags
     cmdline="",
     live_cmdline="",
     kvm_cpu="max",

@@ -59,6 +59,29 @@ def test_needs_of_machines_and_cells() -> None:
     assert {"native-arm64", "runs-x86_64"} <= call.needs.tags
 
 
+@pytest.mark.parametrize(
+    ("arch", "accel", "line", "rich"),
+    [
+        ("x86_64", "kvm", "flags : fpu pku ospke", True),
+        ("x86_64", "kvm", "flags : fpu spkulation", False),
+        ("arm64", "kvm", "Features : fp asimd mte mte3", True),
+        ("arm64", "kvm", "Features : fp asimd", False),
+        ("x86_64", "tcg", "flags : fpu pku", False),
+    ],
+)
+def test_what_guests_can_have_is_what_the_cpu_says(
+    arch: str, accel: str, line: str, rich: bool, tmp_path: Path
+) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"processor : 0\n{line}\n")
+    one = machine()
+    how = one.accel.model_copy(update={"name": accel})
+    assert needs._has_rich(ARCHES[arch], one.qemu, how, cpuinfo) is rich
+    emulated = one.qemu.model_copy(update={"cpus": frozenset({"max"})})
+    if accel == "tcg":
+        assert needs._has_rich(ARCHES[arch], emulated, how, cpuinfo)
+
+
 def test_what_no_host_can_serve_has_a_reason() -> None:
     want = needs.Needs(2, 512, frozenset({"runs-x86_64"}))
     assert needs.lacking(want, {"a": HERE}) == ""

@@ -7,26 +7,25 @@ call takes 1.
 
 from __future__ import annotations
 
-import os
+import contextlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pinrace.arches import ARCHES, get_arch
-from pinrace.errors import InfrastructureError
+from pinrace.arches import ARCHES, Arch
+from pinrace.errors import InfrastructureError, PinraceError
 from pinrace.guest.machine import RICHEST, Machine
 from pinrace.host.accel import Accelerator, probe
 from pinrace.host.budget import KEEP_MB, QEMU_MB, Budget
 from pinrace.host.qemu import Qemu, get_qemu
 from pinrace.suites.registry import get_suite
-from pinrace.values import NATIVE, Cell
+from pinrace.values import EMULATED, NATIVE, Cell
 
 SLOTS = "slots"  # of the host's CPUs, one for each that a guest keeps busy
 MEMORY = "memory-mib"
 PLENTY = 1_000_000.0
 NAME_TAG = "host-"  # and the host's name: what runs on it alone
-_ARM_MTE = 1 << 18  # HWCAP2_MTE of arch/arm64/include/uapi/asm/hwcap.h
-_AT_HWCAP2 = 26
+CPUINFO = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True)
@@ -67,11 +66,9 @@ def of_cell(cell: Cell) -> Needs:
     tags = set()
     if cell.on:
         tags.add(f"{cell.on}-{cell.arch}")
-    try:
+    with contextlib.suppress(PinraceError):  # what is no suite has a command of its own
         if get_suite(cell.suite).rich:
             tags.add(rich(cell.arch))
-    except Exception:  # noqa: S110 (what is no suite has a command of its own)
-        pass
     return Needs(tags=frozenset(tags))
 
 
@@ -102,44 +99,33 @@ def of_host(slots: int = 0, tags: Collection[str] = ()) -> dict[str, float]:
         MEMORY: float(max(1, budget.mem_mb - KEEP_MB)),
     }
     found |= dict.fromkeys(tags, PLENTY)
-    for name in ARCHES:
-        arch = get_arch(name)
+    for arch in ARCHES.values():
         try:
             qemu = get_qemu(arch)
             accel = probe(arch, qemu)
         except InfrastructureError:
             continue
-        found |= dict.fromkeys(_of_arch(name, qemu, accel, tags), PLENTY)
+        found |= dict.fromkeys(_of_arch(arch, qemu, accel, tags), PLENTY)
     return found
 
 
-def _of_arch(name: str, qemu: Qemu, accel: Accelerator, tags: Collection[str]) -> set[str]:
-    kvm = accel.name == "kvm"
-    native = f"{NATIVE}-{name}"
-    found = {runs(name), qemu_tag(qemu.version), f"{accel.name}-{name}"}
-    if kvm or native in tags:
+def _of_arch(arch: Arch, qemu: Qemu, accel: Accelerator, tags: Collection[str]) -> set[str]:
+    native = f"{NATIVE}-{arch.name}"
+    found = {runs(arch.name), qemu_tag(qemu.version), f"{accel.name}-{arch.name}"}
+    if accel.name == "kvm" or native in tags:
         found.add(native)
     else:
-        found.add(f"emulated-{name}")
-    if _has_rich(kvm, qemu):
-        found.add(rich(name))
+        found.add(f"{EMULATED}-{arch.name}")
+    if _has_rich(arch, qemu, accel):
+        found.add(rich(arch.name))
     return found
 
 
-def _has_rich(kvm: bool, qemu: Qemu) -> bool:
+def _has_rich(arch: Arch, qemu: Qemu, accel: Accelerator, cpuinfo: Path = CPUINFO) -> bool:
     """Whether guests can have protection keys (x86) or memory tags (arm64)."""
-    if not kvm:
+    if accel.name != "kvm":
         return RICHEST in qemu.cpus
-    flags = Path("/proc/cpuinfo").read_text(errors="replace")
-    if " pku" in flags:
-        return True
-    return bool(_auxv().get(_AT_HWCAP2, 0) & _ARM_MTE) and os.uname().machine == "aarch64"
-
-
-def _auxv() -> dict[int, int]:
-    data = Path("/proc/self/auxv").read_bytes()
-    words = [int.from_bytes(data[i : i + 8], "little") for i in range(0, len(data), 8)]
-    return dict(zip(words[::2], words[1::2], strict=False))
+    return arch.rich_flag in cpuinfo.read_text(errors="replace").split()
 
 
 def lacking(needs: Needs, hosts: Mapping[str, Mapping[str, float]]) -> str:
