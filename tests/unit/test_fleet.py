@@ -118,6 +118,19 @@ def test_calls_run_on_workers_and_come_back_with_their_files(fleet: Fleet, tmp_p
 
 
 @pytest.mark.xdist_group("fleet")
+def test_what_a_call_took_is_what_its_host_says(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How long it waited for a host says nothing of the next one."""
+    real = wire.pack_result
+    monkeypatch.setattr(wire, "pack_result", lambda *args: real(*args[:4], 1000.0))
+    cell = replace(CELL, flavor="debug")
+    assert fleet.expected(trial, cell) == 0
+    fleet.call(trial, cell, 0.0, tmp_path)
+    assert fleet.expected(trial, cell) == 1000
+
+
+@pytest.mark.xdist_group("fleet")
 def test_what_no_host_serves_is_said_at_once(fleet: Fleet, tmp_path: Path) -> None:
     cell = Cell("arm64", "arm64", "plain", "trial", on=NATIVE)
     with pytest.raises(InfrastructureError, match="no host of the fleet has 'native-arm64'"):

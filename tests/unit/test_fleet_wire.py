@@ -114,10 +114,11 @@ def test_no_class_that_pinrace_imports_comes_out_of_a_pickle(name: str, tmp_path
 
 def test_a_result_leads_to_no_place_outside_its_folder(tmp_path: Path) -> None:
     out = tmp_path / "there" / "out"
-    data = wire.pack_result((out / "console.log", out), None, out, "a")
+    data = wire.pack_result((out / "console.log", out), None, out, "a", 2.5)
     assert wire.unpack_result(data, tmp_path / "here") == (
         (tmp_path / "here/console.log", tmp_path / "here"),
         "a",
+        2.5,
     )
     buffer = io.BytesIO()
 

@@ -73,10 +73,6 @@ class Blobs:
             stream.seek(offset)
             return stream.read(PIECE)
 
-    def size(self, digest: str) -> int:
-        """Return the size of the compressed content in bytes."""
-        return self.path(digest).stat().st_size
-
     def receive(self, digest: str, pieces: Iterator[bytes]) -> None:
         """Keep compressed content that comes in pieces; InfrastructureError when it is another."""
         if self.has(digest):
@@ -122,14 +118,6 @@ class Blobs:
             draft.replace(into)
         finally:
             draft.unlink(missing_ok=True)
-
-    def content(self, digest: str) -> bytes:
-        """Return the content, verified."""
-        import io
-
-        whole = io.BytesIO()
-        self.verify(self.path(digest), digest, whole)
-        return whole.getvalue()
 
     def append(self, name: str, offset: int, piece: bytes) -> None:
         """Write a piece of an upload; those of one upload come in order."""

@@ -134,20 +134,20 @@ class Fleet:
         if why := needs.lacking(call.needs, self.hosts()):
             raise InfrastructureError(why, hint="pinrace hosts list says what each host has")
         key = f"{function.__name__}-{secrets.token_hex(8)}"
-        began, why = time.monotonic(), ""
+        why = ""
         priority, avoid = self.expected(function, *args), {""}
         for attempt in range(TRIES):
             self.again += attempt > 0
             try:
                 digest, asked = self._send(call, key, attempt, priority, avoid)
-                value, host = self._collect(call, key, digest, asked)
+                value, host, seconds = self._collect(call, key, digest, asked)
             except _LostError as lost:
                 why = str(lost)
                 avoid.add(lost.host)
                 ui.warn(f"  {key} was lost and is sent again: {why}")
                 self._reconnected()
                 continue
-            self._durations.note(time.monotonic() - began, call.function, *args)
+            self._durations.note(seconds, call.function, *args)
             return self._marked(value, host, args)  # type: ignore[return-value]
         raise InfrastructureError(f"the call was lost {TRIES} times, the last time: {why}")
 
@@ -236,7 +236,9 @@ class Fleet:
         except (KilledWorker, CancelledError, TimeoutError, *_CUT) as error:
             raise _LostError(said(error).splitlines()[0]) from error
 
-    def _collect(self, call: wire.Call, key: str, digest: str, asked: str) -> tuple[object, str]:
+    def _collect(
+        self, call: wire.Call, key: str, digest: str, asked: str
+    ) -> tuple[object, str, float]:
         """Have the result here, its files in the call's folder; return or raise what it is."""
         with TemporaryDirectory(prefix="pinrace-result-") as name:
             place = Path(name)

@@ -38,7 +38,6 @@ class Store(SchedulerPlugin):
         self._blobs = Blobs(folder, largest=self._largest)
         self._blobs.sweep()
         self._scheduler = scheduler
-        self.bytes_in = self.bytes_out = 0
         for name in ("missing", "read", "write", "commit", "publish", "published", "drop"):
             scheduler.handlers[f"pinrace_{name}"] = getattr(self, name)
         for name in ("stop", "hosts", "addresses"):
@@ -50,13 +49,10 @@ class Store(SchedulerPlugin):
 
     async def read(self, digest: str, offset: int) -> dict[str, Any]:
         """Return a piece of the compressed content; empty at the end, an error as its text."""
-        found = await _told(self._blobs.read, digest, offset)
-        self.bytes_out += len(found.get("value") or b"")
-        return found
+        return await _told(self._blobs.read, digest, offset)
 
     async def write(self, upload: str, offset: int, piece: bytes) -> dict[str, Any]:
         """Take a piece of compressed content."""
-        self.bytes_in += len(piece)
         return await _told(self._blobs.append, upload, offset, bytes(piece))
 
     async def commit(self, upload: str, digest: str) -> dict[str, Any]:

@@ -139,21 +139,26 @@ class Raised:
         return kind(self.what, log=self.log, hint=self.hint)
 
 
-def pack_result(value: object, error: BaseException | None, folder: Path, host: str) -> bytes:
-    """Return what came of a call."""
+def pack_result(
+    value: object, error: BaseException | None, folder: Path, host: str, seconds: float = 0.0
+) -> bytes:
+    """Return what came of a call, and in how many seconds."""
     raised = None if error is None else Raised.of(error, folder, host)
     out = io.BytesIO()
-    _Packer(out, Call(folder=folder), result=True).dump((value, raised, host))
+    _Packer(out, Call(folder=folder), result=True).dump((value, raised, host, seconds))
     return out.getvalue()
 
 
-def unpack_result(data: bytes, folder: Path | None) -> tuple[object, str]:
-    """Return what a call returned and where, or raise what it raised; its folder is this one."""
+def unpack_result(data: bytes, folder: Path | None) -> tuple[object, str, float]:
+    """Return what a call returned, where, and in how many seconds, or raise what it raised.
+
+    folder: what its folder is here.
+    """
     place = folder or Path("/nonexistent")
-    value, raised, host = _Unpacker(data, None, place, threading.Event()).load()
+    value, raised, host, seconds = _Unpacker(data, None, place, threading.Event()).load()
     if isinstance(raised, Raised):
         raise raised.error()
-    return value, str(host)
+    return value, str(host), float(seconds)
 
 
 class _Packer(pickle.Pickler):
@@ -342,8 +347,8 @@ def pack_folder(folder: Path, into: Path, limit: int) -> None:
             size, count = size + found.st_size, count + 1
             if size > limit or count > MOST_FILES:
                 raise InfrastructureError(
-                    f"a result of {size >> 20} MiB in {count} files is larger than the"
-                    f" {limit >> 20} MiB that may travel"
+                    f"a result of {size >> 20} MiB in {count} files is more than may travel:"
+                    f" {limit >> 20} MiB in {MOST_FILES} files"
                 )
             archive.add(path, str(path.relative_to(folder)), recursive=False)
 

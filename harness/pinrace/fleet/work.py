@@ -8,6 +8,7 @@ the scheduler.  Whatever it started ends with it.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,8 +100,10 @@ def _run(far: Far, asked: str, place: Path, stop: threading.Event, host: str) ->
     folder.mkdir()
     value: object = None
     error: BaseException | None = None
+    began = time.monotonic()
     try:
         function, args, kwargs = wire.unpack(far.content(asked), far, folder, stop)
+        began = time.monotonic()
         value = function(*args, **kwargs)
     except KeyboardInterrupt:
         error = InfrastructureError("it was stopped")
@@ -108,7 +111,8 @@ def _run(far: Far, asked: str, place: Path, stop: threading.Event, host: str) ->
         error = raised
         if isinstance(raised, OSError) or room(cache_dir()) < LEAST_ROOM:
             raise HostError(host, said(raised)) from raised
-    (place / RESULT).write_bytes(wire.pack_result(value, error, folder, host))
+    seconds = time.monotonic() - began
+    (place / RESULT).write_bytes(wire.pack_result(value, error, folder, host, seconds))
     archive = place.with_suffix(".tar")
     try:
         wire.pack_folder(place, archive, LARGEST)
