@@ -12,20 +12,23 @@ from pathlib import Path
 
 from dask_jobqueue.slurm import SLURMCluster
 
+from pinrace.arches import ARCHES
+from pinrace.fleet import needs
 from pinrace.fleet.certs import Authority, security
 
 CPUS, MEMORY_MIB, JOBS = 16, 32 << 10, 4
 HOME = Path.home() / ".pinrace-slurm"
 
-# What a job has cannot be probed before it runs: it is said here.  Nodes with KVM take kvm-… and
-# native-… in place of tcg-… and emulated-….
-TAGS = ("runs-x86_64", "tcg-x86_64", "emulated-x86_64", "rich-x86_64", "runs-arm64", "tcg-arm64")
+# What a job has cannot be probed before it runs: it is said here.  Where KVM works for an arch, put
+# kvm and native in place of tcg and emulated.  For replays add qemu-VERSION, as tokens have it.
+HAS = dict.fromkeys(ARCHES, ("runs", "tcg", "emulated", "rich"))
 
 
 def resources() -> str:
     """Return what a worker offers, as dask's command line has it."""
-    counts = [f"slots={CPUS}", f"memory-mib={MEMORY_MIB - 1024}"]
-    return " ".join([*counts, *(f"{tag}=1000000" for tag in TAGS)])
+    found = {needs.SLOTS: CPUS, needs.MEMORY: MEMORY_MIB - 1024}
+    found |= {f"{what}-{arch}": needs.PLENTY for arch, has in HAS.items() for what in has}
+    return " ".join(f"{name}={much:.0f}" for name, much in found.items())
 
 
 def main() -> None:

@@ -38,18 +38,23 @@ _AGAIN = 1.0  # seconds before a worker looks for its scheduler again
 _LEAVE = 5.0  # seconds to leave in, before the process just ends
 
 
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
+    found = argparse.ArgumentParser(prog="pinrace.fleet.serve")
+    found.add_argument("what", choices=("scheduler", "worker"))
+    found.add_argument("address", help="tls://HOST:PORT of the scheduler")
+    found.add_argument("--tls", type=Path)
+    found.add_argument("--name", default="")
+    found.add_argument("--host", default=None, help="address at which others reach this worker")
+    found.add_argument("--slots", type=int, default=0)
+    found.add_argument("--tag", action="append", default=[])
+    found.add_argument("--own", type=Path, help="a folder that is removed at the end")
+    return found
+
+
 def main() -> None:
     """Serve until the end of standard input."""
-    parser = argparse.ArgumentParser(prog="pinrace.fleet.serve")
-    parser.add_argument("what", choices=("scheduler", "worker"))
-    parser.add_argument("address", help="tls://HOST:PORT of the scheduler")
-    parser.add_argument("--tls", type=Path)
-    parser.add_argument("--name", default="")
-    parser.add_argument("--host", default=None, help="address at which others reach this worker")
-    parser.add_argument("--slots", type=int, default=0)
-    parser.add_argument("--tag", action="append", default=[])
-    parser.add_argument("--own", type=Path, help="a folder that is removed at the end")
-    args = parser.parse_args()
+    args = parser().parse_args()
     try:
         with dask.config.set(SETTINGS):
             asyncio.run(_serve(args))
