@@ -30,6 +30,7 @@ from pinrace.values import (
     Kernel,
     PatchedTree,
     Request,
+    Splat,
     Tree,
     Verdict,
 )
@@ -280,6 +281,17 @@ def test_two_runs_are_held_against_each_other() -> None:
     changes = compare.compare([result(Verdict.PASS)], [result(Verdict.PASS, suite="smoke")])
     assert [change.verdicts for change in changes] == [("PASS", ""), ("", "PASS")]
     assert compare.verdict(changes) == 4
+    (change,) = compare.compare([result(Verdict.PASS)], [result(Verdict.FAIL)])  # it hung
+    assert compare.verdict([change]) == 1
+
+
+@pytest.mark.parametrize(("rule", "code"), [("oops", 1), ("trace", 0)])
+def test_a_report_makes_a_run_worse_where_it_counts(rule: str, code: int) -> None:
+    """A stack that nothing explains is a note, here as in a verdict."""
+    splat = Splat(rule, "title", 1, "text", "fingerprint")
+    good = result(Verdict.PASS, CaseResult("a", CaseStatus.PASS))
+    (change,) = compare.compare([good], [replace(good, splats=(splat,))])
+    assert compare.verdict([change]) == code
 
 
 def test_what_kconfig_refuses_a_suite_is_said(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pinrace import ui
 from pinrace.errors import Exit, UserError
+from pinrace.judge.splats import load_rules
 from pinrace.runs import journal
 from pinrace.values import CaseStatus, CellResult
 
@@ -25,7 +26,7 @@ class Change:
     worse: tuple[str, ...]  # cases that are bad now and were not
     better: tuple[str, ...]  # cases that were bad and pass now
     gone: tuple[str, ...]  # cases that passed, and are skipped or absent now
-    reports: tuple[str, ...]  # what the kernel reports now and did not
+    reports: tuple[str, ...]  # what the kernel reports against itself now, and did not
 
     @property
     def same(self) -> bool:
@@ -74,6 +75,7 @@ def _change(name: str, old: CellResult | None, new: CellResult | None) -> Change
         return Change(name, (said[0], said[1]), (), (), (), ())
     was, now = _status(old), _status(new)
     seen = {splat.fingerprint for splat in old.splats}
+    rules = load_rules()
     return Change(
         name,
         (said[0], said[1]),
@@ -86,7 +88,7 @@ def _change(name: str, old: CellResult | None, new: CellResult | None) -> Change
             for c, s in was.items()
             if s is CaseStatus.PASS and now.get(c, CaseStatus.SKIP) is CaseStatus.SKIP
         ),
-        reports=tuple(s.title for s in new.splats if s.fingerprint not in seen),
+        reports=tuple(s.title for s in new.splats if rules.counts(s) and s.fingerprint not in seen),
     )
 
 
@@ -116,8 +118,13 @@ def lines(change: Change) -> list[str]:
 
 
 def verdict(changes: Sequence[Change]) -> Exit:
-    """Return 1 where something got worse, 4 where a cell of the first run is missing, else 0."""
-    if any(change.worse or change.reports for change in changes):
+    """Return 1 where something got worse, 4 where a cell of the first run is missing, else 0.
+
+    A guest that hangs or dies has failed, also where no case and no report says so.
+    """
+    pairs = [change.verdicts for change in changes]
+    failed = any(new == "FAIL" and old not in ("", new) for old, new in pairs)
+    if failed or any(change.worse or change.reports for change in changes):
         return Exit.KERNEL
     lost = any(change.verdicts[0] == "PASS" != change.verdicts[1] for change in changes)
     return Exit.INFRA if lost or any(change.gone for change in changes) else Exit.OK
