@@ -323,6 +323,17 @@ def test_a_token_does_not_go_over_plain_http(monkeypatch: pytest.MonkeyPatch) ->
         )
 
 
+def test_checks_without_a_token_are_refused_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = 'kind = "patchwork"\nurl = "https://patchwork.example"\nproject = "p"'
+    monkeypatch.setenv(patchwork.TOKEN, "secret")
+    assert _file(tmp_path, source, checks=True).checks
+    monkeypatch.delenv(patchwork.TOKEN)
+    with pytest.raises(UserError, match="not set"):
+        _file(tmp_path, source, checks=True)
+
+
 def test_a_server_without_the_project_is_not_about_a_token(server: _Server) -> None:
     with pytest.raises(InfrastructureError, match="says 404") as told:
         patchwork.Server(f"{server.url}/elsewhere", "seccomp").series(0)

@@ -40,6 +40,13 @@ class _Series(BaseModel):
 _LIST = TypeAdapter(tuple[_Series, ...])
 
 
+def token() -> str:
+    """Return the maintainer's token; UserError when it is not set."""
+    if found := os.environ.get(TOKEN):
+        return found
+    raise UserError(f"${TOKEN} is not set", hint="a maintainer's token, from the profile")
+
+
 def encrypted(url: str) -> str:
     """Return a URL; UserError when anybody on the way could change what it brings."""
     if not net.is_encrypted(url):
@@ -107,16 +114,13 @@ class Server:
 
     def check(self, patch: int, verdict: Verdict, *, context: str, said: str, url: str) -> None:
         """Post a check on a patch; InfrastructureError when the server does not take it."""
-        token = os.environ.get(TOKEN)
-        if not token:
-            raise UserError(f"${TOKEN} is not set", hint="a maintainer's token, from the profile")
         body = {
             "state": STATES.get(verdict, "warning"),
             "context": context,
             "description": said[:DESCRIPTION],
             **({"target_url": url} if url else {}),
         }
-        headers = {"Authorization": f"Token {token}"}
+        headers = {"Authorization": f"Token {token()}"}
         self._good(self._ask("POST", f"patches/{patch}/checks/", json=body, headers=headers))
 
     def _ask(self, method: str, path: str, **more: Any) -> requests.Response:

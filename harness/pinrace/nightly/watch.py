@@ -27,7 +27,7 @@ from pinrace.errors import (
     UserError,
     said,
 )
-from pinrace.nightly.patchwork import Server
+from pinrace.nightly import patchwork
 from pinrace.nightly.sources import Incoming, Source, look
 from pinrace.paths import runs_dir
 from pinrace.report import mail, post
@@ -96,8 +96,11 @@ def load(path: Path) -> WatchFile:
     found = userfile.read(WatchFile, path, "is no watch", hint="docs/ci.md has one")
     if found.checks and found.source.kind != "patchwork":
         raise UserError(f"{path}: checks are for a source of kind 'patchwork'")
+    # What is wrong with these is said before anything runs.
+    if found.checks:
+        patchwork.token()
     if found.mail:
-        post.load()  # what is wrong with it is said before anything runs
+        post.load()
     return found
 
 
@@ -227,7 +230,7 @@ def _post(watch: WatchFile, step: Step, what: str) -> None:
         by = post.load()
         post.send(_letter(step, url).message(by.sender, by.to, by.cc), by)
         return
-    server = Server(watch.source.url, watch.source.project)
+    server = patchwork.Server(watch.source.url, watch.source.project)
     number = int(what.removeprefix("check "))
     server.check(number, step.verdict, context=watch.context, said=one_line(step.reason), url=url)
 
