@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -166,3 +167,10 @@ def test_it_goes_to_a_command_or_a_file(folder: Path, tmp_path: Path) -> None:
     assert json.loads(piped.read_text()) == json.loads(written.read_text())
     assert main(["submit", str(folder), "--kcidb", "--pipe", "false"]) == Exit.INFRA
     assert main(["submit", str(folder), "--kcidb", "-o", str(tmp_path / "no/x")]) == Exit.USAGE
+
+
+def test_a_run_that_was_brought_here_is_only_read(folder: Path, tmp_path: Path) -> None:
+    brought = tmp_path / "downloads" / "a-run"
+    shutil.copytree(folder, brought)
+    assert main(["submit", str(brought), "--kcidb", "--output", str(tmp_path / "out")]) == Exit.OK
+    assert [path.name for path in brought.parent.iterdir()] == ["a-run"]

@@ -58,7 +58,7 @@ def report(folder: Path, by: Submitter) -> dict[str, Any]:
     checkout = f"{by.origin}:{_digest(tree.get('tree_id'), tree.get('series_digest'))}"
     builds = _builds(results, manifest, checkout, by)
     tests = [test for one in results for test in _tests(one, manifest, checkout, folder, by)]
-    known = known_issues.of_results(results, known_issues.load(folder.parent, without=folder.name))
+    known = known_issues.of_results(results, known_issues.load(without=folder.name))
     issues, incidents = _issues(results, manifest, checkout, by, known)
     whole = {
         "version": {"major": 5, "minor": 3},
