@@ -6,10 +6,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from pinrace.cli.main import main
+from pinrace.engine import batch
 from pinrace.errors import InfrastructureError, UserError
 from pinrace.report.gather import gather
 from pinrace.report.render import render
@@ -169,3 +171,14 @@ def test_a_damaged_history_is_said(root: Path) -> None:
 
 def test_the_shipped_file_can_be_read() -> None:
     issues.read(issues.CONFIGS / "issues.toml")
+
+
+def test_a_file_of_issues_that_is_wrong_is_said_before_anything_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "issues.toml"
+    path.write_text("[[issue]]\nid = 1\n")
+    monkeypatch.setenv(issues.VARIABLE, str(path))
+    nothing = cast(batch.Batch, None)
+    with pytest.raises(UserError, match="is no list of known issues"):
+        batch.run(nothing, [])

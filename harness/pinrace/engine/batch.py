@@ -60,6 +60,7 @@ def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
     What no suite looks at is a cell of its own.  Raises BuildError and InfrastructureError when
     there is nothing to run cells on, and UserError when `only` picked no case in any of them.
     """
+    book = issues.load()  # what is wrong with it is said before anything is built
     try:
         patched = apply(batch.tree, batch.series, say=ui.say)
         batch = replace(batch, cells=auto.expand(batch.cells, patched))
@@ -70,7 +71,6 @@ def run(batch: Batch, argv: Sequence[str]) -> tuple[Run, list[CellResult]]:
         )
     except NotApplicableError as error:
         return _not_applicable(batch, error, argv)
-    book = issues.load()
     had = resume.earlier(batch.leg, runs_dir())
     machines = {name: _machine(name, batch) for name in batch.asked.arches}
     record = _begin(batch, lab, machines, argv)

@@ -144,7 +144,8 @@ def read(path: Path) -> tuple[Issue, ...]:
     """Return the issues of a file, none when there is no file; UserError for what is wrong."""
     if not path.exists():
         return ()
-    issues = userfile.read(_File, path, "has no known issues", hint="pinrace help issues").issue
+    hint = "pinrace help issues"
+    issues = userfile.read(_File, path, "is no list of known issues", hint=hint).issue
     names = [issue.id for issue in issues]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"{path} has two issues called {', '.join(twice)}")
