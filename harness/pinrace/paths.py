@@ -6,6 +6,7 @@ In a checkout the data are the folders beside `harness/`.  A wheel carries them 
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
@@ -84,13 +85,29 @@ def own_folder(folder: Path, what: str, variable: str) -> Path:
     return folder
 
 
+def given(text: str | Path) -> Path:
+    """Return the path that a user names, with ~ for a home.
+
+    Raises UserError for a home that nobody has, and for what no file can be called or may not be
+    looked at.
+    """
+    try:
+        path = Path(text).expanduser()
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            path.stat()
+    except (OSError, RuntimeError, ValueError) as exc:
+        why = exc.strerror if isinstance(exc, OSError) else exc
+        raise UserError(f"'{str(text)[:200]}' cannot be used as a path: {why}") from exc
+    return path
+
+
 def inside(folder: Path, name: str) -> Path:
     """Return a file that a description names, which has to be in the description's own folder.
 
     A stranger's suite or race goes to a guest, and what the guest prints may be published.  Raises
     UserError for a path or a link that leads elsewhere.
     """
-    path = folder / name
+    path = given(folder / name)
     if not path.resolve().is_relative_to(folder.resolve()):
         raise UserError(f"'{name}' leads out of {folder}", hint=f"copy the file into {folder}")
     return path

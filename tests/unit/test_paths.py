@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pinrace import paths
-from pinrace.errors import InfrastructureError
+from pinrace.errors import InfrastructureError, UserError
 
 
 def test_made_for_the_user_alone(own_cache: Path) -> None:
@@ -60,3 +60,18 @@ def test_one_that_cannot_be_made_is_no_fault_of_pinrace(
     monkeypatch.setenv("PINRACE_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(InfrastructureError, match="cannot be used"):
         paths.cache_dir()
+
+
+@pytest.mark.parametrize("text", ["~nobody-here/x", "x" * 5000, "a\0b"])
+def test_what_no_path_can_be_is_the_users_mistake(text: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be used as a path"):
+        paths.given(text)
+    if not text.startswith("~"):
+        with pytest.raises(UserError, match="cannot be used as a path"):
+            paths.inside(tmp_path, text)
+
+
+def test_a_path_that_a_user_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert paths.given("~/x") == tmp_path / "x"
+    assert paths.given("y") == Path("y")

@@ -225,6 +225,7 @@ def test_own_suites_of_a_file(tmp_path: Path) -> None:
         'name = "a"\ncommand = "true"\ncmdline = ["nosmt", "quiet"]\n',
         'name = "a"\ncommand = "true"\ncmdline = ["loglevel=3"]\n',
         'name = "a"\ncommand = "true"\nsysctl = { "kernel.printk" = "1" }\n',
+        '[[suite]]\nname = "a"\ncommand = "x"\n[[suite]]\nname = "a"\ncommand = "y"\n',
         "name = \n",
     ],
 )
@@ -234,6 +235,15 @@ def test_own_suites_that_are_none(tmp_path: Path, text: str) -> None:
     file.write_text(text)
     with pytest.raises(UserError, match=r"mine\.toml|suite a"):
         own.find(str(file))
+
+
+@pytest.mark.parametrize("pattern", ["", "**x", ".", "nowhere/*", "../x"])
+def test_files_that_are_none(tmp_path: Path, pattern: str) -> None:
+    """A pattern is a user's, whatever pathlib makes of it."""
+    file = tmp_path / "mine.toml"
+    file.write_text(f'name = "a"\ncommand = "true"\nfiles = ["{pattern}"]\n')
+    with pytest.raises(UserError):
+        own.find(str(file))[0].bring(None, X86, None)  # type: ignore[arg-type]
 
 
 def test_the_schema_is_that_of_the_model() -> None:

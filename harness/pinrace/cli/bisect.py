@@ -15,7 +15,7 @@ from pinrace.bisect.search import Kept, Outcome
 from pinrace.cli import options, prove
 from pinrace.engine.request import select
 from pinrace.errors import Exit, UserError
-from pinrace.paths import cache_dir
+from pinrace.paths import cache_dir, given
 from pinrace.races.race.folder import Race, opened
 from pinrace.races.race.prove import WAYS, Budget
 from pinrace.runs.journal import Run
@@ -108,7 +108,7 @@ def _candidates(args: argparse.Namespace) -> Candidates:
         return candidates.prefixes(len(series.patches), [p.name for p in series.patches])
     if not (args.good and args.bad and args.tree):
         raise UserError("--good and --bad are commits of --tree FOLDER")
-    return candidates.open_commits(Path(args.tree).expanduser(), args.good, args.bad)
+    return candidates.open_commits(given(args.tree), args.good, args.bad)
 
 
 def _one(

@@ -12,6 +12,7 @@ from pathlib import Path
 from pinrace import store
 from pinrace.errors import UserError
 from pinrace.guest.machine import Machine
+from pinrace.paths import given
 from pinrace.values import Job, Request
 
 # What a kernel needs to mount a folder of the host.
@@ -54,7 +55,7 @@ def share(word: str) -> Share:
     body, _, last = word.rpartition(":")
     writable = last == "rw" and bool(body)
     folder, _, place = (body if writable else word).partition(":")
-    path = Path(folder).expanduser().absolute()
+    path = given(folder).absolute()
     if not path.is_dir():
         raise UserError(f"--share {word}: there is no folder {path}")
     place = place or f"/mnt/{path.name}"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pinrace import store
 from pinrace.errors import UserError
-from pinrace.paths import KERNEL
+from pinrace.paths import KERNEL, given
 from pinrace.series import box, check, folder, letters, lists, manifest, pick
 from pinrace.series.apply import apply
 from pinrace.series.edit import edit, export
@@ -51,7 +51,7 @@ def find_series(text: str) -> Path | None:
     """Return where a series lies: a path, or a name in kernel/; None for "none"."""
     if text in ("none", ""):
         return None
-    path = Path(text).expanduser()
+    path = given(text)
     if not path.exists() and (KERNEL / text).is_dir():
         return KERNEL / text
     return path
@@ -97,7 +97,7 @@ def _on_top(text: str) -> tuple[str, Path] | None:
         first = own if own and own.is_dir() else None
         folders = manifest.mutant_folders(first)
         mutants = [folder / f"{name}.patch" for folder in folders]
-        for patch in (*mutants, Path(name).expanduser()):
+        for patch in (*mutants, given(name)):
             if below and name and patch.is_file():
                 return below, patch
     for at in marks:

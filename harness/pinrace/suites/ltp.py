@@ -25,6 +25,7 @@ from pinrace.kbuild import collections, userspace
 from pinrace.kbuild.elf import is_elf
 from pinrace.kbuild.libraries import Libraries, linked
 from pinrace.kbuild.sysroot import libraries
+from pinrace.paths import given
 from pinrace.suites.brought import Brought
 from pinrace.suites.formats import Format
 from pinrace.suites.kselftest import pick
@@ -104,7 +105,7 @@ def folder() -> Path:
     named = os.environ.get(VARIABLE)
     if not named:
         raise UserError("LTP's tests come from a folder of yours", hint="--ltp FOLDER")
-    path = Path(named).expanduser().absolute()
+    path = given(named).absolute()
     if not (path / "runtest").is_dir():
         raise UserError(
             f"{path} is no LTP: it has no runtest/",

@@ -102,6 +102,14 @@ class SuiteFile(_Strict):
 
     suite: tuple[OwnSuite, ...] = Field(min_length=1)
 
+    @field_validator("suite")
+    @classmethod
+    def _names_differ(cls, suites: tuple[OwnSuite, ...]) -> tuple[OwnSuite, ...]:
+        names = [one.name for one in suites]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"there are two suites called {', '.join(sorted(twice))}")
+        return suites
+
 
 @dataclass(frozen=True)
 class Own(Suite):
@@ -180,7 +188,13 @@ class Own(Suite):
         for pattern in self.spec.files:
             if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
                 inside(self.folder, pattern)
-            found = sorted(path for path in self.folder.glob(pattern) if path.is_file())
+            try:
+                found = sorted(path for path in self.folder.glob(pattern) if path.is_file())
+            except (IndexError, ValueError) as exc:  # as for "" and "**x", and for "."
+                raise UserError(
+                    f"suite {self.spec.name}: '{pattern}' is no pattern of files",
+                    hint='files = ["data/*"]',
+                ) from exc
             if not found:
                 raise UserError(f"suite {self.spec.name}: no file {self.folder / pattern}")
             for path in found:

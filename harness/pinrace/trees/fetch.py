@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pinrace import store
 from pinrace.errors import InfrastructureError, UserError
+from pinrace.paths import given
 from pinrace.trees import kernelorg, lock, objects, remote
 from pinrace.trees.apt import AptRoot
 from pinrace.trees.debs import Deb
@@ -46,7 +47,7 @@ def resolve(spec: str, *, say: Say, insecure: bool = False) -> Tree:
         return kernelorg.resolve(spec, say=say, insecure=insecure)
     if remote.URL.match(spec):
         return remote.resolve(spec, say=say, insecure=insecure)
-    path = Path(spec).expanduser()
+    path = given(spec)
     if (scp := _SCP.fullmatch(spec)) and not path.exists():
         raise UserError(
             f"'{spec}' is an address in the short form of ssh",

@@ -43,7 +43,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pinrace import store, userfile
 from pinrace.arches import ABIS
 from pinrace.errors import UserError
-from pinrace.paths import KERNEL, inside
+from pinrace.paths import KERNEL, given, inside
 from pinrace.races.preempt import spec
 from pinrace.races.preempt.windows import Window
 from pinrace.races.replay.words import DIGITS
@@ -189,7 +189,7 @@ def load(text: str | Path) -> Race:
 
     Raises UserError for a folder that is none, and says what is wrong with its race.toml.
     """
-    folder = Path(text).expanduser()
+    folder = given(text)
     if not folder.exists() and (RACES / str(text)).is_dir():
         folder = RACES / str(text)
     path = folder / FILE
@@ -232,7 +232,7 @@ def opened(text: str) -> Iterator[Race]:
 
     Raises UserError for what is none of these.
     """
-    path = Path(text).expanduser()
+    path = given(text)
     if not path.is_file():
         yield load(text)
         return
