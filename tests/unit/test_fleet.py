@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,14 @@ def test_durations_are_kept_without_repetitions(tmp_path: Path) -> None:
     again = Durations(tmp_path / "d.json")
     assert again.expected("m:run_cell", CELL) == 15
     assert again.expected("m:confirm", CELL) == 0
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds; it never does when a minute was not enough."""
+    limit = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")
@@ -157,8 +165,7 @@ def test_a_stop_travels(fleet: Fleet, tmp_path: Path) -> None:
 
     caller = threading.Thread(target=call)
     caller.start()
-    while not work.running():
-        time.sleep(0.01)
+    _until(lambda: work.running() > 0)
     stop.set()
     caller.join()
     assert not work.running()
@@ -175,11 +182,9 @@ def test_an_operator_that_is_gone_ends_its_calls(cluster: LocalCluster, tmp_path
 
     caller = threading.Thread(target=call, daemon=True)
     caller.start()
-    while not work.running():
-        time.sleep(0.01)
+    _until(lambda: work.running() > 0)
     gone._client.close()
-    while work.running():
-        time.sleep(0.01)
+    _until(lambda: work.running() == 0)
 
 
 @pytest.mark.xdist_group("fleet")
