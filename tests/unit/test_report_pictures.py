@@ -15,7 +15,7 @@ from pinrace.values import CaseStatus, Cell, CellResult, Verdict
 
 CELL = Cell("x86_64", "i386", "plain", "hunt")
 GOOD, BAD = Square(CaseStatus.PASS, "f+0: kept"), Square(CaseStatus.FAIL, "f+2: <b>violated</b>")
-STRIP = Strip("w: a held in f", (GOOD, GOOD, BAD, Square(None, "f+3: not held")), "instruction")
+STRIP = Strip("w: a held in f", (GOOD, GOOD, BAD, Square(None, "f+3: not held")))
 GRID = Grid("kill matrix", ("selftest",), (("m-one", (GOOD,)), ("m-two", (Square(None, ""),))))
 CURVE = Curve("exposed", "trials", ((0.0, 0.0), (2.0, 10.0)), ((1.0, "C3 open"),))
 LANES = Lanes("a.f+2,b.done", ("a", "b"), (Moment("a", "runs to f+2"), Moment("b", "to its end")))
@@ -69,3 +69,10 @@ def test_a_wide_strip_keeps_to_the_page(tmp_path: Path) -> None:
     pictures.keep(tmp_path, strips=[Strip("long", (GOOD,) * 5000)])
     (strip,) = views.read(tmp_path, 1 << 20).strips
     assert strip.width <= views.WIDTH
+
+
+def test_what_an_older_run_left_is_still_shown(tmp_path: Path) -> None:
+    pictures.keep(tmp_path, strips=[STRIP])
+    path = tmp_path / pictures.FILE
+    path.write_text(path.read_text().replace('"title"', '"unit": "run", "title"'))
+    assert pictures.read(tmp_path).strips == (STRIP,)

@@ -34,7 +34,6 @@ class Strip:
 
     title: str
     squares: tuple[Square, ...]
-    unit: str = ""  # what a square is, e.g. "instruction"
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def strip(hunt: Hunt) -> Strip:
         for count in range(window.first, last + 1)
     )
     title = f"{window.name}: {window.side} held in {window.window}"
-    return Strip(title, squares, "instruction")
+    return Strip(title, squares)
 
 
 def _square(place: str, word: str | None) -> Square:

@@ -78,6 +78,6 @@ def _result(
     cell: Cell, cases: Sequence[CaseResult], folder: Path, *, good: bool, said: str, s: float
 ) -> CellResult:
     squares = tuple(Square(case.status, f"{case.name}: {case.reason}") for case in cases)
-    pictures.keep(folder, strips=[Strip(said, squares, "run")] if squares else [])
+    pictures.keep(folder, strips=[Strip(said, squares)] if squares else [])
     verdict = Verdict.PASS if good else Verdict.MISS
     return CellResult(cell, verdict, said, tuple(cases), seconds=s, folder=folder)

@@ -34,7 +34,7 @@ def result(
     cases = tuple(_case(one, wanted) for one in ran)
     squares = tuple(Square(case.status, f"{case.name}: {case.reason}") for case in cases)
     pictures.keep(
-        folder, strips=[Strip(f"{mode} runs, in their order", squares, "run")] if squares else []
+        folder, strips=[Strip(f"{mode} runs, in their order", squares)] if squares else []
     )
     verdict, said = _judge(ran, wanted, blind)
     new = tuple(case.name for case in cases if case.status is CaseStatus.FAIL)

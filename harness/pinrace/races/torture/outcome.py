@@ -54,7 +54,7 @@ def searched(
     )
     new = tuple(case.name for case in cases if case.status is CaseStatus.FAIL)
     squares = tuple(Square(case.status, f"{case.name}: {case.reason}") for case in cases)
-    pictures.keep(folder, strips=[Strip("runs, in their order", squares, "run")] if squares else [])
+    pictures.keep(folder, strips=[Strip("runs, in their order", squares)] if squares else [])
     said = f"{len(new)} of {len(ran)} runs failed, {exposed(ran):,} exposed trials"
     seconds = sum(one.result.seconds for one in ran)
     return CellResult(
