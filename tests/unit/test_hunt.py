@@ -220,3 +220,7 @@ def test_a_stall_of_a_guest_that_is_lost_under_a_hold_is_no_report(
     )  # fmt: skip
     play.settle(None if lost else run)
     assert bool(hunt.reports) is not lost
+
+
+def test_a_hunt_without_windows_is_no_pass(tmp_path: Path) -> None:
+    assert outcome.result(CELL, [], tmp_path, planned=0).verdict is values.Verdict.MISS

@@ -10,7 +10,7 @@ from pinrace.races.preempt.hunt import Hunt
 from pinrace.races.preempt.spec import Hold
 from pinrace.runs import pictures
 from pinrace.runs.pictures import Lanes, Moment, Square, Strip
-from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Verdict
+from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Verdict, gravest
 
 SUITE = "hunt"
 SHOWN = 4  # violations with lanes of their own
@@ -58,13 +58,9 @@ def result(
     """Return the cell of an ABI's sweeps, all of those planned or what there is of them."""
     cases = tuple(case(hunt) for hunt in hunts)
     new = tuple(one.name for one in cases if one.status is CaseStatus.FAIL)
-    verdicts = {verdict(hunt) for hunt in hunts}
-    gravest = next(
-        (v for v in (Verdict.FAIL, Verdict.MISS, Verdict.INCONCLUSIVE) if v in verdicts),
-        Verdict.PASS,
-    )
-    if len(hunts) < planned and gravest is not Verdict.FAIL:
-        gravest = Verdict.MISS
+    worst = gravest(map(verdict, hunts))
+    if len(hunts) < planned and worst is not Verdict.FAIL:
+        worst = Verdict.MISS
     holds = sum(hunt.tried for hunt in hunts)
     said = f"{holds} holds in {len(hunts)} of {planned} windows"
     if new:
@@ -72,7 +68,7 @@ def result(
     keep(hunts, folder)
     seconds = sum(hunt.seconds for hunt in hunts)
     return CellResult(
-        cell, gravest, said, cases, new=new, seconds=seconds, folder=folder, notes=tuple(notes)
+        cell, worst, said, cases, new=new, seconds=seconds, folder=folder, notes=tuple(notes)
     )
 
 
