@@ -72,6 +72,8 @@ def test_a_source_of_the_same_name_is_an_error(
     [
         "[feature]\nname = 1\n",
         "[unknown]\n",
+        '[feature]\nname = "x"\ndefines = ""\nrecord = "y"\n',  # every macro would be it
+        '[[requires]]\nwhat = "x"\nfile = "Makefile"\ntext = ""\n',  # every tree would have it
         '[[suite]]\nname = "x"\nguest = "y"\n',
         '[[suite]]\nname = "x"\nguest = "y"\nabout = "z"\ntimeout = 1\nleft_out.a = "slow"\n',
         "[[",

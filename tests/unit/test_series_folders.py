@@ -115,6 +115,8 @@ def test_a_quilt_series_file(tree: Tree, tmp_path: Path) -> None:
         ("gone.patch", "there is no"),
         ("c.patch\nc.patch", "is there twice"),
         ("# nothing", "lists no patch"),
+        ("''", "there is no"),
+        ("x" * 5000, "cannot be used as a path"),
     ):
         (top / "patches/series").write_text(f"{line}\n")
         with pytest.raises(UserError, match=why):

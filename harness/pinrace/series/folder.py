@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pinrace.errors import UserError
+from pinrace.paths import given
 from pinrace.series import box, letters
 from pinrace.series.letters import Letter
 
@@ -168,7 +169,7 @@ def _quilt(folder: Path) -> Listed:
         if not words:
             continue
         name, *options = words
-        if name[0] in "+-":
+        if name.startswith(("+", "-")):
             raise UserError(
                 f"{where}, line {number}: '{name}' is a guard, and which guards hold is not known",
                 hint="write the list as it is to be: guards --list, or quilt series",
@@ -180,7 +181,7 @@ def _quilt(folder: Path) -> Listed:
                 " -p1",
                 hint="quilt refresh -p1 writes it anew",
             )
-        path = folder / name
+        path = given(folder / name)
         if not path.is_file():
             raise UserError(f"{where}, line {number}: there is no {path}", hint="mend the list")
         if path in files:

@@ -42,16 +42,18 @@ class Requirement(_Strict):
     """A text that a file of the tree must hold."""
 
     what: str = Field(description="for people")
-    file: str
-    text: str
+    file: str = Field(min_length=1)
+    text: str = Field(min_length=1)
 
 
 class FeatureTable(_Strict):
     """The feature that the series brings, and how it is told whether a kernel has it."""
 
     name: str = Field(description="for people")
-    defines: str = Field(description="a macro that a patch of the series defines")
-    record: str = Field(description="guest programs say `feature RECORD=0` where it is missing")
+    defines: str = Field(min_length=1, description="a macro that a patch of the series defines")
+    record: str = Field(
+        min_length=1, description="guest programs say `feature RECORD=0` where it is missing"
+    )
 
 
 class Selftests(_Strict):
@@ -103,7 +105,7 @@ class Contract(_Strict):
     """What the series promises, and the selftest whose cases are named after that."""
 
     statements: str = "contract.toml"
-    suite: str
+    suite: str = Field(min_length=1)
     selftest: str = Field(default="", description="the source that patches of a selftest name")
 
 
