@@ -48,6 +48,7 @@ def test_the_help_shows_every_command(capsys: pytest.CaptureFixture[str]) -> Non
     said = capsys.readouterr().out
     assert all(f"\n  {name} " in said for name in COMMANDS)
     assert max(map(len, said.splitlines())) <= 100
+    assert f"explain a topic: {', '.join(sorted(TOPICS))}\n" in said
 
 
 def test_a_misspelt_command_is_answered_with_the_nearest(

@@ -52,7 +52,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "doctor": "check the host: tools, QEMU, accelerators, disk; say what is missing",
         "cache": "show what the cache holds, or prune it",
         "hosts": "list, check and clean the hosts of a fleet, or log into one",
-        "help": "explain a topic: exits, glossary, guests, hosts, issues, trees, verdicts",
+        "help": "explain a topic: exits, glossary, guests, hosts, issues, trees, trust, verdicts",
     },
 }
 
