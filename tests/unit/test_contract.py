@@ -10,7 +10,7 @@ import pytest
 from pinrace.cli.options import DEFAULT_SERIES
 from pinrace.contract import statements
 from pinrace.contract.statements import Column, Statement
-from pinrace.errors import InfrastructureError, UserError
+from pinrace.errors import UserError
 from pinrace.series.load import load_series
 from pinrace.values import CaseResult, CaseStatus, Cell, CellResult, Series, Splat, Verdict
 
@@ -76,8 +76,11 @@ def test_every_statement_of_the_project_is_listed_once() -> None:
 
 
 def test_a_malformed_list_is_said(tmp_path: Path) -> None:
-    with pytest.raises(InfrastructureError, match="no list"):
+    with pytest.raises(UserError, match="cannot read"):
         statements.statements(tmp_path / "none.toml")
+    (tmp_path / "some.toml").write_text("[[statement]]\nid = 'C1'\n")
+    with pytest.raises(UserError, match=r"no list of statements:\n  statement\.0\.title: "):
+        statements.statements(tmp_path / "some.toml")
 
 
 def test_the_selftest_is_laid_over_a_series_without_one(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from pinrace.cli.options import DEFAULT_SERIES
 from pinrace.contract import statements
 from pinrace.engine.cell import Outcome
-from pinrace.errors import InfrastructureError, UserError
+from pinrace.errors import UserError
 from pinrace.judge.ending import End
 from pinrace.judge.verdict import Ending, Evidence
 from pinrace.mutants import file, finding, outcome, racing, table, tries
@@ -74,20 +74,20 @@ def test_a_mutant_is_the_last_patch_of_a_series_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "said"),
     [
-        "",
-        "[[mutant]]\nfile = 'a.patch'\n",
-        f"{ENTRY}statements = []\n",
-        f"{ENTRY}statements = ['C1']\nabis = ['z']\n",
-        f"{ENTRY}statements = ['C1']\nending = ['quiet']\n",
-        f"{ENTRY}statements = ['C1']\n" * 2,
+        ("", r"\n  mutant: Field required"),
+        ("[[mutant]]\nfile = 'a.patch'\n", r"0\.statements: Field required"),
+        (f"{ENTRY}statements = []\n", r"0\.statements: .* at least 1"),
+        (f"{ENTRY}statements = ['C1']\nabis = ['z']\n", r"0\.abis: .*the ABIs are"),
+        (f"{ENTRY}statements = ['C1']\nending = ['quiet']\n", r"0\.ending\.0: "),
+        (f"{ENTRY}statements = ['C1']\n" * 2, "lists .* twice"),
     ],
 )
-def test_a_malformed_list_is_said(text: str, tmp_path: Path) -> None:
-    (tmp_path / "m.toml").write_text(text)
-    with pytest.raises(InfrastructureError):
-        file.load(tmp_path / "m.toml")
+def test_a_malformed_list_is_said(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / file.LIST).write_text(text)
+    with pytest.raises(UserError, match=said):
+        file.load(tmp_path)
 
 
 def test_mutants_are_chosen_by_name_statement_and_kind() -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from pinrace.errors import InfrastructureError, UserError
+from pinrace import userfile
+from pinrace.errors import UserError
 from pinrace.values import CaseResult, CaseStatus, CellResult, Series, Verdict
 
 REPORTS = "C20"  # the statement that the console speaks of
@@ -44,11 +44,8 @@ class Column:
 
 
 def statements(path: Path) -> tuple[Statement, ...]:
-    """Return the statements; InfrastructureError when the file holds none."""
-    try:
-        return _File.model_validate(tomllib.loads(path.read_text())).statement
-    except (OSError, ValidationError, tomllib.TOMLDecodeError) as exc:
-        raise InfrastructureError(f"{path} is no list of statements: {exc}") from exc
+    """Return the statements; UserError when the file holds none."""
+    return userfile.read(_File, path, "is no list of statements", hint=f"mend {path}").statement
 
 
 def with_selftest(series: Series, own: Series, selftest: str) -> Series:

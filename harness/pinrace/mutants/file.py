@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from pinrace import userfile
 from pinrace.arches import ABIS
-from pinrace.errors import InfrastructureError, UserError
+from pinrace.errors import UserError
 from pinrace.series import manifest
 from pinrace.series.load import with_patch
 from pinrace.values import Series
@@ -53,8 +53,7 @@ class _File(BaseModel):
 def load(folder: Path | None = None) -> tuple[Mutant, ...]:
     """Return the mutants of a folder, else of the default series.
 
-    Raises UserError when that series has none, and InfrastructureError when the file is no such
-    list, or names one twice.
+    Raises UserError when that series has none, or the file is no such list, or names one twice.
     """
     if folder is None:
         home = manifest.default_folder()
@@ -63,15 +62,12 @@ def load(folder: Path | None = None) -> tuple[Mutant, ...]:
             raise UserError(f"{home.name} has no mutants", hint=f"[mutants] in {home}")
         folder = home / table.folder
     path = folder / LIST
-    try:
-        listed = _File.model_validate(tomllib.loads(path.read_text())).mutant
-        found = tuple(one.model_copy(update={"folder": folder}) for one in listed)
-    except (OSError, ValidationError, tomllib.TOMLDecodeError) as exc:
-        raise InfrastructureError(f"{path} is no list of mutants: {exc}") from exc
+    listed = userfile.read(_File, path, "is no list of mutants", hint=f"mend {path}").mutant
+    found = tuple(one.model_copy(update={"folder": folder}) for one in listed)
     names = [mutant.name for mutant in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InfrastructureError(f"{path} lists {', '.join(twice)} twice")
+        raise UserError(f"{path} lists {', '.join(twice)} twice")
     return found
 
 
